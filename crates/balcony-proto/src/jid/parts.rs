@@ -1,0 +1,163 @@
+//! RFC 7622 §3.2 to §3.4: enforcement of each part of an address.
+
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use precis_profiles::precis_core::profile::PrecisFastInvocation;
+use precis_profiles::{OpaqueString, UsernameCaseMapped};
+
+use super::{JidError, MAX_PART_BYTES, Part, ascii};
+
+/// Longest part in bytes that is looked at before mapping. Mapping shortens
+/// text at most threefold (full-width forms, decomposed Hangul), so nothing
+/// longer can come down to [`MAX_PART_BYTES`]; it bounds the work done on what
+/// a stranger sends.
+const MAX_RAW_PART_BYTES: usize = 3 * MAX_PART_BYTES;
+
+/// How often a profile is applied again before its output must be stable (RFC 8264 §7).
+const REAPPLICATIONS: usize = 3;
+
+/// Enforces a localpart: the UsernameCaseMapped profile of RFC 8265 §3.3, less
+/// the characters that RFC 7622 §3.3.1 excludes.
+///
+/// # Errors
+/// [`JidError`] about [`Part::Local`].
+pub fn prepare_local(text: &str) -> Result<Cow<'_, str>, JidError> {
+    check_raw(text, Part::Local)?;
+    let enforced = if ascii::is_local(text.as_bytes()) {
+        Cow::Borrowed(text)
+    } else if text.is_ascii() {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        until_stable(text, Part::Local, |s| UsernameCaseMapped::enforce(s).ok())?
+    };
+    // After the mapping: full-width forms come down to the excluded characters.
+    let excluded = |b: u8| b.is_ascii() && !ascii::is_local(&[b]);
+    if enforced.bytes().any(excluded) {
+        return Err(JidError::NotAllowed(Part::Local));
+    }
+    check_size(enforced, Part::Local)
+}
+
+/// Enforces a domainpart (RFC 7622 §3.2): an IPv6 literal in brackets, or a
+/// domain name or IPv4 address without its final dot, A-labels made U-labels.
+///
+/// # Errors
+/// [`JidError`] about [`Part::Domain`].
+pub fn prepare_domain(text: &str) -> Result<Cow<'_, str>, JidError> {
+    check_raw(text, Part::Domain)?;
+    // RFC 7622 §3.2: the final dot goes before any other step.
+    let text = text.strip_suffix('.').unwrap_or(text);
+    if text.is_empty() {
+        return Err(JidError::Empty(Part::Domain));
+    }
+    if ascii::is_domain(text.as_bytes()) {
+        return Ok(Cow::Borrowed(text));
+    }
+    if let Some(literal) = text.strip_prefix('[') {
+        return ip_literal(literal).map(Cow::Owned);
+    }
+    check_size(domain_name(text)?, Part::Domain)
+}
+
+/// Enforces a resourcepart: the OpaqueString profile of RFC 8265 §4.2.
+///
+/// Spaces are kept wherever they stand: RFC 7622 §3.5 lists a leading one as an
+/// error (example 18), but neither the profile nor §3.4 forbids it.
+///
+/// # Errors
+/// [`JidError`] about [`Part::Resource`].
+pub fn prepare_resource(text: &str) -> Result<Cow<'_, str>, JidError> {
+    check_raw(text, Part::Resource)?;
+    if ascii::is_resource(text.as_bytes()) {
+        return check_size(Cow::Borrowed(text), Part::Resource);
+    }
+    let enforced = until_stable(text, Part::Resource, |s| OpaqueString::enforce(s).ok())?;
+    check_size(enforced, Part::Resource)
+}
+
+fn check_raw(text: &str, part: Part) -> Result<(), JidError> {
+    match text.len() {
+        0 => Err(JidError::Empty(part)),
+        1..=MAX_RAW_PART_BYTES => Ok(()),
+        _ => Err(JidError::TooLong(part)),
+    }
+}
+
+/// RFC 7622 §3.1: the length counts after mapping and normalisation.
+fn check_size(text: Cow<'_, str>, part: Part) -> Result<Cow<'_, str>, JidError> {
+    match text.len() {
+        0 => Err(JidError::Empty(part)),
+        1..=MAX_PART_BYTES => Ok(text),
+        _ => Err(JidError::TooLong(part)),
+    }
+}
+
+/// RFC 8264 §7: rules are applied again until the string is stable, so that
+/// what we hand out is enforced to itself by every peer.
+fn until_stable(
+    text: &str,
+    part: Part,
+    enforce: impl Fn(String) -> Option<Cow<'static, str>>,
+) -> Result<Cow<'_, str>, JidError> {
+    let mut current = text.to_owned();
+    for _ in 0..=REAPPLICATIONS {
+        let next = enforce(current.clone()).ok_or(JidError::NotAllowed(part))?;
+        if next == current {
+            return Ok(Cow::Owned(current));
+        }
+        current = next.into_owned();
+    }
+    Err(JidError::NotAllowed(part))
+}
+
+fn domain_name(text: &str) -> Result<Cow<'_, str>, JidError> {
+    let uts46 = Uts46::new();
+    let (deny, hyphens) = (AsciiDenyList::STD3, Hyphens::CheckFirstLast);
+    // The limits of RFC 1034 apply to the form that DNS sees.
+    let a_labels = uts46
+        .to_ascii(text.as_bytes(), deny, hyphens, DnsLength::Ignore)
+        .map_err(|_| JidError::NotAllowed(Part::Domain))?;
+    check_dns(&a_labels)?;
+    // RFC 7622 §3.2.1: each A-label becomes a U-label.
+    let (u_labels, checked) = uts46.to_unicode(text.as_bytes(), deny, hyphens);
+    checked.map_err(|_| JidError::NotAllowed(Part::Domain))?;
+    Ok(u_labels)
+}
+
+fn check_dns(a_labels: &str) -> Result<(), JidError> {
+    if a_labels.len() > ascii::MAX_DOMAIN_BYTES {
+        return Err(JidError::TooLong(Part::Domain));
+    }
+    for label in a_labels.split('.') {
+        match label.len() {
+            0 => return Err(JidError::Empty(Part::Domain)),
+            1..=ascii::MAX_LABEL_BYTES => {}
+            _ => return Err(JidError::TooLong(Part::Domain)),
+        }
+    }
+    Ok(())
+}
+
+/// RFC 7622 §3.1: IPv6 addresses stand in brackets, with the zone of RFC 6874
+/// if there is one. The address is written as RFC 5952 §4 says, since one
+/// address has many spellings. IPvFuture is refused: no version of it exists.
+fn ip_literal(rest: &str) -> Result<String, JidError> {
+    let malformed = JidError::NotAllowed(Part::Domain);
+    let inner = rest.strip_suffix(']').ok_or(malformed)?;
+    let (address, zone) = match inner.split_once("%25") {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (inner, None),
+    };
+    let address: Ipv6Addr = address.parse().map_err(|_| malformed)?;
+    let Some(zone) = zone else {
+        return Ok(format!("[{address}]"));
+    };
+    // RFC 6874 §2: unreserved characters; percent-encoding in a zone is unheard of.
+    let unreserved = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    if zone.is_empty() || zone.len() > ascii::MAX_LABEL_BYTES || !zone.bytes().all(unreserved) {
+        return Err(malformed);
+    }
+    Ok(format!("[{address}%25{zone}]"))
+}

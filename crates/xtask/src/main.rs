@@ -28,6 +28,8 @@ struct Arguments {
 enum Chore {
     /// Set up what is missing, then run every check and every test.
     Test(test::Options),
+    /// Only set up what the tests need and is missing.
+    Setup,
     /// Check the house rules that a machine can check.
     Tidy(tidy::Options),
     /// Write the generated files again: XEPS.md, doap.xml and the references in docs/.
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> Result<bool, String> {
     match chore {
         Chore::Test(options) => test::run(&options),
+        Chore::Setup => Ok(setup::run().is_some()),
         Chore::Tidy(options) => tidy::run(&options),
         Chore::Generate(options) => generate::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),

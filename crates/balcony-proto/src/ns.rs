@@ -1,0 +1,129 @@
+//! Namespace names. Every other file takes them from here.
+
+/// Content namespace of client streams (RFC 6120 §4.8.3).
+pub const CLIENT: &str = "jabber:client";
+/// Content namespace of streams between servers (RFC 6120 §4.8.3).
+pub const SERVER: &str = "jabber:server";
+/// Content namespace of components (XEP-0114 §3).
+pub const COMPONENT: &str = "jabber:component:accept";
+/// The stream's own elements (RFC 6120 §4.8.1).
+pub const STREAMS: &str = "http://etherx.jabber.org/streams";
+/// Conditions of stream errors (RFC 6120 §4.9.2).
+pub const STREAM_ERROR: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// Conditions of stanza errors (RFC 6120 §8.3.2).
+pub const STANZA_ERROR: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// STARTTLS (RFC 6120 §5.2).
+pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+/// SASL negotiation (RFC 6120 §6.2).
+pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// Resource binding (RFC 6120 §7.2).
+pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+/// The session request of RFC 3921, now a no-op that clients may still send.
+pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
+/// The `xml` prefix, bound in every document (Namespaces in XML 1.0 §3).
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
+/// The `xmlns` prefix, which nothing may be bound to (Namespaces in XML 1.0 §3).
+pub const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
+
+/// Extensible SASL Profile (XEP-0388).
+pub const SASL2: &str = "urn:xmpp:sasl:2";
+/// Bind 2 (XEP-0386).
+pub const BIND2: &str = "urn:xmpp:bind:0";
+/// SASL channel-binding types (XEP-0440).
+pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
+/// SASL SCRAM downgrade protection (XEP-0474).
+pub const SSDP: &str = "urn:xmpp:ssdp:0";
+/// Stream limits (XEP-0478).
+pub const LIMITS: &str = "urn:xmpp:stream-limits:0";
+/// Framing of WebSocket connections (RFC 7395 §3.3).
+pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
+/// Server dialback (XEP-0220).
+pub const DIALBACK: &str = "jabber:server:dialback";
+/// Bidirectional server streams (XEP-0288).
+pub const BIDI: &str = "urn:xmpp:bidi";
+/// Application-specific stream and stanza error conditions shared by XEPs (XEP-0182).
+pub const ERRORS: &str = "urn:xmpp:errors";
+
+/// Roster (RFC 6121 §2).
+pub const ROSTER: &str = "jabber:iq:roster";
+/// Stream feature of roster versioning (RFC 6121 §2.6.1, XEP-0237).
+pub const ROSTER_VER: &str = "urn:xmpp:features:rosterver";
+/// Stream feature of subscription pre-approval (RFC 6121 §3.4).
+pub const SUB_PREAPPROVAL: &str = "urn:xmpp:features:pre-approval";
+
+/// Service discovery, information (XEP-0030).
+pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
+/// Service discovery, items (XEP-0030).
+pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// Ping (XEP-0199).
+pub const PING: &str = "urn:xmpp:ping";
+/// Software version (XEP-0092).
+pub const VERSION: &str = "jabber:iq:version";
+/// Entity time (XEP-0202).
+pub const TIME: &str = "urn:xmpp:time";
+/// Last activity (XEP-0012).
+pub const LAST: &str = "jabber:iq:last";
+/// Private XML storage (XEP-0049).
+pub const PRIVATE: &str = "jabber:iq:private";
+/// vcard-temp (XEP-0054).
+pub const VCARD: &str = "vcard-temp";
+/// Avatar hash in presence (XEP-0153).
+pub const VCARD_UPDATE: &str = "vcard-temp:x:update";
+/// In-band registration (XEP-0077).
+pub const REGISTER: &str = "jabber:iq:register";
+/// Stream feature of in-band registration (XEP-0077 §8).
+pub const REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
+/// Ad-hoc commands (XEP-0050).
+pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// Service administration (XEP-0133); its command nodes begin with this and `#`.
+pub const ADMIN: &str = "http://jabber.org/protocol/admin";
+/// Data forms (XEP-0004).
+pub const DATA_FORMS: &str = "jabber:x:data";
+/// Out-of-band data in iq (XEP-0066).
+pub const OOB: &str = "jabber:x:oob";
+/// Result set management (XEP-0059).
+pub const RSM: &str = "http://jabber.org/protocol/rsm";
+/// Delayed delivery (XEP-0203).
+pub const DELAY: &str = "urn:xmpp:delay";
+/// Message processing hints (XEP-0334).
+pub const HINTS: &str = "urn:xmpp:hints";
+/// Blocking command (XEP-0191).
+pub const BLOCKING: &str = "urn:xmpp:blocking";
+/// Error condition of the blocking command (XEP-0191 §3.5).
+pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// External service discovery (XEP-0215).
+pub const EXTDISCO: &str = "urn:xmpp:extdisco:2";
+/// Unique and stable stanza ids (XEP-0359).
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// Entity capabilities (XEP-0115).
+pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// Stream management (XEP-0198).
+pub const SM: &str = "urn:xmpp:sm:3";
+/// Client state indication (XEP-0352).
+pub const CSI: &str = "urn:xmpp:csi:0";
+/// Message carbons (XEP-0280).
+pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// Stanza forwarding (XEP-0297).
+pub const FORWARD: &str = "urn:xmpp:forward:0";
+/// Chat state notifications (XEP-0085).
+pub const CHATSTATES: &str = "http://jabber.org/protocol/chatstates";
+/// Message delivery receipts (XEP-0184).
+pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// disco feature of offline storage (XEP-0160 §6).
+pub const OFFLINE: &str = "msgoffline";
+/// The authentication of XMPP before RFC 3920 (XEP-0078), known only to refuse it.
+pub const IQ_AUTH: &str = "jabber:iq:auth";
+/// Message archive management (XEP-0313).
+pub const MAM: &str = "urn:xmpp:mam:2";
+/// Multi-user chat (XEP-0045).
+pub const MUC: &str = "http://jabber.org/protocol/muc";
+/// Multi-user chat, what the room tells its occupants (XEP-0045 §17.2).
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Publish-subscribe (XEP-0060).
+pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// Publish-subscribe notifications (XEP-0060 §7.1.2.1).
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// Extended stanza addressing (XEP-0033).
+pub const ADDRESS: &str = "http://jabber.org/protocol/address";
+/// Nicknames (XEP-0172).
+pub const NICK: &str = "http://jabber.org/protocol/nick";

@@ -1,0 +1,191 @@
+//! What spans several keys.
+
+use std::ops::Range;
+
+use super::Config;
+use super::parse::path;
+use super::problem::{Problem, Source};
+use super::value::{Table, Tables};
+
+/// Bytes of the path of a UNIX socket: `sun_path` has 108, one of them for the final zero.
+const SOCKET_PATH: usize = 107;
+
+/// Everything that is wrong between keys that are each right.
+pub(super) fn check(config: &Config, tables: &Tables, source: &Source<'_>) -> Vec<Problem> {
+    let mut check = Check {
+        config,
+        tables,
+        source,
+        problems: Vec::new(),
+    };
+    check.tls();
+    check.admin();
+    check.names();
+    check.logins();
+    check.limits();
+    check.problems
+}
+
+struct Check<'a> {
+    config: &'a Config,
+    tables: &'a Tables,
+    source: &'a Source<'a>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Check<'a> {
+    fn report(&mut self, at: &Range<usize>, key: String, what: String, hint: &str) {
+        let hint = if hint.is_empty() {
+            None
+        } else {
+            Some(hint.to_owned())
+        };
+        self.problems
+            .push(self.source.problem(at, key, what).with_hint(hint));
+    }
+
+    fn place(&self, section: &str, key: &str) -> Range<usize> {
+        let table = self.tables.get(section).and_then(|tables| tables.first());
+        table.map_or(0..0, |table| table.place(key))
+    }
+
+    fn tables(&self, section: &str) -> &'a [Table] {
+        self.tables.get(section).map_or(&[], Vec::as_slice)
+    }
+
+    /// Without TLS passwords and messages are readable on the way, so only where there is no way.
+    fn tls(&mut self) {
+        let open = self
+            .config
+            .listen
+            .c2s
+            .iter()
+            .filter(|addr| !addr.ip().to_canonical().is_loopback());
+        let open: Vec<String> = open.map(ToString::to_string).collect();
+        if self.config.tls.required || open.is_empty() {
+            return;
+        }
+        let at = self.place("tls", "required");
+        let what = format!(
+            "may be false only where listen.c2s is on loopback, and {} is not",
+            open.join(", ")
+        );
+        self.report(&at, path("tls", "required"), what, "set it to true");
+    }
+
+    fn admin(&mut self) {
+        let length = self.config.listen.admin.as_os_str().len();
+        if length <= SOCKET_PATH {
+            return;
+        }
+        let written = self
+            .tables("listen")
+            .first()
+            .is_some_and(|table| table.is_written("admin"));
+        let key = if written {
+            path("listen", "admin")
+        } else {
+            "data_dir".to_owned()
+        };
+        let at = if written {
+            self.place("listen", "admin")
+        } else {
+            self.place("", "data_dir")
+        };
+        let what = format!(
+            "the path of the admin socket has {length} bytes, and the system takes {SOCKET_PATH}"
+        );
+        self.report(&at, key, what, "set listen.admin to a shorter path");
+    }
+
+    /// A domain has one owner: a host, a component, or a service.
+    fn names(&mut self) {
+        let mut owners: Vec<(String, &'static str)> = Vec::new();
+        for section in ["host", "component"] {
+            for table in self.tables(section) {
+                if let Some(super::Value::Text(name)) = table.value("name") {
+                    self.own(&mut owners, name, section, table.place("name"));
+                }
+            }
+        }
+        for section in ["muc", "pubsub"] {
+            for table in self.tables(section) {
+                if let Some(super::Value::Texts(names)) = table.value("hosts") {
+                    for name in names {
+                        self.own(&mut owners, name, section, table.place("hosts"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn own(
+        &mut self,
+        owners: &mut Vec<(String, &'static str)>,
+        name: &str,
+        section: &'static str,
+        at: Range<usize>,
+    ) {
+        let owner = owners
+            .iter()
+            .find(|(owned, _)| owned == name)
+            .map(|(_, owner)| *owner);
+        let Some(owner) = owner else {
+            owners.push((name.to_owned(), section));
+            return;
+        };
+        let key = if matches!(section, "host" | "component") {
+            "name"
+        } else {
+            "hosts"
+        };
+        let what = format!("\"{name}\" stands already as a {owner}");
+        self.report(&at, path(section, key), what, "");
+    }
+
+    /// A host that nobody can log in to is a slip.
+    fn logins(&mut self) {
+        for (host, table) in self.config.hosts.iter().zip(self.tables("host")) {
+            if !host.mechanisms.is_empty() || host.anonymous {
+                continue;
+            }
+            let own = table.is_written("mechanisms");
+            let section = if own { "host" } else { "auth" };
+            let at = if own {
+                table.place("mechanisms")
+            } else {
+                self.place("auth", "mechanisms")
+            };
+            let what = format!("nobody can log in to {}", host.name);
+            let hint = "name a mechanism, or set anonymous = true for the host";
+            self.report(&at, path(section, "mechanisms"), what, hint);
+        }
+    }
+
+    fn limits(&mut self) {
+        let limits = &self.config.limits;
+        let pairs = [
+            (
+                "session_queue",
+                limits.session_queue,
+                "stanza",
+                limits.after_login.stanza_bytes,
+            ),
+            (
+                "bytes_before_login",
+                limits.bytes_before_login,
+                "stanza_before_login",
+                limits.before_login.stanza_bytes,
+            ),
+        ];
+        for (key, value, least_key, least) in pairs {
+            if value < least {
+                let table = self.tables("limits").first();
+                let written = table.is_some_and(|table| table.is_written(key));
+                let at = self.place("limits", if written { key } else { least_key });
+                let what = format!("is {value} bytes, less than {least_key} with {least}");
+                self.report(&at, path("limits", key), what, "one stanza has to fit");
+            }
+        }
+    }
+}

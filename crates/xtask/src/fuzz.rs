@@ -20,12 +20,12 @@ pub(crate) struct Options {
 
 /// True when no target found anything.
 pub(crate) fn run(options: &Options) -> Result<bool, String> {
-    require_tools(options)?;
     let mut targets = targets()?;
     if let Some(unknown) = options.targets.iter().find(|name| !targets.contains(name)) {
         return Err(format!("{TARGETS}/{unknown}.rs does not exist"));
     }
     targets.retain(|name| options.targets.is_empty() || options.targets.contains(name));
+    require_tools(options)?;
     let mut failed = Vec::new();
     let time = format!("-max_total_time={}", options.seconds);
     for name in &targets {

@@ -5,6 +5,7 @@ mod allow;
 mod boundaries;
 mod citations;
 mod layers;
+mod links;
 mod manifests;
 mod shape;
 pub(crate) mod source;
@@ -120,6 +121,11 @@ const RULES: &[Rule] = &[
         name: "machine-path",
         why: "a path of one machine means nothing on another",
         check: words::machine_paths,
+    },
+    Rule {
+        name: "links",
+        why: "a document that points at nothing has not been read since",
+        check: links::dead_ends,
     },
     Rule {
         name: "citations",

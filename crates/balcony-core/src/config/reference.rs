@@ -17,8 +17,8 @@ wrong at once, and `balcony reload` reads the file again without a restart.
 Times are written `\"30s\"`, `\"5m\"`, `\"12h\"`, `\"7d\"`; sizes `\"256KiB\"`, `\"4MiB\"` or a
 plain number of bytes. A relative path begins at the folder of the file. \"Takes effect\" says
 whether a changed value needs `balcony reload` or a restart; what has begun, such as a session,
-keeps the value that it began with. A key that is *not in force yet* is accepted and checked, but nothing
-reads it.
+keeps the value that it began with. A key that is *not in force yet* is accepted and checked, but
+nothing reads it.
 ";
 
 /// Renders the reference of the core's sections and of these.

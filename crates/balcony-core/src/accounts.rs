@@ -1,0 +1,249 @@
+//! Accounts: made, changed and deleted in one place, whoever asks for it.
+
+use std::sync::Arc;
+
+use balcony_proto::jid::Jid;
+use balcony_proto::sasl::{HashKind, ScramKeys, fake_keys, prepare_password};
+use balcony_proto::stream::{StreamCondition, StreamError};
+use balcony_store::{Error as StoreError, HashName, ScramKey, Write, WriteSet};
+
+use crate::error::Error;
+use crate::module::Event;
+use crate::{Core, Pending};
+
+/// Bytes of a salt: as many as RFC 5802's examples have, and more than a table could cover.
+const SALT_BYTES: usize = 16;
+
+/// What a login by one hash needs.
+pub struct Login {
+    /// The keys.
+    pub keys: ScramKeys,
+    /// Whether the account may log in. To be told only to who proved to know the password.
+    pub enabled: bool,
+}
+
+impl Core {
+    /// Makes an account. `with` is committed together with it: the use of an invitation, say.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for an address with a resource or without a localpart, or a password
+    /// that cannot be one; [`Error::NoSuchHost`], [`Error::AccountExists`], [`Error::Store`].
+    pub async fn create_account(
+        self: &Arc<Self>,
+        account: &Jid,
+        password: &str,
+        with: WriteSet,
+    ) -> Result<Option<Pending>, Error> {
+        let (host, user) = self.local_account(account)?;
+        let keys = self.derive_keys(password).await?;
+        let mut writes = WriteSet::default();
+        writes.push(Write::CreateAccount {
+            host,
+            user,
+            created: self.clock.utc_micros(),
+            keys,
+        });
+        writes.append(with);
+        match self.store.commit(writes).await {
+            Ok(()) => Ok(self.fire(Event::AccountCreated(account.clone()))),
+            Err(StoreError::Conflict(_)) => Err(Error::AccountExists(account.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Changes the password of an account. Its sessions stay.
+    ///
+    /// # Errors
+    /// As [`Core::create_account`], and [`Error::NoSuchAccount`].
+    pub async fn set_password(&self, account: &Jid, password: &str) -> Result<(), Error> {
+        let (host, user) = self.local_account(account)?;
+        let keys = self.derive_keys(password).await?;
+        self.change(account, Write::SetKeys { host, user, keys })
+            .await
+    }
+
+    /// Allows or forbids an account to log in; forbidding ends its sessions.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchHost`], [`Error::NoSuchAccount`], [`Error::Store`].
+    pub async fn set_enabled(&self, account: &Jid, enabled: bool) -> Result<(), Error> {
+        let (host, user) = self.local_account(account)?;
+        self.change(
+            account,
+            Write::SetEnabled {
+                host,
+                user,
+                enabled,
+            },
+        )
+        .await?;
+        if !enabled {
+            // RFC 6120 §4.9.3.12: the account is not authorized any more.
+            self.end_sessions(account, StreamCondition::NotAuthorized);
+        }
+        Ok(())
+    }
+
+    /// Deletes an account with all that belongs to it, and ends its sessions.
+    /// The listeners of [`Event::AccountDeleted`] run before anything is deleted, so that they
+    /// can tell contacts.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchHost`], [`Error::NoSuchAccount`], [`Error::Store`].
+    pub async fn delete_account(self: &Arc<Self>, account: &Jid) -> Result<(), Error> {
+        let (host, user) = self.local_account(account)?;
+        if !self.store.accounts().exists(&host, &user).await? {
+            return Err(Error::NoSuchAccount(account.to_string()));
+        }
+        if let Some(pending) = self.fire(Event::AccountDeleted(account.clone())) {
+            pending.await;
+        }
+        self.change(account, Write::DeleteAccount { host, user })
+            .await?;
+        self.end_sessions(account, StreamCondition::NotAuthorized);
+        Ok(())
+    }
+
+    /// Ends all sessions of an account with a stream error.
+    pub fn end_sessions(&self, account: &Jid, condition: StreamCondition) {
+        for session in self.sessions.of(account.bare_str()) {
+            session.end(Some(StreamError::new(condition)));
+        }
+    }
+
+    /// Whether the account exists.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn account_exists(&self, account: &Jid) -> Result<bool, Error> {
+        let Some(user) = account.local() else {
+            return Ok(false);
+        };
+        Ok(self.store.accounts().exists(account.domain(), user).await?)
+    }
+
+    /// What a login by SCRAM needs; `None` when there is no such account, or no key of this hash.
+    /// Whoever tries must not be able to tell that from a wrong password.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn login(
+        &self,
+        host: &str,
+        user: &str,
+        hash: HashKind,
+    ) -> Result<Option<Login>, Error> {
+        let stored = self
+            .store
+            .accounts()
+            .keys(host, user, stored_name(hash))
+            .await?;
+        Ok(stored.and_then(|found| {
+            let keys = to_scram(hash, found.key?);
+            Some(Login {
+                keys,
+                enabled: found.enabled,
+            })
+        }))
+    }
+
+    /// Checks a clear-text password, of SASL PLAIN: as slow for an unknown user as for a known
+    /// one. Answers whether the account may log in, or `None` when the password is wrong.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn verify_password(
+        &self,
+        host: &str,
+        user: &str,
+        password: &str,
+        hash: HashKind,
+    ) -> Result<Option<bool>, Error> {
+        let login = self.login(host, user, hash).await?;
+        let iterations = self.config.load().auth.iterations;
+        let decoy = || fake_keys(&self.decoy_secret, user, hash, iterations);
+        let (keys, enabled) = match login {
+            Some(login) => (login.keys, Some(login.enabled)),
+            None => (decoy(), None),
+        };
+        let password = password.to_owned();
+        let matches = tokio::task::spawn_blocking(move || keys.verify_password(&password))
+            .await
+            .unwrap_or(false);
+        Ok(enabled.filter(|_| matches))
+    }
+
+    async fn change(&self, account: &Jid, write: Write) -> Result<(), Error> {
+        match self.store.commit(WriteSet::from(write)).await {
+            Ok(()) => Ok(()),
+            Err(StoreError::NotFound) => Err(Error::NoSuchAccount(account.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn local_account(&self, account: &Jid) -> Result<(String, String), Error> {
+        let Some(user) = account.local().filter(|_| account.is_bare()) else {
+            return Err(Error::Malformed(format!(
+                "{account} is no address of an account; it looks like user@{}",
+                account.domain()
+            )));
+        };
+        if !self.serves(account.domain()) {
+            return Err(Error::NoSuchHost(account.domain().to_owned()));
+        }
+        Ok((account.domain().to_owned(), user.to_owned()))
+    }
+
+    /// Keys for all hashes. Takes tens of milliseconds of CPU, away from the stanzas.
+    async fn derive_keys(&self, password: &str) -> Result<Vec<ScramKey>, Error> {
+        let prepared =
+            prepare_password(password).map_err(|error| Error::Malformed(error.to_string()))?;
+        if prepared.is_empty() {
+            return Err(Error::Malformed("the password is empty".into()));
+        }
+        let password = password.to_owned();
+        let iterations = self.config.load().auth.iterations;
+        let derive = move || {
+            [HashKind::Sha1, HashKind::Sha256, HashKind::Sha512]
+                .into_iter()
+                .map(|hash| derive_key(hash, &password, iterations))
+                .collect()
+        };
+        let keys: Result<Vec<_>, _> = tokio::task::spawn_blocking(derive)
+            .await
+            .map_err(|error| Error::Random(error.to_string()))?;
+        keys
+    }
+}
+
+fn derive_key(hash: HashKind, password: &str, iterations: u32) -> Result<ScramKey, Error> {
+    let mut salt = [0_u8; SALT_BYTES];
+    getrandom::fill(&mut salt).map_err(|error| Error::Random(error.to_string()))?;
+    let keys = ScramKeys::derive(hash, password, &salt, iterations)
+        .map_err(|error| Error::Malformed(error.to_string()))?;
+    Ok(ScramKey {
+        hash: stored_name(hash),
+        salt: keys.salt,
+        iterations: keys.iterations,
+        stored_key: keys.stored_key,
+        server_key: keys.server_key,
+    })
+}
+
+fn stored_name(hash: HashKind) -> HashName {
+    match hash {
+        HashKind::Sha1 => HashName::Sha1,
+        HashKind::Sha256 => HashName::Sha256,
+        HashKind::Sha512 => HashName::Sha512,
+    }
+}
+
+fn to_scram(hash: HashKind, key: ScramKey) -> ScramKeys {
+    ScramKeys {
+        hash,
+        salt: key.salt,
+        iterations: key.iterations,
+        stored_key: key.stored_key,
+        server_key: key.server_key,
+    }
+}

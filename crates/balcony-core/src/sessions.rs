@@ -1,0 +1,197 @@
+//! The table of this instance's sessions, by account.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use balcony_proto::jid::Jid;
+use parking_lot::RwLock;
+use smallvec::SmallVec;
+
+use crate::session::{Session, Wake};
+
+/// Sessions of one account; most have one or two.
+pub type List = SmallVec<[Arc<Session>; 2]>;
+
+/// Enough that two workers hardly meet at one lock, few enough to be small when empty.
+const SHARDS: usize = 64;
+
+/// The sessions of this instance. It alone adds and removes them.
+pub struct Sessions {
+    shards: Box<[Shard]>,
+    // Keyed: who chooses account names must not choose where they collide.
+    hasher: foldhash::fast::RandomState,
+    count: AtomicUsize,
+    next_id: AtomicU64,
+}
+
+type Shard = RwLock<HashMap<Box<str>, SmallVec<[Arc<Session>; 1]>, foldhash::fast::RandomState>>;
+
+/// What binding a resource gave.
+pub struct Bound {
+    /// The new session.
+    pub session: Arc<Session>,
+    /// The session that had this full JID before. Whoever binds ends it with `conflict`.
+    pub replaced: Option<Arc<Session>>,
+}
+
+/// The account has as many sessions as it may.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooMany;
+
+impl Default for Sessions {
+    fn default() -> Self {
+        let hasher = foldhash::fast::RandomState::default();
+        let shard = || RwLock::new(HashMap::with_hasher(hasher.clone()));
+        Self {
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+            hasher: hasher.clone(),
+            count: AtomicUsize::new(0),
+            next_id: AtomicU64::new(1),
+        }
+    }
+}
+
+impl Sessions {
+    fn shard(&self, account: &str) -> Option<&Shard> {
+        let hash = self.hasher.hash_one(account);
+        // The high bits: the maps inside take the low ones.
+        self.shards.get((hash >> 57) as usize % SHARDS)
+    }
+
+    /// Adds a session for a full JID, in the place of one that has it already
+    /// (RFC 6120 §7.7.2.2, the second way: the newer resource wins).
+    ///
+    /// # Errors
+    /// [`TooMany`] when the account has `max` other sessions.
+    pub fn bind(
+        &self,
+        jid: Jid,
+        max: usize,
+        now_seconds: u32,
+        wake: Box<dyn Wake>,
+    ) -> Result<Bound, TooMany> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let Some(shard) = self.shard(jid.bare_str()) else {
+            return Err(TooMany);
+        };
+        let mut map = shard.write();
+        let list = map.entry(jid.bare_str().into()).or_default();
+        let before = list.iter().position(|other| *other.jid() == jid);
+        if before.is_none() && list.len() >= max {
+            return Err(TooMany);
+        }
+        let session = Session::new(jid, id, now_seconds, wake);
+        let replaced = match before.and_then(|at| list.get_mut(at)) {
+            Some(slot) => Some(std::mem::replace(slot, Arc::clone(&session))),
+            None => {
+                list.push(Arc::clone(&session));
+                self.count.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        };
+        Ok(Bound { session, replaced })
+    }
+
+    /// Removes this very session; a successor with the same full JID stays.
+    /// Answers how many sessions the account has left, or `None` when it was gone already.
+    pub fn remove(&self, session: &Session) -> Option<usize> {
+        let account = session.account().as_str();
+        let mut map = self.shard(account)?.write();
+        let Entry::Occupied(mut entry) = map.entry(account.into()) else {
+            return None;
+        };
+        let list = entry.get_mut();
+        let at = list.iter().position(|other| other.id() == session.id())?;
+        list.remove(at);
+        let left = list.len();
+        if left == 0 {
+            entry.remove();
+        }
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        Some(left)
+    }
+
+    /// The sessions of a bare JID, in the order in which they were bound.
+    #[must_use]
+    pub fn of(&self, account: &str) -> List {
+        let Some(shard) = self.shard(account) else {
+            return List::new();
+        };
+        shard
+            .read()
+            .get(account)
+            .map(|list| list.iter().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// The session with exactly this full JID.
+    #[must_use]
+    pub fn find(&self, full: &Jid) -> Option<Arc<Session>> {
+        let map = self.shard(full.bare_str())?.read();
+        map.get(full.bare_str())?
+            .iter()
+            .find(|session| session.jid() == full)
+            .cloned()
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Calls `look` for every session. One shard is locked at a time, so what is bound or removed
+    /// meanwhile may be missed or seen; `look` must not use this table.
+    pub fn each(&self, mut look: impl FnMut(&Arc<Session>)) {
+        for shard in &self.shards {
+            shard.read().values().flatten().for_each(&mut look);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Still;
+    impl Wake for Still {
+        fn wake(&self) {}
+    }
+
+    fn bind(table: &Sessions, jid: &str) -> Result<Bound, TooMany> {
+        table.bind(Jid::parse(jid).unwrap(), 2, 0, Box::new(Still))
+    }
+
+    #[test]
+    fn a_second_session_with_the_same_full_jid_replaces_the_first() {
+        let table = Sessions::default();
+        let first = bind(&table, "juliet@localhost/balcony").unwrap();
+        let second = bind(&table, "juliet@localhost/balcony").unwrap();
+        assert_eq!(second.replaced.map(|s| s.id()), Some(first.session.id()));
+        assert_eq!(table.count(), 1);
+        assert_eq!(table.remove(&first.session), None, "the successor stays");
+        assert_eq!(table.remove(&second.session), Some(0));
+        assert_eq!(table.count(), 0);
+    }
+
+    #[test]
+    fn an_account_has_as_many_sessions_as_it_may() {
+        let table = Sessions::default();
+        bind(&table, "juliet@localhost/a").unwrap();
+        bind(&table, "juliet@localhost/b").unwrap();
+        assert!(bind(&table, "juliet@localhost/c").is_err());
+        assert!(
+            bind(&table, "juliet@localhost/b").is_ok(),
+            "a replacement adds none"
+        );
+        assert_eq!(table.of("juliet@localhost").len(), 2);
+        assert!(
+            table
+                .find(&Jid::parse("juliet@localhost/a").unwrap())
+                .is_some()
+        );
+    }
+}

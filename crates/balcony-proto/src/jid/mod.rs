@@ -4,7 +4,11 @@
 //! entity exactly when their texts are the same bytes (§3.2.3, §3.3, §3.4).
 
 mod ascii;
+mod bidi;
+mod code_point;
+mod context;
 mod parts;
+mod precis;
 
 use std::borrow::{Borrow, Cow};
 use std::cmp::Ordering;

@@ -4,19 +4,14 @@ use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
-use precis_profiles::precis_core::profile::PrecisFastInvocation;
-use precis_profiles::{OpaqueString, UsernameCaseMapped};
 
-use super::{JidError, MAX_PART_BYTES, Part, ascii};
+use super::{JidError, MAX_PART_BYTES, Part, ascii, precis};
 
 /// Longest part in bytes that is looked at before mapping. Mapping shortens
 /// text at most threefold (full-width forms, decomposed Hangul), so nothing
 /// longer can come down to [`MAX_PART_BYTES`]; it bounds the work done on what
 /// a stranger sends.
 const MAX_RAW_PART_BYTES: usize = 3 * MAX_PART_BYTES;
-
-/// How often a profile is applied again before its output must be stable (RFC 8264 §7).
-const REAPPLICATIONS: usize = 3;
 
 /// Enforces a localpart: the UsernameCaseMapped profile of RFC 8265 §3.3, less
 /// the characters that RFC 7622 §3.3.1 excludes.
@@ -30,7 +25,7 @@ pub fn prepare_local(text: &str) -> Result<Cow<'_, str>, JidError> {
     } else if text.is_ascii() {
         Cow::Owned(text.to_ascii_lowercase())
     } else {
-        until_stable(text, Part::Local, |s| UsernameCaseMapped::enforce(s).ok())?
+        Cow::Owned(precis::username(text).ok_or(JidError::NotAllowed(Part::Local))?)
     };
     // After the mapping: full-width forms come down to the excluded characters.
     let excluded = |b: u8| b.is_ascii() && !ascii::is_local(&[b]);
@@ -73,8 +68,8 @@ pub fn prepare_resource(text: &str) -> Result<Cow<'_, str>, JidError> {
     if ascii::is_resource(text.as_bytes()) {
         return check_size(Cow::Borrowed(text), Part::Resource);
     }
-    let enforced = until_stable(text, Part::Resource, |s| OpaqueString::enforce(s).ok())?;
-    check_size(enforced, Part::Resource)
+    let enforced = precis::opaque(text).ok_or(JidError::NotAllowed(Part::Resource))?;
+    check_size(Cow::Owned(enforced), Part::Resource)
 }
 
 fn check_raw(text: &str, part: Part) -> Result<(), JidError> {
@@ -94,24 +89,6 @@ fn check_size(text: Cow<'_, str>, part: Part) -> Result<Cow<'_, str>, JidError> 
     }
 }
 
-/// RFC 8264 §7: rules are applied again until the string is stable, so that
-/// what we hand out is enforced to itself by every peer.
-fn until_stable(
-    text: &str,
-    part: Part,
-    enforce: impl Fn(String) -> Option<Cow<'static, str>>,
-) -> Result<Cow<'_, str>, JidError> {
-    let mut current = text.to_owned();
-    for _ in 0..=REAPPLICATIONS {
-        let next = enforce(current.clone()).ok_or(JidError::NotAllowed(part))?;
-        if next == current {
-            return Ok(Cow::Owned(current));
-        }
-        current = next.into_owned();
-    }
-    Err(JidError::NotAllowed(part))
-}
-
 fn domain_name(text: &str) -> Result<Cow<'_, str>, JidError> {
     let uts46 = Uts46::new();
     let (deny, hyphens) = (AsciiDenyList::STD3, Hyphens::CheckFirstLast);
@@ -123,6 +100,10 @@ fn domain_name(text: &str) -> Result<Cow<'_, str>, JidError> {
     // RFC 7622 §3.2.1: each A-label becomes a U-label.
     let (u_labels, checked) = uts46.to_unicode(text.as_bytes(), deny, hyphens);
     checked.map_err(|_| JidError::NotAllowed(Part::Domain))?;
+    // UTS 46 lets symbols through that IDNA2008 does not (RFC 5892 §3).
+    if !u_labels.split('.').all(precis::is_u_label) {
+        return Err(JidError::NotAllowed(Part::Domain));
+    }
     Ok(u_labels)
 }
 

@@ -1,0 +1,299 @@
+//! Random writes, compared with the store in memory.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::test_runner::{Config, TestRunner};
+
+use super::{key, stored};
+use crate::{
+    Bounds, HashName, Invite, MemoryStore, PendingIn, RosterItem, Store, Subscription, VCard,
+    Write, WriteSet,
+};
+
+/// Few of each, so that they meet.
+const ACCOUNTS: [&str; 3] = ["romeo@localhost", "juliet@localhost", "romeo@example.com"];
+const CONTACTS: [&str; 4] = ["nurse@localhost", "paris@x", "x", "ab"];
+
+/// Runs random sets against the store that `open` gives and against the one in memory: the same
+/// outcomes, and the same answers to every read after each set.
+pub fn agrees_with_memory<G>(cases: u32, open: impl Fn() -> (Arc<dyn Store>, G)) {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.build().unwrap();
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let checked = TestRunner::new(config).run(&vec(write_set(), 1..25), |sets| {
+        let (store, _guard) = open();
+        runtime.block_on(compare(&*store, &sets));
+        Ok(())
+    });
+    if let Err(failure) = checked {
+        panic!("{failure}");
+    }
+}
+
+async fn compare(store: &dyn Store, sets: &[WriteSet]) {
+    let model = MemoryStore::new();
+    for set in sets {
+        let expected = model.commit(set.clone()).await;
+        assert_eq!(store.commit(set.clone()).await, expected, "{set:?}");
+        assert_eq!(snapshot(store).await, snapshot(&model).await, "{set:?}");
+    }
+}
+
+/// Everything that the reads tell, as text.
+pub async fn snapshot(store: &dyn Store) -> String {
+    let mut out = String::new();
+    for host in ["localhost", "example.com"] {
+        let list = store.accounts().list(host, None, 100).await;
+        let count = store.accounts().count(host).await;
+        writeln!(out, "{host}: {count:?} {list:?}").unwrap();
+    }
+    for account in ACCOUNTS {
+        of_account(store, account, &mut out).await;
+    }
+    for token in ["t", "u"] {
+        let invite = store.invites().get(token.as_bytes()).await;
+        let secret = store.secrets().get(token).await;
+        writeln!(out, "{token}: {invite:?} {secret:?}").unwrap();
+    }
+    out
+}
+
+async fn of_account(store: &dyn Store, account: &str, out: &mut String) {
+    let (user, host) = account.split_once('@').unwrap();
+    let data = store.accounts().get(host, user).await.unwrap();
+    let keys = data.iter().flat_map(|data| &data.keys);
+    let iterations: Vec<_> = keys.map(|key| (key.hash, key.iterations)).collect();
+    let roster = store.roster().load(account).await.unwrap();
+    let since = roster.version.saturating_sub(3);
+    let changes = store.roster().changes_since(account, since).await;
+    writeln!(
+        out,
+        "{account}: {data:?} {iterations:?} {roster:?} {changes:?}"
+    )
+    .unwrap();
+    let total = store.offline().total(account).await;
+    let rows = store.offline().page(account, 0, 100).await;
+    let blocked = store.blocking().list(account).await;
+    writeln!(out, "{total:?} {rows:?} {blocked:?}").unwrap();
+    let last = store.last().get(account).await;
+    let vcard = store.vcards().get(account).await;
+    let photo = store.vcards().photo(account).await;
+    writeln!(out, "{last:?} {vcard:?} {photo:?}").unwrap();
+    for name in ["a", "b"] {
+        let private = store.private().get(account, "ns", name).await;
+        writeln!(out, "{private:?}").unwrap();
+    }
+}
+
+/// A set of up to four random writes.
+pub fn write_set() -> impl Strategy<Value = WriteSet> {
+    let write = prop_oneof![
+        2 => account_write(),
+        3 => roster_write(),
+        3 => queue_write(),
+        3 => item_write(),
+        1 => server_write(),
+    ];
+    vec(write, 1..5).prop_map(|writes| writes.into_iter().collect())
+}
+
+fn one_of(names: &'static [&'static str]) -> impl Strategy<Value = String> {
+    (0..names.len()).prop_map(move |at| names[at].to_owned())
+}
+
+fn account() -> impl Strategy<Value = String> {
+    one_of(&ACCOUNTS)
+}
+
+fn contact() -> impl Strategy<Value = String> {
+    one_of(&CONTACTS)
+}
+
+fn bounds() -> impl Strategy<Value = Bounds> {
+    (1..6_u32, 1..40_u64).prop_map(|(rows, bytes)| Bounds { rows, bytes })
+}
+
+fn text() -> impl Strategy<Value = String> {
+    "[a-z🌹,:]{0,12}"
+}
+
+fn account_write() -> impl Strategy<Value = Write> {
+    let keys = vec((0..3_usize, any::<u8>()), 0..3).prop_map(|keys| {
+        let key_of = |(hash, byte): (usize, u8)| key(HashName::ALL[hash], byte);
+        keys.into_iter().map(key_of).collect::<Vec<_>>()
+    });
+    (account(), keys, 0..8_u8).prop_map(|(account, keys, which)| {
+        let (user, host) = account.split_once('@').unwrap();
+        let (host, user) = (host.to_owned(), user.to_owned());
+        match which {
+            0..4 => Write::CreateAccount {
+                host,
+                user,
+                created: i64::from(which),
+                keys,
+            },
+            4 => Write::SetKeys { host, user, keys },
+            5 | 6 => Write::SetEnabled {
+                host,
+                user,
+                enabled: which == 5,
+            },
+            _ => Write::DeleteAccount { host, user },
+        }
+    })
+}
+
+fn item() -> impl Strategy<Value = RosterItem> {
+    let state = prop_oneof![
+        Just(Subscription::None),
+        Just(Subscription::To),
+        Just(Subscription::From),
+        Just(Subscription::Both),
+    ];
+    let flags = (any::<bool>(), any::<bool>());
+    (
+        contact(),
+        option::of(text()),
+        vec(text(), 0..3),
+        state,
+        flags,
+    )
+        .prop_map(
+            |(jid, name, groups, subscription, (ask, approved))| RosterItem {
+                jid,
+                name,
+                groups,
+                subscription,
+                ask,
+                approved,
+                version: 0,
+            },
+        )
+}
+
+fn roster_write() -> impl Strategy<Value = Write> {
+    // The first version of the first account, and what it grows to: a base that often fits.
+    let base = option::weighted(0.3, (1_u64 << 32)..(1 << 32) + 4);
+    prop_oneof![
+        (account(), item(), base.clone(), 1..5_u32).prop_map(|(account, item, base, max_items)| {
+            Write::RosterSet {
+                account,
+                item,
+                base,
+                max_items,
+            }
+        }),
+        (account(), contact(), base).prop_map(|(account, jid, base)| Write::RosterRemove {
+            account,
+            jid,
+            base
+        }),
+    ]
+}
+
+fn queue_write() -> impl Strategy<Value = Write> {
+    prop_oneof![
+        3 => (account(), any::<i64>(), text(), bounds()).prop_map(
+            |(account, received_at, text, bounds)| Write::OfflinePush {
+                account,
+                received_at,
+                stanza: stored(&text),
+                bounds,
+            }
+        ),
+        1 => (account(), 0..30_i64)
+            .prop_map(|(account, up_to)| Write::OfflineDelete { account, up_to }),
+        2 => (account(), contact(), 0..9_i64, text(), 1..4_u32).prop_map(
+            |(account, jid, received_at, text, max)| Write::PendingSet {
+                account,
+                request: PendingIn {
+                    jid,
+                    received_at,
+                    stanza: stored(&text),
+                },
+                max,
+            }
+        ),
+        1 => (account(), contact())
+            .prop_map(|(account, jid)| Write::PendingRemove { account, jid }),
+    ]
+}
+
+fn item_write() -> impl Strategy<Value = Write> {
+    let name = || prop_oneof![Just("a".to_owned()), Just("b".to_owned())];
+    let ns = || "ns".to_owned();
+    prop_oneof![
+        (account(), name(), text(), bounds()).prop_map(move |(account, name, text, bounds)| {
+            Write::PrivateSet {
+                account,
+                ns: ns(),
+                name,
+                payload: stored(&text),
+                bounds,
+            }
+        }),
+        (account(), name()).prop_map(move |(account, name)| Write::PrivateRemove {
+            account,
+            ns: ns(),
+            name
+        }),
+        (account(), text(), option::of(any::<[u8; 20]>())).prop_map(
+            |(account, text, photo_sha1)| Write::VCardSet {
+                account,
+                vcard: VCard {
+                    payload: stored(&text),
+                    photo_sha1,
+                },
+            }
+        ),
+        account().prop_map(|account| Write::VCardRemove { account }),
+        (account(), vec(contact(), 0..4), 1..4_u32)
+            .prop_map(|(account, jids, max)| Write::BlockAdd { account, jids, max }),
+        (account(), vec(contact(), 0..4))
+            .prop_map(|(account, jids)| Write::BlockRemove { account, jids }),
+        account().prop_map(|account| Write::BlockClear { account }),
+        (account(), any::<i64>(), option::of(text())).prop_map(|(account, at, status)| {
+            Write::LastSeenSet {
+                account,
+                at,
+                status,
+            }
+        }),
+    ]
+}
+
+fn server_write() -> impl Strategy<Value = Write> {
+    let token = || prop_oneof![Just(b"t".to_vec()), Just(b"u".to_vec())];
+    let invite =
+        (option::of(account()), 0..9_i64, 0..3_u32).prop_map(|(created_by, expires_at, uses)| {
+            Invite {
+                host: "localhost".into(),
+                created_by,
+                expires_at,
+                uses,
+            }
+        });
+    prop_oneof![
+        (token(), invite)
+            .prop_map(|(token_hash, invite)| Write::InviteCreate { token_hash, invite }),
+        (token(), 0..9_i64).prop_map(|(token_hash, now)| Write::InviteUse {
+            token_hash,
+            host: "localhost".into(),
+            now
+        }),
+        token().prop_map(|token_hash| Write::InviteRemove { token_hash }),
+        (0..9_i64).prop_map(|now| Write::InvitesExpire { now }),
+        text().prop_map(|value| Write::SecretCreate {
+            name: "t".into(),
+            value: value.into_bytes()
+        }),
+    ]
+}

@@ -1,0 +1,261 @@
+use super::tables::{AccountData, Name, Tables};
+use crate::kinds::roster::first_version;
+use crate::{
+    Bounds, Error, OfflineRow, PendingIn, Result, RosterItem, ScramKey, Stored, TOMBSTONES, Write,
+};
+
+impl Tables {
+    /// Applies one write; what it changed before an error is undone by the caller.
+    pub(super) fn apply(&mut self, write: &Write) -> Result<()> {
+        match write {
+            Write::CreateAccount { .. }
+            | Write::SetKeys { .. }
+            | Write::SetEnabled { .. }
+            | Write::DeleteAccount { .. } => self.apply_account(write),
+            Write::InviteCreate { .. }
+            | Write::InviteUse { .. }
+            | Write::InviteRemove { .. }
+            | Write::InvitesExpire { .. } => self.apply_invite(write),
+            Write::SecretCreate { name, value } => match self.secret(name) {
+                Some(_) => Err(Error::Conflict("secret")),
+                None => {
+                    self.add_secret(name, value);
+                    Ok(())
+                }
+            },
+            Write::OfflinePush {
+                account,
+                received_at,
+                stanza,
+                bounds,
+            } => self.push(account, *received_at, stanza, *bounds),
+            Write::RosterSet { account, .. }
+            | Write::RosterRemove { account, .. }
+            | Write::PendingSet { account, .. }
+            | Write::PendingRemove { account, .. } => self.change(account)?.apply_roster(write),
+            Write::OfflineDelete { account, .. }
+            | Write::PrivateSet { account, .. }
+            | Write::PrivateRemove { account, .. }
+            | Write::VCardSet { account, .. }
+            | Write::VCardRemove { account }
+            | Write::BlockAdd { account, .. }
+            | Write::BlockRemove { account, .. }
+            | Write::BlockClear { account }
+            | Write::LastSeenSet { account, .. } => self.change(account)?.apply_item(write),
+        }
+    }
+
+    fn apply_account(&mut self, write: &Write) -> Result<()> {
+        match write {
+            Write::CreateAccount {
+                host,
+                user,
+                created,
+                keys,
+            } => self.create((host.clone(), user.clone()), *created, keys),
+            Write::SetKeys { host, user, keys } => {
+                let account = self.change_named(&(host.clone(), user.clone()))?;
+                account.set_keys(keys);
+                Ok(())
+            }
+            Write::SetEnabled {
+                host,
+                user,
+                enabled,
+            } => {
+                self.change_named(&(host.clone(), user.clone()))?.enabled = *enabled;
+                Ok(())
+            }
+            Write::DeleteAccount { host, user } => {
+                self.delete_account(&(host.clone(), user.clone()))?;
+                let bare = format!("{user}@{host}");
+                self.remove_invites(|invite| invite.created_by.as_deref() == Some(&bare));
+                Ok(())
+            }
+            _ => Err(misplaced()),
+        }
+    }
+
+    fn create(&mut self, name: Name, created: i64, keys: &[ScramKey]) -> Result<()> {
+        if self.named(&name).is_some() {
+            return Err(Error::Conflict("account"));
+        }
+        let version = first_version(self.new_account_id()).unsigned_abs();
+        let mut account = AccountData {
+            created,
+            enabled: true,
+            version,
+            horizon: version,
+            ..AccountData::default()
+        };
+        account.set_keys(keys);
+        self.add_account(name, account);
+        Ok(())
+    }
+
+    fn push(
+        &mut self,
+        account: &str,
+        received_at: i64,
+        stanza: &Stored,
+        bounds: Bounds,
+    ) -> Result<()> {
+        let seq = self.new_offline_seq();
+        let account = self.change(account)?;
+        account.offline.push(OfflineRow {
+            seq,
+            received_at,
+            stanza: stanza.clone(),
+        });
+        let sizes = account.offline.iter().map(|row| row.stanza.bytes.len());
+        check(bounds, sizes)
+    }
+
+    fn apply_invite(&mut self, write: &Write) -> Result<()> {
+        match write {
+            Write::InviteCreate { token_hash, invite } => {
+                if self.invite(token_hash).is_some() {
+                    return Err(Error::Conflict("invitation"));
+                }
+                self.set_invite(token_hash, Some(invite.clone()));
+            }
+            Write::InviteUse {
+                token_hash,
+                host,
+                now,
+            } => {
+                let good = self.invite(token_hash).filter(|invite| {
+                    invite.host == *host && invite.expires_at > *now && invite.uses > 0
+                });
+                let mut invite = good.cloned().ok_or(Error::NotFound)?;
+                invite.uses -= 1;
+                self.set_invite(token_hash, Some(invite));
+            }
+            Write::InviteRemove { token_hash } => self.set_invite(token_hash, None),
+            Write::InvitesExpire { now } => self.remove_invites(|invite| invite.expires_at <= *now),
+            _ => return Err(misplaced()),
+        }
+        Ok(())
+    }
+}
+
+impl AccountData {
+    fn set_keys(&mut self, keys: &[ScramKey]) {
+        self.keys = keys.iter().map(|key| (key.hash, key.clone())).collect();
+    }
+
+    fn apply_roster(&mut self, write: &Write) -> Result<()> {
+        match write {
+            Write::RosterSet {
+                item,
+                base,
+                max_items,
+                ..
+            } => self.set_item(item, *base, *max_items),
+            Write::RosterRemove { jid, base, .. } => self.remove_item(jid, *base),
+            Write::PendingSet { request, max, .. } => self.set_pending(request, *max),
+            Write::PendingRemove { jid, .. } => {
+                self.pending.remove(jid);
+                Ok(())
+            }
+            _ => Err(misplaced()),
+        }
+    }
+
+    fn next_version(&mut self, base: Option<u64>) -> Result<u64> {
+        if base.is_some_and(|base| base != self.version) {
+            return Err(Error::Conflict("roster version"));
+        }
+        self.version += 1;
+        Ok(self.version)
+    }
+
+    fn set_item(&mut self, item: &RosterItem, base: Option<u64>, max: u32) -> Result<()> {
+        let version = self.next_version(base)?;
+        if !self.roster.contains_key(&item.jid) && self.roster.len() >= max as usize {
+            return Err(Error::Limit("roster items"));
+        }
+        let item = RosterItem {
+            version,
+            ..item.clone()
+        };
+        self.removed.retain(|_, jid| *jid != item.jid);
+        self.roster.insert(item.jid.clone(), item);
+        Ok(())
+    }
+
+    fn remove_item(&mut self, jid: &str, base: Option<u64>) -> Result<()> {
+        let version = self.next_version(base)?;
+        self.roster.remove(jid).ok_or(Error::NotFound)?;
+        self.removed.insert(version, jid.to_owned());
+        while self.removed.len() > TOMBSTONES as usize {
+            if let Some((version, _)) = self.removed.pop_first() {
+                self.horizon = version;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_pending(&mut self, request: &PendingIn, max: u32) -> Result<()> {
+        if !self.pending.contains_key(&request.jid) && self.pending.len() >= max as usize {
+            return Err(Error::Limit("pending requests"));
+        }
+        self.pending.insert(request.jid.clone(), request.clone());
+        Ok(())
+    }
+
+    fn apply_item(&mut self, write: &Write) -> Result<()> {
+        match write {
+            Write::OfflineDelete { up_to, .. } => self.offline.retain(|row| row.seq > *up_to),
+            Write::PrivateSet {
+                ns,
+                name,
+                payload,
+                bounds,
+                ..
+            } => {
+                let key = (ns.clone(), name.clone());
+                self.private.insert(key, payload.clone());
+                let sizes = self.private.values().map(|payload| payload.bytes.len());
+                return check(*bounds, sizes);
+            }
+            Write::PrivateRemove { ns, name, .. } => {
+                self.private.remove(&(ns.clone(), name.clone()));
+            }
+            Write::VCardSet { vcard, .. } => self.vcard = Some(vcard.clone()),
+            Write::VCardRemove { .. } => self.vcard = None,
+            Write::LastSeenSet { at, status, .. } => {
+                let (at, status) = (*at, status.clone());
+                self.last = Some(crate::LastSeenAt { at, status });
+            }
+            _ => return self.apply_block(write),
+        }
+        Ok(())
+    }
+
+    fn apply_block(&mut self, write: &Write) -> Result<()> {
+        match write {
+            Write::BlockAdd { jids, max, .. } => {
+                let before = self.blocked.len();
+                self.blocked.extend(jids.iter().cloned());
+                let after = self.blocked.len();
+                if after > before && after > *max as usize {
+                    return Err(Error::Limit("blocked JIDs"));
+                }
+            }
+            Write::BlockRemove { jids, .. } => self.blocked.retain(|jid| !jids.contains(jid)),
+            Write::BlockClear { .. } => self.blocked.clear(),
+            _ => return Err(misplaced()),
+        }
+        Ok(())
+    }
+}
+
+fn check(bounds: Bounds, sizes: impl ExactSizeIterator<Item = usize>) -> Result<()> {
+    let rows = sizes.len() as u64;
+    bounds.check(rows, sizes.map(|size| size as u64).sum())
+}
+
+fn misplaced() -> Error {
+    Error::Broken("a write reached the wrong kind of data".to_owned())
+}

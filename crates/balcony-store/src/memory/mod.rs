@@ -1,0 +1,181 @@
+//! A store that lasts as long as the process: for tests, and the model that the others must agree
+//! with.
+//!
+//! Tickets are resolved when [`commit`](Store::commit) returns, so a run is the same each time. A
+//! test of what happens meanwhile can hold them back, or have commits fail.
+
+mod apply;
+mod reads;
+mod tables;
+
+use parking_lot::Mutex;
+
+use self::tables::Tables;
+use crate::{
+    Accounts, Blocking, BoxFuture, Error, Invites, LastSeen, Offline, Private, Resolve, Result,
+    Roster, Secrets, Store, Ticket, VCards, WriteSet,
+};
+
+/// The store in memory.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tables: Tables,
+    failing: Option<Error>,
+    holding: bool,
+    held: Vec<(WriteSet, Resolve)>,
+    closed: bool,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> MemoryStore {
+        MemoryStore::default()
+    }
+
+    /// Has every commit fail with this error, like a full disk, until it is told `None`.
+    pub fn fail_commits(&self, error: Option<Error>) {
+        self.state.lock().failing = error;
+    }
+
+    /// From now on commits wait, like for a slow disk; nobody reads what they write.
+    pub fn hold_commits(&self) {
+        self.state.lock().holding = true;
+    }
+
+    /// Commits what waited, in order, and holds nothing back any more.
+    pub fn release_commits(&self) {
+        let mut state = self.state.lock();
+        state.holding = false;
+        for (set, resolve) in std::mem::take(&mut state.held) {
+            resolve.resolve(state.commit(&set));
+        }
+    }
+
+    fn read<T: Send + 'static>(&self, read: impl FnOnce(&Tables) -> T) -> BoxFuture<'_, Result<T>> {
+        let state = self.state.lock();
+        let answer = match state.closed {
+            true => Err(Error::Closed),
+            false => Ok(read(&state.tables)),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl State {
+    fn commit(&mut self, set: &WriteSet) -> Result<()> {
+        match &self.failing {
+            Some(error) => Err(error.clone()),
+            None => self.tables.commit(set),
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, writes: WriteSet) -> Ticket {
+        let mut state = self.state.lock();
+        if writes.is_empty() {
+            return Ticket::done(Ok(()));
+        }
+        if state.closed {
+            return Ticket::done(Err(Error::Closed));
+        }
+        if !state.holding {
+            return Ticket::done(state.commit(&writes));
+        }
+        let (resolve, ticket) = Ticket::pending();
+        state.held.push((writes, resolve));
+        ticket
+    }
+
+    fn accounts(&self) -> &dyn Accounts {
+        self
+    }
+
+    fn roster(&self) -> &dyn Roster {
+        self
+    }
+
+    fn offline(&self) -> &dyn Offline {
+        self
+    }
+
+    fn private(&self) -> &dyn Private {
+        self
+    }
+
+    fn vcards(&self) -> &dyn VCards {
+        self
+    }
+
+    fn blocking(&self) -> &dyn Blocking {
+        self
+    }
+
+    fn last(&self) -> &dyn LastSeen {
+        self
+    }
+
+    fn invites(&self) -> &dyn Invites {
+        self
+    }
+
+    fn secrets(&self) -> &dyn Secrets {
+        self
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.release_commits();
+        self.state.lock().closed = true;
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Write;
+
+    crate::contract_tests!((Arc::new(MemoryStore::new()), ()));
+
+    fn secret(name: &str) -> WriteSet {
+        WriteSet::from(Write::SecretCreate {
+            name: name.into(),
+            value: vec![1],
+        })
+    }
+
+    #[test]
+    fn ticket_is_resolved_at_once() {
+        let store = MemoryStore::new();
+        assert_eq!(store.commit(secret("a")).try_outcome(), Some(Ok(())));
+    }
+
+    #[tokio::test]
+    async fn held_commit_is_neither_seen_nor_resolved() {
+        let store = MemoryStore::new();
+        store.hold_commits();
+        let mut ticket = store.commit(secret("a"));
+        assert_eq!(ticket.try_outcome(), None);
+        assert_eq!(store.secrets().get("a").await, Ok(None));
+        store.release_commits();
+        assert_eq!(ticket.await, Ok(()));
+        assert_eq!(store.secrets().get("a").await, Ok(Some(vec![1])));
+    }
+
+    #[tokio::test]
+    async fn failing_commits_leave_nothing() {
+        let store = MemoryStore::new();
+        store.fail_commits(Some(Error::Full));
+        assert_eq!(store.commit(secret("a")).await, Err(Error::Full));
+        store.fail_commits(None);
+        assert_eq!(store.secrets().get("a").await, Ok(None));
+        assert_eq!(store.commit(secret("a")).await, Ok(()));
+    }
+}

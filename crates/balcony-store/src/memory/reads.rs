@@ -1,0 +1,192 @@
+use super::MemoryStore;
+use super::tables::{AccountData, Tables};
+use crate::{
+    Account, AccountEntry, Accounts, Blocking, BoxFuture, Credentials, HashName, Invite, Invites,
+    LastSeen, LastSeenAt, Offline, OfflineRow, OfflineTotal, Private, Result, Roster, RosterChange,
+    RosterData, RosterItem, Secrets, Stored, VCard, VCards,
+};
+
+fn named<'a>(tables: &'a Tables, host: &str, user: &str) -> Option<&'a AccountData> {
+    tables.named(&(host.to_owned(), user.to_owned()))
+}
+
+impl Accounts for MemoryStore {
+    fn get(&self, host: &str, user: &str) -> BoxFuture<'_, Result<Option<Account>>> {
+        self.read(|tables| {
+            named(tables, host, user).map(|account| Account {
+                enabled: account.enabled,
+                created: account.created,
+                keys: account.keys.values().cloned().collect(),
+            })
+        })
+    }
+
+    fn keys(
+        &self,
+        host: &str,
+        user: &str,
+        hash: HashName,
+    ) -> BoxFuture<'_, Result<Option<Credentials>>> {
+        self.read(|tables| {
+            named(tables, host, user).map(|account| Credentials {
+                enabled: account.enabled,
+                key: account.keys.get(&hash).cloned(),
+            })
+        })
+    }
+
+    fn exists(&self, host: &str, user: &str) -> BoxFuture<'_, Result<bool>> {
+        self.read(|tables| named(tables, host, user).is_some())
+    }
+
+    fn list(
+        &self,
+        host: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<AccountEntry>>> {
+        let after = after.unwrap_or("");
+        self.read(|tables| {
+            tables
+                .accounts_from((host.to_owned(), after.to_owned()))
+                .take_while(|((of, _), _)| of == host)
+                .filter(|((_, user), _)| user != after)
+                .take(limit as usize)
+                .map(|((_, user), account)| AccountEntry {
+                    user: user.clone(),
+                    enabled: account.enabled,
+                    created: account.created,
+                })
+                .collect()
+        })
+    }
+
+    fn count(&self, host: &str) -> BoxFuture<'_, Result<u64>> {
+        self.read(|tables| {
+            let all = tables.accounts_from((host.to_owned(), String::new()));
+            all.take_while(|((of, _), _)| of == host).count() as u64
+        })
+    }
+}
+
+impl AccountData {
+    fn roster_data(&self) -> RosterData {
+        let mut pending_in: Vec<_> = self.pending.values().cloned().collect();
+        pending_in.sort_by_key(|request| request.received_at);
+        RosterData {
+            version: self.version,
+            items: self.roster.values().cloned().collect(),
+            pending_in,
+        }
+    }
+
+    fn changes_since(&self, since: u64) -> Option<Vec<RosterChange>> {
+        if since < self.horizon || since > self.version {
+            return None;
+        }
+        let newer = self.roster.values().filter(|item| item.version > since);
+        let mut changes: Vec<_> = newer.cloned().map(RosterChange::Set).collect();
+        let removed = self.removed.range(since + 1..);
+        changes.extend(removed.map(|(version, jid)| RosterChange::Removed {
+            jid: jid.clone(),
+            version: *version,
+        }));
+        changes.sort_by_key(RosterChange::version);
+        Some(changes)
+    }
+}
+
+impl Roster for MemoryStore {
+    fn load(&self, account: &str) -> BoxFuture<'_, Result<RosterData>> {
+        self.read(|tables| {
+            let account = tables.account(account);
+            account.map(AccountData::roster_data).unwrap_or_default()
+        })
+    }
+
+    fn item(&self, account: &str, jid: &str) -> BoxFuture<'_, Result<Option<RosterItem>>> {
+        self.read(|tables| tables.account(account)?.roster.get(jid).cloned())
+    }
+
+    fn changes_since(
+        &self,
+        account: &str,
+        version: u64,
+    ) -> BoxFuture<'_, Result<Option<Vec<RosterChange>>>> {
+        self.read(|tables| tables.account(account)?.changes_since(version))
+    }
+}
+
+impl Offline for MemoryStore {
+    fn total(&self, account: &str) -> BoxFuture<'_, Result<OfflineTotal>> {
+        self.read(|tables| {
+            let rows = tables.account(account).map(|account| &account.offline);
+            rows.map(|rows| OfflineTotal {
+                rows: rows.len() as u64,
+                bytes: rows.iter().map(|row| row.stanza.bytes.len() as u64).sum(),
+            })
+            .unwrap_or_default()
+        })
+    }
+
+    fn page(
+        &self,
+        account: &str,
+        after: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<OfflineRow>>> {
+        self.read(|tables| {
+            let rows = tables.account(account).map(|account| &account.offline);
+            rows.into_iter()
+                .flatten()
+                .filter(|row| row.seq > after)
+                .take(limit as usize)
+                .cloned()
+                .collect()
+        })
+    }
+}
+
+impl Private for MemoryStore {
+    fn get(&self, account: &str, ns: &str, name: &str) -> BoxFuture<'_, Result<Option<Stored>>> {
+        let key = (ns.to_owned(), name.to_owned());
+        self.read(|tables| tables.account(account)?.private.get(&key).cloned())
+    }
+}
+
+impl VCards for MemoryStore {
+    fn get(&self, account: &str) -> BoxFuture<'_, Result<Option<VCard>>> {
+        self.read(|tables| tables.account(account)?.vcard.clone())
+    }
+
+    fn photo(&self, account: &str) -> BoxFuture<'_, Result<Option<[u8; 20]>>> {
+        self.read(|tables| tables.account(account)?.vcard.as_ref()?.photo_sha1)
+    }
+}
+
+impl Blocking for MemoryStore {
+    fn list(&self, account: &str) -> BoxFuture<'_, Result<Vec<String>>> {
+        self.read(|tables| {
+            let blocked = tables.account(account).map(|account| &account.blocked);
+            blocked.into_iter().flatten().cloned().collect()
+        })
+    }
+}
+
+impl LastSeen for MemoryStore {
+    fn get(&self, account: &str) -> BoxFuture<'_, Result<Option<LastSeenAt>>> {
+        self.read(|tables| tables.account(account)?.last.clone())
+    }
+}
+
+impl Invites for MemoryStore {
+    fn get(&self, token_hash: &[u8]) -> BoxFuture<'_, Result<Option<Invite>>> {
+        self.read(|tables| tables.invite(token_hash).cloned())
+    }
+}
+
+impl Secrets for MemoryStore {
+    fn get(&self, name: &str) -> BoxFuture<'_, Result<Option<Vec<u8>>>> {
+        self.read(|tables| tables.secret(name).cloned())
+    }
+}

@@ -1,0 +1,172 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::{
+    Error, HashName, Invite, LastSeenAt, OfflineRow, PendingIn, Result, RosterItem, ScramKey,
+    Stored, VCard, WriteSet,
+};
+
+/// Host and localpart.
+pub(super) type Name = (String, String);
+
+/// All data, and what undoes the set that is being applied.
+#[derive(Default)]
+pub(super) struct Tables {
+    accounts: BTreeMap<Name, Arc<AccountData>>,
+    invites: BTreeMap<Vec<u8>, Invite>,
+    secrets: BTreeMap<String, Vec<u8>>,
+    counters: Counters,
+    undo: Vec<Undo>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counters {
+    account: i64,
+    offline: i64,
+}
+
+/// The state of a thing before the set touched it.
+enum Undo {
+    Account(Name, Option<Arc<AccountData>>),
+    Invite(Vec<u8>, Option<Invite>),
+    Secret(String),
+}
+
+/// All that belongs to one account.
+#[derive(Clone, Default)]
+pub(super) struct AccountData {
+    pub(super) created: i64,
+    pub(super) enabled: bool,
+    pub(super) keys: BTreeMap<HashName, ScramKey>,
+    pub(super) roster: BTreeMap<String, RosterItem>,
+    pub(super) version: u64,
+    pub(super) horizon: u64,
+    pub(super) removed: BTreeMap<u64, String>,
+    pub(super) pending: BTreeMap<String, PendingIn>,
+    pub(super) offline: Vec<OfflineRow>,
+    pub(super) private: BTreeMap<(String, String), Stored>,
+    pub(super) vcard: Option<VCard>,
+    pub(super) blocked: BTreeSet<String>,
+    pub(super) last: Option<LastSeenAt>,
+}
+
+impl Tables {
+    /// Applies a whole set, or nothing of it.
+    pub(super) fn commit(&mut self, set: &WriteSet) -> Result<()> {
+        let counters = self.counters;
+        self.undo.clear();
+        let outcome = set.ops().iter().try_for_each(|write| self.apply(write));
+        if outcome.is_err() {
+            self.roll_back();
+            self.counters = counters;
+        }
+        outcome
+    }
+
+    fn roll_back(&mut self) {
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Account(name, Some(data)) => {
+                    self.accounts.insert(name, data);
+                }
+                Undo::Account(name, None) => {
+                    self.accounts.remove(&name);
+                }
+                Undo::Invite(token, Some(invite)) => {
+                    self.invites.insert(token, invite);
+                }
+                Undo::Invite(token, None) => {
+                    self.invites.remove(&token);
+                }
+                Undo::Secret(name) => {
+                    self.secrets.remove(&name);
+                }
+            }
+        }
+    }
+
+    pub(super) fn account(&self, bare: &str) -> Option<&AccountData> {
+        self.named(&name_of(bare)?)
+    }
+
+    pub(super) fn named(&self, name: &Name) -> Option<&AccountData> {
+        self.accounts.get(name).map(Arc::as_ref)
+    }
+
+    /// The accounts from this name on, in order.
+    pub(super) fn accounts_from(&self, name: Name) -> impl Iterator<Item = (&Name, &AccountData)> {
+        let accounts = self.accounts.range(name..);
+        accounts.map(|(name, data)| (name, data.as_ref()))
+    }
+
+    /// The account, to be changed.
+    pub(super) fn change(&mut self, bare: &str) -> Result<&mut AccountData> {
+        self.change_named(&name_of(bare).ok_or(Error::NotFound)?)
+    }
+
+    pub(super) fn change_named(&mut self, name: &Name) -> Result<&mut AccountData> {
+        let data = self.accounts.get_mut(name).ok_or(Error::NotFound)?;
+        let before = Undo::Account(name.clone(), Some(Arc::clone(data)));
+        self.undo.push(before);
+        Ok(Arc::make_mut(data))
+    }
+
+    pub(super) fn add_account(&mut self, name: Name, data: AccountData) {
+        self.undo.push(Undo::Account(name.clone(), None));
+        self.accounts.insert(name, Arc::new(data));
+    }
+
+    pub(super) fn delete_account(&mut self, name: &Name) -> Result<()> {
+        let data = self.accounts.remove(name).ok_or(Error::NotFound)?;
+        self.undo.push(Undo::Account(name.clone(), Some(data)));
+        Ok(())
+    }
+
+    /// A number that no account had before.
+    pub(super) fn new_account_id(&mut self) -> i64 {
+        self.counters.account += 1;
+        self.counters.account
+    }
+
+    /// A number that no row of the offline queue had before.
+    pub(super) fn new_offline_seq(&mut self) -> i64 {
+        self.counters.offline += 1;
+        self.counters.offline
+    }
+
+    pub(super) fn invite(&self, token: &[u8]) -> Option<&Invite> {
+        self.invites.get(token)
+    }
+
+    /// Sets or removes an invitation.
+    pub(super) fn set_invite(&mut self, token: &[u8], invite: Option<Invite>) {
+        let before = match invite {
+            Some(invite) => self.invites.insert(token.to_vec(), invite),
+            None => self.invites.remove(token),
+        };
+        self.undo.push(Undo::Invite(token.to_vec(), before));
+    }
+
+    pub(super) fn remove_invites(&mut self, which: impl Fn(&Invite) -> bool) {
+        let gone = self.invites.iter().filter(|(_, invite)| which(invite));
+        let gone: Vec<Vec<u8>> = gone.map(|(token, _)| token.clone()).collect();
+        for token in gone {
+            self.set_invite(&token, None);
+        }
+    }
+
+    pub(super) fn secret(&self, name: &str) -> Option<&Vec<u8>> {
+        self.secrets.get(name)
+    }
+
+    pub(super) fn add_secret(&mut self, name: &str, value: &[u8]) {
+        self.undo.push(Undo::Secret(name.to_owned()));
+        self.secrets.insert(name.to_owned(), value.to_vec());
+    }
+}
+
+/// Host and localpart of a bare JID with a localpart (RFC 7622 §3.1).
+pub(super) fn name_of(bare: &str) -> Option<Name> {
+    let (user, host) = bare.split_once('@')?;
+    Some((host.to_owned(), user.to_owned()))
+}

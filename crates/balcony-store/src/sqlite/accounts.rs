@@ -1,0 +1,255 @@
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row};
+
+use super::SqliteStore;
+use super::apply::misplaced;
+use super::fault::Fault;
+use super::statement::{all, one, run, unknown_word};
+use crate::kinds::roster::first_version;
+use crate::{
+    Account, AccountEntry, Accounts, BoxFuture, Credentials, Error, HashName, Result, ScramKey,
+    Write,
+};
+
+/// The number of the account with this bare JID.
+pub(super) fn find(conn: &Connection, account: &str) -> Result<Option<i64>, Fault> {
+    // A localpart has no "@" (RFC 7622 §3.3.1).
+    match account.split_once('@') {
+        Some((user, host)) => find_parts(conn, host, user),
+        None => Ok(None),
+    }
+}
+
+/// As [`find`], for writes: NotFound when there is none.
+pub(super) fn require(conn: &Connection, account: &str) -> Result<i64, Fault> {
+    Ok(find(conn, account)?.ok_or(Error::NotFound)?)
+}
+
+fn find_parts(conn: &Connection, host: &str, user: &str) -> Result<Option<i64>, Fault> {
+    one(
+        conn,
+        "SELECT id FROM accounts WHERE host = ?1 AND user = ?2",
+        (host, user),
+        |row| row.get(0),
+    )
+}
+
+pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
+    match write {
+        Write::CreateAccount {
+            host,
+            user,
+            created,
+            keys,
+        } => create(conn, (host, user), *created, keys),
+        Write::SetKeys { host, user, keys } => {
+            let id = find_parts(conn, host, user)?.ok_or(Error::NotFound)?;
+            run(conn, "DELETE FROM scram_keys WHERE account_id = ?1", [id])?;
+            add_keys(conn, id, keys)
+        }
+        Write::SetEnabled {
+            host,
+            user,
+            enabled,
+        } => set_enabled(conn, host, user, *enabled),
+        Write::DeleteAccount { host, user } => delete(conn, host, user),
+        _ => Err(misplaced()),
+    }
+}
+
+fn create(
+    conn: &Connection,
+    (host, user): (&str, &str),
+    created: i64,
+    keys: &[ScramKey],
+) -> Result<(), Fault> {
+    if find_parts(conn, host, user)?.is_some() {
+        return Err(Error::Conflict("account").into());
+    }
+    run(
+        conn,
+        "INSERT INTO accounts (host, user, created, enabled, roster_version, roster_horizon)
+         VALUES (?1, ?2, ?3, 1, 0, 0)",
+        (host, user, created),
+    )?;
+    let id = conn.last_insert_rowid();
+    run(
+        conn,
+        "UPDATE accounts SET roster_version = ?2, roster_horizon = ?2 WHERE id = ?1",
+        (id, first_version(id)),
+    )?;
+    add_keys(conn, id, keys)
+}
+
+fn add_keys(conn: &Connection, id: i64, keys: &[ScramKey]) -> Result<(), Fault> {
+    for key in keys {
+        run(
+            conn,
+            "INSERT OR REPLACE INTO scram_keys
+                 (account_id, hash, salt, iterations, stored_key, server_key)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (
+                id,
+                key.hash.as_str(),
+                &key.salt,
+                key.iterations,
+                &key.stored_key,
+                &key.server_key,
+            ),
+        )?;
+    }
+    Ok(())
+}
+
+fn set_enabled(conn: &Connection, host: &str, user: &str, enabled: bool) -> Result<(), Fault> {
+    let changed = run(
+        conn,
+        "UPDATE accounts SET enabled = ?3 WHERE host = ?1 AND user = ?2",
+        (host, user, enabled),
+    )?;
+    match changed {
+        0 => Err(Error::NotFound.into()),
+        _ => Ok(()),
+    }
+}
+
+fn delete(conn: &Connection, host: &str, user: &str) -> Result<(), Fault> {
+    let id = find_parts(conn, host, user)?.ok_or(Error::NotFound)?;
+    // The keys go with it at once (foreign key), the rest in slices.
+    run(conn, "DELETE FROM accounts WHERE id = ?1", [id])?;
+    run(conn, "INSERT INTO deleted_accounts (id) VALUES (?1)", [id])?;
+    run(
+        conn,
+        "DELETE FROM invites WHERE created_by = ?1 || '@' || ?2",
+        (user, host),
+    )?;
+    Ok(())
+}
+
+fn key(row: &Row<'_>, at: usize) -> rusqlite::Result<ScramKey> {
+    let name = row.get_ref(at)?.as_str()?;
+    Ok(ScramKey {
+        hash: HashName::parse(name).ok_or_else(|| unknown_word(at, name))?,
+        salt: row.get(at + 1)?,
+        iterations: row.get(at + 2)?,
+        stored_key: row.get(at + 3)?,
+        server_key: row.get(at + 4)?,
+    })
+}
+
+/// A key of an outer join: `None` where there is none.
+fn key_if_any(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<ScramKey>> {
+    match row.get_ref(at)?.data_type() {
+        Type::Null => Ok(None),
+        _ => key(row, at).map(Some),
+    }
+}
+
+fn get(conn: &Connection, host: &str, user: &str) -> Result<Option<Account>, Fault> {
+    let rows = all(
+        conn,
+        "SELECT enabled, created, k.hash, k.salt, k.iterations, k.stored_key, k.server_key
+         FROM accounts LEFT JOIN scram_keys k ON k.account_id = id
+         WHERE host = ?1 AND user = ?2 ORDER BY k.hash",
+        (host, user),
+        |row| Ok((row.get(0)?, row.get(1)?, key_if_any(row, 2)?)),
+    )?;
+    let mut account = None;
+    for (enabled, created, key) in rows {
+        let account = account.get_or_insert_with(|| Account {
+            enabled,
+            created,
+            keys: Vec::new(),
+        });
+        account.keys.extend(key);
+    }
+    Ok(account)
+}
+
+fn credentials(
+    conn: &Connection,
+    host: &str,
+    user: &str,
+    hash: HashName,
+) -> Result<Option<Credentials>, Fault> {
+    one(
+        conn,
+        "SELECT enabled, k.hash, k.salt, k.iterations, k.stored_key, k.server_key
+         FROM accounts LEFT JOIN scram_keys k ON k.account_id = id AND k.hash = ?3
+         WHERE host = ?1 AND user = ?2",
+        (host, user, hash.as_str()),
+        |row| {
+            Ok(Credentials {
+                enabled: row.get(0)?,
+                key: key_if_any(row, 1)?,
+            })
+        },
+    )
+}
+
+fn list(
+    conn: &Connection,
+    host: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<AccountEntry>, Fault> {
+    // No localpart is empty, so all come after "".
+    all(
+        conn,
+        "SELECT user, enabled, created FROM accounts
+         WHERE host = ?1 AND user > ?2 ORDER BY user LIMIT ?3",
+        (host, after.unwrap_or(""), limit),
+        |row| {
+            Ok(AccountEntry {
+                user: row.get(0)?,
+                enabled: row.get(1)?,
+                created: row.get(2)?,
+            })
+        },
+    )
+}
+
+impl Accounts for SqliteStore {
+    fn get(&self, host: &str, user: &str) -> BoxFuture<'_, Result<Option<Account>>> {
+        let (host, user) = (host.to_owned(), user.to_owned());
+        self.read(move |conn| get(conn, &host, &user))
+    }
+
+    fn keys(
+        &self,
+        host: &str,
+        user: &str,
+        hash: HashName,
+    ) -> BoxFuture<'_, Result<Option<Credentials>>> {
+        let (host, user) = (host.to_owned(), user.to_owned());
+        self.read(move |conn| credentials(conn, &host, &user, hash))
+    }
+
+    fn exists(&self, host: &str, user: &str) -> BoxFuture<'_, Result<bool>> {
+        let (host, user) = (host.to_owned(), user.to_owned());
+        self.read(move |conn| Ok(find_parts(conn, &host, &user)?.is_some()))
+    }
+
+    fn list(
+        &self,
+        host: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<AccountEntry>>> {
+        let (host, after) = (host.to_owned(), after.map(str::to_owned));
+        self.read(move |conn| list(conn, &host, after.as_deref(), limit))
+    }
+
+    fn count(&self, host: &str) -> BoxFuture<'_, Result<u64>> {
+        let host = host.to_owned();
+        self.read(move |conn| {
+            let count = one(
+                conn,
+                "SELECT count(*) FROM accounts WHERE host = ?1",
+                [host],
+                |row| row.get(0),
+            )?;
+            Ok(count.unwrap_or(0))
+        })
+    }
+}

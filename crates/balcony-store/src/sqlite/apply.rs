@@ -1,0 +1,38 @@
+//! From a write to the kind of data that it belongs to.
+
+use rusqlite::Connection;
+
+use super::fault::Fault;
+use super::{accounts, blocking, invites, last, offline, private, roster, secrets, vcards};
+use crate::{Error, Write};
+
+/// Applies one write inside the writer's transaction.
+pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
+    match write {
+        Write::CreateAccount { .. }
+        | Write::SetKeys { .. }
+        | Write::SetEnabled { .. }
+        | Write::DeleteAccount { .. } => accounts::apply(conn, write),
+        Write::RosterSet { .. }
+        | Write::RosterRemove { .. }
+        | Write::PendingSet { .. }
+        | Write::PendingRemove { .. } => roster::apply(conn, write),
+        Write::OfflinePush { .. } | Write::OfflineDelete { .. } => offline::apply(conn, write),
+        Write::PrivateSet { .. } | Write::PrivateRemove { .. } => private::apply(conn, write),
+        Write::VCardSet { .. } | Write::VCardRemove { .. } => vcards::apply(conn, write),
+        Write::BlockAdd { .. } | Write::BlockRemove { .. } | Write::BlockClear { .. } => {
+            blocking::apply(conn, write)
+        }
+        Write::LastSeenSet { .. } => last::apply(conn, write),
+        Write::InviteCreate { .. }
+        | Write::InviteUse { .. }
+        | Write::InviteRemove { .. }
+        | Write::InvitesExpire { .. } => invites::apply(conn, write),
+        Write::SecretCreate { .. } => secrets::apply(conn, write),
+    }
+}
+
+/// For the kinds: a write that is not theirs, so that none is ever taken for done.
+pub(super) fn misplaced() -> Fault {
+    Error::Broken("a write reached the wrong kind of data".to_owned()).into()
+}

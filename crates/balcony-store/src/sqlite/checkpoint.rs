@@ -1,0 +1,124 @@
+//! Moving what was committed from the write-ahead log into the database, so that no commit waits
+//! for it.
+//!
+//! SQLite would do it inside the commit that fills the log. Here a thread of its own copies the
+//! bulk while commits go on, and the writer copies the small rest between two commits, after which
+//! the log starts again from its beginning.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::Connection;
+use rusqlite::wal::CheckpointMode;
+
+/// Pages in the log from which on they are copied: 32 MB of 8 KB pages. Less would sync more
+/// often, more would make recovery after a crash and each look-up in the log slower.
+const BEGIN_PAGES: i32 = 4_000;
+/// What the writer may copy itself between two commits: 4 MB, a few milliseconds.
+const REST_PAGES: i32 = 500;
+/// Where the writer copies all of it, whatever that takes: the log may not grow faster than it is
+/// copied. 512 MB.
+const MAX_PAGES: i32 = 64_000;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// The log is short.
+    Idle,
+    /// The thread is to copy, or does.
+    Copying,
+    /// The thread has copied most; the writer does the rest.
+    Rest,
+    /// The store was closed.
+    Closed,
+}
+
+pub(super) struct Checkpoints {
+    phase: Mutex<Phase>,
+    changed: Condvar,
+    /// Pages in the log, as the last commit left it.
+    pages: Arc<AtomicI32>,
+}
+
+impl Checkpoints {
+    /// Watches the log through the writer's connection; SQLite stops to checkpoint by itself.
+    pub(super) fn watch(writer: &mut Connection) -> rusqlite::Result<Checkpoints> {
+        let pages = Arc::new(AtomicI32::new(0));
+        let count = Arc::clone(&pages);
+        writer.wal_hook(Some(move |_: &mut _, pages| {
+            count.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Checkpoints {
+            phase: Mutex::new(Phase::Idle),
+            changed: Condvar::new(),
+            pages,
+        })
+    }
+
+    /// The writer's part, called between two commits.
+    pub(super) fn between_commits(&self, writer: &Connection) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        let mut phase = self.phase.lock();
+        match *phase {
+            Phase::Idle if pages >= BEGIN_PAGES => {
+                *phase = Phase::Copying;
+                self.changed.notify_one();
+            }
+            Phase::Rest => {
+                *phase = Phase::Idle;
+                drop(phase);
+                copy(writer);
+            }
+            Phase::Copying if pages >= MAX_PAGES => {
+                drop(phase);
+                copy(writer);
+            }
+            _ => {}
+        }
+    }
+
+    /// The thread's part; returns when the store is closed.
+    pub(super) fn run(&self, conn: &Connection) {
+        loop {
+            let mut phase = self.phase.lock();
+            while matches!(*phase, Phase::Idle | Phase::Rest) {
+                self.changed.wait(&mut phase);
+            }
+            if *phase == Phase::Closed {
+                return;
+            }
+            drop(phase);
+            let copied = copy(conn);
+            let rest = self.pages.load(Ordering::Relaxed) - copied.unwrap_or(0);
+            let mut phase = self.phase.lock();
+            if *phase == Phase::Copying {
+                *phase = match copied {
+                    Some(_) if rest > REST_PAGES => Phase::Copying,
+                    Some(_) => Phase::Rest,
+                    // Waits for the next commit instead of beating on a failing disk.
+                    None => Phase::Idle,
+                };
+            }
+        }
+    }
+
+    pub(super) fn close(&self) {
+        *self.phase.lock() = Phase::Closed;
+        self.changed.notify_all();
+    }
+}
+
+/// Copies what no reader holds back. `Some`: how many pages of the log are copied by now.
+fn copy(conn: &Connection) -> Option<i32> {
+    match conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
+        Ok((_, copied)) => Some(copied),
+        // The other thread is at it.
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => None,
+        Err(error) => {
+            // Nothing is lost: the log has it all, and the next commit tries again.
+            tracing::warn!(%error, "checkpoint failed");
+            None
+        }
+    }
+}

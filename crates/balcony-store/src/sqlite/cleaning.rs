@@ -1,0 +1,91 @@
+//! Giving back the space of deleted accounts, a few milliseconds at a time.
+
+use rusqlite::Connection;
+
+use super::fault::Fault;
+use super::statement::{one, run};
+
+/// Rows in a slice. At some hundred bytes each a slice is a millisecond or two, about one commit.
+const SLICE: usize = 200;
+
+/// One statement for each table that has rows of an account: `?1` the account, `?2` how many.
+const TABLES: &[&str] = &[
+    "DELETE FROM offline WHERE seq IN
+        (SELECT seq FROM offline WHERE account_id = ?1 LIMIT ?2)",
+    "DELETE FROM roster WHERE account_id = ?1 AND jid IN
+        (SELECT jid FROM roster WHERE account_id = ?1 LIMIT ?2)",
+    "DELETE FROM roster_removed WHERE account_id = ?1 AND version IN
+        (SELECT version FROM roster_removed WHERE account_id = ?1 LIMIT ?2)",
+    "DELETE FROM pending_in WHERE account_id = ?1 AND jid IN
+        (SELECT jid FROM pending_in WHERE account_id = ?1 LIMIT ?2)",
+    "DELETE FROM private_items WHERE id IN
+        (SELECT id FROM private_items WHERE account_id = ?1 LIMIT ?2)",
+    "DELETE FROM blocked WHERE account_id = ?1 AND jid IN
+        (SELECT jid FROM blocked WHERE account_id = ?1 LIMIT ?2)",
+    "DELETE FROM offline_totals WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM vcards WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM last_seen WHERE account_id = ?1 AND ?2 > 0",
+];
+
+/// Whether a deleted account may have left rows.
+pub(super) fn is_due(conn: &Connection) -> Result<bool, Fault> {
+    Ok(next(conn)?.is_some())
+}
+
+/// Deletes up to a slice of rows; whether there is more to do.
+pub(super) fn slice(conn: &Connection) -> Result<bool, Fault> {
+    let Some(account) = next(conn)? else {
+        return Ok(false);
+    };
+    run(conn, "BEGIN IMMEDIATE", [])?;
+    let mut room = SLICE;
+    for sql in TABLES {
+        room = room.saturating_sub(run(conn, sql, (account, room))?);
+        if room == 0 {
+            break;
+        }
+    }
+    if room > 0 {
+        run(
+            conn,
+            "DELETE FROM deleted_accounts WHERE id = ?1",
+            [account],
+        )?;
+    }
+    run(conn, "COMMIT", [])?;
+    Ok(true)
+}
+
+fn next(conn: &Connection) -> Result<Option<i64>, Fault> {
+    one(conn, "SELECT id FROM deleted_accounts LIMIT 1", [], |row| {
+        row.get(0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_with_an_account_is_cleaned() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        super::super::migrations::migrate(&mut conn).unwrap();
+        let mut tables = conn
+            .prepare(
+                "SELECT t.name FROM pragma_table_list t, pragma_table_info(t.name) c
+                 WHERE t.schema = 'main' AND c.name = 'account_id' AND t.name <> 'scram_keys'",
+            )
+            .unwrap();
+        let tables = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let tables: Vec<String> = tables.collect::<Result<_, _>>().unwrap();
+        assert!(tables.len() >= 9, "{tables:?}");
+        for table in &tables {
+            let cleans = |sql: &&str| sql.split_whitespace().nth(2) == Some(table);
+            assert!(
+                TABLES.iter().any(|sql| cleans(&sql)),
+                "{table} is not cleaned"
+            );
+        }
+        assert_eq!(TABLES.len(), tables.len());
+    }
+}

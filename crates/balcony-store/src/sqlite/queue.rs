@@ -1,0 +1,174 @@
+//! Sets that wait for the writer: bounded, in order, taken all at once.
+
+use std::collections::VecDeque;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::{Error, Resolve, Result, Ticket, WriteSet};
+
+/// How many sets may wait. At a few thousand commits of one set a second this is seconds of work;
+/// whoever waits longer is better off with an error.
+const MAX_SETS: usize = 16_384;
+/// How many bytes they may hold: with the stanza limit of 256 KB a hundred big ones still fit.
+const MAX_BYTES: usize = 64 << 20;
+/// How many sets share a commit at most, so that the first of them need not wait for a crowd.
+/// Measured gains end at a few hundred.
+const GROUP_SETS: usize = 1_000;
+/// How many bytes share a commit at most: what a disk takes in a few tens of milliseconds.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// A set that waits.
+pub(super) struct Job {
+    pub(super) set: WriteSet,
+    pub(super) resolve: Resolve,
+}
+
+/// What there is for the writer to do.
+pub(super) enum Work {
+    /// Sets to commit together. Empty only for a writer that has something else to do.
+    Group(Vec<Job>),
+    /// All is done and the store was closed.
+    Closed,
+}
+
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<(Job, usize)>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Queue {
+    /// Adds a set at the end.
+    pub(super) fn push(&self, set: WriteSet) -> Ticket {
+        if set.is_empty() {
+            return Ticket::done(Ok(()));
+        }
+        match self.enqueue(set) {
+            Ok(ticket) => ticket,
+            Err(error) => Ticket::done(Err(error)),
+        }
+    }
+
+    fn enqueue(&self, set: WriteSet) -> Result<Ticket> {
+        let weight = set.weight();
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        if state.jobs.len() >= MAX_SETS || state.bytes + weight > MAX_BYTES {
+            return Err(Error::Busy);
+        }
+        let (resolve, ticket) = Ticket::pending();
+        state.bytes += weight;
+        state.jobs.push_back((Job { set, resolve }, weight));
+        drop(state);
+        self.filled.notify_one();
+        Ok(ticket)
+    }
+
+    /// Takes what waits, up to a group. When nothing does: waits for it, or with `idle_work`
+    /// comes back with an empty group.
+    pub(super) fn take(&self, idle_work: bool) -> Work {
+        let mut state = self.state.lock();
+        while state.jobs.is_empty() {
+            if state.closed {
+                return Work::Closed;
+            }
+            if idle_work {
+                return Work::Group(Vec::new());
+            }
+            self.filled.wait(&mut state);
+        }
+        Work::Group(state.group())
+    }
+
+    /// Takes nothing more; what waits is still worked off.
+    pub(super) fn close(&self) {
+        self.state.lock().closed = true;
+        self.filled.notify_all();
+    }
+}
+
+impl State {
+    fn group(&mut self) -> Vec<Job> {
+        let mut group = Vec::with_capacity(self.jobs.len().min(GROUP_SETS));
+        let mut bytes = 0;
+        while group.len() < GROUP_SETS && bytes < GROUP_BYTES {
+            let Some((job, weight)) = self.jobs.pop_front() else {
+                break;
+            };
+            self.bytes -= weight;
+            bytes += weight;
+            group.push(job);
+        }
+        group
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Write;
+
+    fn set(bytes: usize) -> WriteSet {
+        WriteSet::from(Write::BlockRemove {
+            account: "romeo@localhost".into(),
+            jids: vec!["x".repeat(bytes)],
+        })
+    }
+
+    fn group(queue: &Queue) -> Vec<Job> {
+        match queue.take(true) {
+            Work::Group(group) => group,
+            Work::Closed => panic!("closed"),
+        }
+    }
+
+    #[test]
+    fn all_that_waits_is_taken_at_once_and_in_order() {
+        let queue = Queue::default();
+        let _tickets: Vec<_> = (1..=3).map(|bytes| queue.push(set(bytes))).collect();
+        let taken = group(&queue);
+        let sets: Vec<_> = taken.into_iter().map(|job| job.set).collect();
+        assert_eq!(sets, [set(1), set(2), set(3)]);
+        assert!(group(&queue).is_empty());
+    }
+
+    #[test]
+    fn full_queue_is_busy_until_taken() {
+        let queue = Queue::default();
+        let half = || queue.push(set(MAX_BYTES / 2 - 1000));
+        let _waiting = (half(), half());
+        assert_eq!(half().try_outcome(), Some(Err(Error::Busy)));
+        // One is more than a group may hold, so the other stays.
+        assert_eq!(group(&queue).len(), 1);
+        assert_eq!(half().try_outcome(), None);
+    }
+
+    #[test]
+    fn number_of_waiting_sets_is_bounded() {
+        let queue = Queue::default();
+        let _tickets: Vec<_> = (0..MAX_SETS).map(|_| queue.push(set(1))).collect();
+        assert_eq!(queue.push(set(1)).try_outcome(), Some(Err(Error::Busy)));
+        assert_eq!(group(&queue).len(), GROUP_SETS);
+        assert_eq!(queue.push(set(1)).try_outcome(), None);
+    }
+
+    #[test]
+    fn closed_queue_is_worked_off_and_takes_no_more() {
+        let queue = Queue::default();
+        let mut before = queue.push(set(1));
+        queue.close();
+        assert_eq!(queue.push(set(1)).try_outcome(), Some(Err(Error::Closed)));
+        assert_eq!(before.try_outcome(), None);
+        assert_eq!(group(&queue).len(), 1);
+        assert!(matches!(queue.take(false), Work::Closed));
+    }
+}

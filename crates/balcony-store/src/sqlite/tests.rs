@@ -1,0 +1,231 @@
+//! What only this backend has: files, threads, a disk that fills up.
+
+use std::sync::Arc;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::contract::model::{agrees_with_memory, snapshot, write_set};
+use crate::contract::{AMPLE, ROMEO, create, delete, done, push, waiting, write};
+use crate::{MemoryStore, Write};
+
+fn open(dir: &TempDir) -> SqliteStore {
+    SqliteStore::open(dir.path(), Settings::default()).unwrap()
+}
+
+fn fresh() -> (Arc<dyn Store>, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    (Arc::new(open(&dir)), dir)
+}
+
+crate::contract_tests!(fresh());
+
+#[test]
+fn random_writes_agree_with_the_store_in_memory() {
+    agrees_with_memory(40, fresh);
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_reopening() {
+    let mut runner = TestRunner::deterministic();
+    let dir = tempfile::tempdir().unwrap();
+    let model = MemoryStore::new();
+    for _ in 0..6 {
+        let store = open(&dir);
+        assert_eq!(snapshot(&store).await, snapshot(&model).await);
+        for _ in 0..20 {
+            let set = write_set().new_tree(&mut runner).unwrap().current();
+            let expected = model.commit(set.clone()).await;
+            assert_eq!(store.commit(set).await, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn queued_sets_are_committed_before_a_drop_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    done(&store, create(ROMEO)).await;
+    let texts: Vec<String> = (0..500).map(|n| n.to_string()).collect();
+    let commit = |text: &String| store.commit(WriteSet::from(push(ROMEO, text, AMPLE)));
+    let tickets: Vec<Ticket> = texts.iter().map(commit).collect();
+    drop(store);
+    for ticket in tickets {
+        assert_eq!(ticket.await, Ok(()));
+    }
+    assert_eq!(waiting(&open(&dir), ROMEO).await, texts);
+}
+
+#[tokio::test]
+async fn second_store_on_the_same_directory_is_refused_until_the_first_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(&dir);
+    let second = SqliteStore::open(dir.path(), Settings::default());
+    let pid = Some(std::process::id());
+    assert_eq!(second.err(), Some(Error::InUse { pid }));
+    first.close().await;
+    open(&dir);
+}
+
+#[test]
+fn newer_schema_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(&dir));
+    let raw = Connection::open(dir.path().join("balcony.sqlite3")).unwrap();
+    raw.execute("INSERT INTO schema_migrations VALUES (99, 'later', 0)", [])
+        .unwrap();
+    drop(raw);
+    let refused = SqliteStore::open(dir.path(), Settings::default()).err();
+    assert!(
+        matches!(refused, Some(Error::SchemaNewer { found: 99, .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn file_that_is_no_database_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("balcony.sqlite3"), "x".repeat(5_000)).unwrap();
+    let refused = SqliteStore::open(dir.path(), Settings::default()).err();
+    assert!(matches!(refused, Some(Error::Broken(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn journal_files_are_private_too() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    done(&store, create(ROMEO)).await;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        names.push(entry.file_name().into_string().unwrap());
+        assert_eq!(mode & 0o777, 0o600, "{names:?}");
+    }
+    names.sort();
+    let expected = [
+        "balcony.lock",
+        "balcony.sqlite3",
+        "balcony.sqlite3-shm",
+        "balcony.sqlite3-wal",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[tokio::test]
+async fn connections_are_set_up_as_promised() {
+    let (_store, dir) = fresh();
+    let path = dir.path().join("balcony.sqlite3");
+    let connections = Connections::open(&path, Settings::default()).unwrap();
+    let ask = |pragma: &str| -> String {
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+        let value = connections.writer.pragma_query_value(None, pragma, read);
+        format!("{:?}", value.unwrap())
+    };
+    assert_eq!(ask("journal_mode"), "Text(\"wal\")");
+    assert_eq!(ask("synchronous"), "Integer(2)");
+    assert_eq!(ask("page_size"), "Integer(8192)");
+    assert_eq!(ask("foreign_keys"), "Integer(1)");
+}
+
+#[tokio::test]
+async fn full_store_says_so_and_recovers_without_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        max_bytes: Some(1 << 20),
+        ..Settings::default()
+    };
+    let store = SqliteStore::open(dir.path(), settings).unwrap();
+    done(&store, create(ROMEO)).await;
+    let text = "x".repeat(20_000);
+    let mut kept = 0;
+    loop {
+        match write(&store, push(ROMEO, &text, AMPLE)).await {
+            Ok(()) => kept += 1,
+            Err(error) => {
+                assert_eq!(error, Error::Full);
+                break;
+            }
+        }
+        assert!(kept < 100, "the bound was never reached");
+    }
+    let rows = store.offline().total(ROMEO).await.unwrap().rows;
+    assert_eq!(rows, kept, "what was answered, and nothing else, is there");
+    // In one group with a set that frees space, one that does not fit harms nobody.
+    let tickets = [
+        push(ROMEO, &text, AMPLE),
+        Write::OfflineDelete {
+            account: ROMEO.into(),
+            up_to: i64::MAX,
+        },
+        push(ROMEO, "after", AMPLE),
+    ]
+    .map(|op| store.commit(WriteSet::from(op)));
+    let [_, freed, after] = tickets;
+    assert_eq!(freed.await, Ok(()));
+    assert_eq!(after.await, Ok(()));
+    assert_eq!(waiting(&store, ROMEO).await.last().unwrap(), "after");
+}
+
+#[tokio::test]
+async fn rows_of_deleted_accounts_go_between_commits() {
+    let (store, dir) = fresh();
+    done(&*store, create(ROMEO)).await;
+    let pushes = (0..1_000).map(|n| push(ROMEO, &n.to_string(), AMPLE));
+    assert_eq!(store.commit(pushes.collect()).await, Ok(()));
+    done(&*store, delete(ROMEO)).await;
+    let raw = Connection::open(dir.path().join("balcony.sqlite3")).unwrap();
+    let left = || -> i64 {
+        let sql = "SELECT (SELECT count(*) FROM offline) + (SELECT count(*) FROM offline_totals)
+                        + (SELECT count(*) FROM deleted_accounts)";
+        raw.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    // A slice follows each commit at the latest, so a few commits see all of it gone.
+    for n in 0..20 {
+        done(&*store, create(&format!("user{n}@localhost"))).await;
+    }
+    assert_eq!(left(), 0);
+}
+
+#[tokio::test]
+async fn cleaning_that_was_cut_short_goes_on_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(&dir));
+    let raw = Connection::open(dir.path().join("balcony.sqlite3")).unwrap();
+    raw.execute_batch(
+        "INSERT INTO deleted_accounts VALUES (77);
+         INSERT INTO blocked VALUES (77, 'paris@localhost');",
+    )
+    .unwrap();
+    let store = open(&dir);
+    for n in 0..5 {
+        done(&store, create(&format!("user{n}@localhost"))).await;
+    }
+    let count = "SELECT count(*) FROM blocked";
+    let left: i64 = raw.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn log_is_copied_and_starts_again_under_load() {
+    let (store, dir) = fresh();
+    done(&*store, create(ROMEO)).await;
+    let text = "x".repeat(200_000);
+    let log = dir.path().join("balcony.sqlite3-wal");
+    let mut written = 0;
+    for _ in 0..800 {
+        done(&*store, push(ROMEO, &text, AMPLE_BYTES)).await;
+        written += text.len() as u64;
+    }
+    let size = std::fs::metadata(log).unwrap().len();
+    assert!(size < written, "{size} of {written}");
+}
+
+const AMPLE_BYTES: crate::Bounds = crate::Bounds {
+    rows: 10_000,
+    bytes: 1 << 40,
+};

@@ -1,0 +1,137 @@
+//! The one thread that writes. What was queued while the last commit ran shares the next: one
+//! transaction, one sync.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::apply::apply;
+use super::checkpoint::Checkpoints;
+use super::cleaning;
+use super::fault::Fault;
+use super::queue::{Job, Queue, Work};
+use super::statement::run;
+use crate::{Error, Result, Write, WriteSet};
+
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) queue: Arc<Queue>,
+    pub(super) checkpoints: Arc<Checkpoints>,
+    /// Of the database, to ask why a disk fails.
+    pub(super) dir: Arc<Path>,
+    /// Whether deleted accounts left rows behind.
+    pub(super) cleaning: bool,
+}
+
+impl Writer {
+    /// Works until the store is closed and the queue is empty.
+    pub(super) fn run(mut self) {
+        while let Work::Group(group) = self.queue.take(self.cleaning) {
+            if !group.is_empty() {
+                self.commit(group);
+            }
+            if self.cleaning {
+                self.clean();
+            }
+            self.checkpoints.between_commits(&self.conn);
+        }
+    }
+
+    fn commit(&mut self, group: Vec<Job>) {
+        let sets: Vec<&WriteSet> = group.iter().map(|job| &job.set).collect();
+        let outcomes = catch_unwind(AssertUnwindSafe(|| self.outcomes(&sets)));
+        let Ok(outcomes) = outcomes else {
+            // A bug: the tickets are dropped with the group, which says so to those who wait.
+            tracing::error!("a commit panicked");
+            self.roll_back();
+            return;
+        };
+        let deletes = |op: &Write| matches!(op, Write::DeleteAccount { .. });
+        for (job, outcome) in group.into_iter().zip(outcomes) {
+            self.cleaning |= outcome.is_ok() && job.set.ops().iter().any(deletes);
+            job.resolve.resolve(outcome);
+        }
+    }
+
+    /// Commits the sets together. When the disk is the trouble each is tried once by itself:
+    /// what frees space, or is small, may still pass.
+    fn outcomes(&self, sets: &[&WriteSet]) -> Vec<Result<()>> {
+        match (self.transaction(sets), sets) {
+            (Ok(outcomes), _) => outcomes,
+            (Err(error), [_]) => vec![Err(error)],
+            (Err(_), _) => sets
+                .iter()
+                .map(|set| match self.transaction(&[set]) {
+                    Ok(mut outcomes) => outcomes.pop().unwrap_or(Ok(())),
+                    Err(error) => Err(error),
+                })
+                .collect(),
+        }
+    }
+
+    /// One transaction: `Ok` with the outcome of each set once it is durable; `Err` when none is.
+    fn transaction(&self, sets: &[&WriteSet]) -> Result<Vec<Result<()>>> {
+        self.try_transaction(sets).map_err(|fault| {
+            self.roll_back();
+            let error = fault.into_error(&self.dir);
+            tracing::warn!(%error, sets = sets.len(), "commit failed");
+            error
+        })
+    }
+
+    fn try_transaction(&self, sets: &[&WriteSet]) -> Result<Vec<Result<()>>, Fault> {
+        run(&self.conn, "BEGIN IMMEDIATE", [])?;
+        let mut outcomes = Vec::with_capacity(sets.len());
+        for set in sets {
+            outcomes.push(self.guarded(set)?);
+        }
+        run(&self.conn, "COMMIT", [])?;
+        Ok(outcomes)
+    }
+
+    /// One set inside the transaction, undone by itself when it is refused. `Err` when the whole
+    /// transaction is void.
+    fn guarded(&self, set: &WriteSet) -> Result<Result<()>, Fault> {
+        run(&self.conn, "SAVEPOINT one_set", [])?;
+        let outcome = match set.ops().iter().try_for_each(|op| apply(&self.conn, op)) {
+            Ok(()) => Ok(()),
+            Err(fault) if fault.is_of_disk() || self.conn.is_autocommit() => return Err(fault),
+            Err(fault) => {
+                run(&self.conn, "ROLLBACK TO one_set", [])?;
+                Err(fault.into_error(&self.dir))
+            }
+        };
+        if let Err(Error::Broken(error)) = &outcome {
+            tracing::error!(%error, "a write failed");
+        }
+        run(&self.conn, "RELEASE one_set", [])?;
+        Ok(outcome)
+    }
+
+    fn roll_back(&self) {
+        // After some errors SQLite has rolled back by itself.
+        if self.conn.is_autocommit() {
+            return;
+        }
+        if let Err(fault) = run(&self.conn, "ROLLBACK", []) {
+            let error = fault.into_error(&self.dir);
+            tracing::error!(%error, "roll back failed");
+        }
+    }
+
+    /// One slice of cleaning, between two commits.
+    fn clean(&mut self) {
+        match cleaning::slice(&self.conn) {
+            Ok(more) => self.cleaning = more,
+            Err(fault) => {
+                // Nothing is lost but space; the next deletion or start takes it up again.
+                self.roll_back();
+                self.cleaning = false;
+                let error = fault.into_error(&self.dir);
+                tracing::warn!(%error, "cleaning up after deleted accounts failed");
+            }
+        }
+    }
+}

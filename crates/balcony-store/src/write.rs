@@ -1,0 +1,303 @@
+use crate::{Bounds, Invite, PendingIn, RosterItem, ScramKey, Stored, VCard};
+
+/// Writes that are committed together or not at all, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteSet {
+    ops: Vec<Write>,
+}
+
+/// One write. `account` is a bare JID; a write to an account that does not exist (any more) fails
+/// with [`Error::NotFound`](crate::Error::NotFound), so that nothing is ever kept for an account
+/// that was deleted meanwhile. Removing what is not there is no error unless it says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Creates an account. Conflict when it exists.
+    CreateAccount {
+        /// Domainpart.
+        host: String,
+        /// Localpart.
+        user: String,
+        /// The time now.
+        created: i64,
+        /// Its keys, one for each hash.
+        keys: Vec<ScramKey>,
+    },
+    /// Replaces all keys of an account: a change of password.
+    SetKeys {
+        /// Domainpart.
+        host: String,
+        /// Localpart.
+        user: String,
+        /// The new keys; empty: nobody can log in by password.
+        keys: Vec<ScramKey>,
+    },
+    /// Allows or forbids to log in.
+    SetEnabled {
+        /// Domainpart.
+        host: String,
+        /// Localpart.
+        user: String,
+        /// Whether the account may log in.
+        enabled: bool,
+    },
+    /// Deletes an account and all that belongs to it, invitations by it too. Gone for every
+    /// reader with the commit; the space is given back in slices afterwards.
+    DeleteAccount {
+        /// Domainpart.
+        host: String,
+        /// Localpart.
+        user: String,
+    },
+    /// Adds or replaces a roster item. The roster's version grows by one.
+    RosterSet {
+        /// Whose roster.
+        account: String,
+        /// The item; its `version` is ignored.
+        item: RosterItem,
+        /// The version that the caller read; Conflict when it changed since. The new one is then
+        /// `base + 1` (and each further roster write in the same set builds on that). `None`:
+        /// whatever it is.
+        base: Option<u64>,
+        /// How many items the roster may have; Limit when a new one would be more.
+        max_items: u32,
+    },
+    /// Removes a roster item. The roster's version grows by one. NotFound when it is not there.
+    RosterRemove {
+        /// Whose roster.
+        account: String,
+        /// The contact's bare JID.
+        jid: String,
+        /// As in [`Write::RosterSet`].
+        base: Option<u64>,
+    },
+    /// Keeps a subscription request, in place of an earlier one of the same contact.
+    PendingSet {
+        /// Whom it asks.
+        account: String,
+        /// The request.
+        request: PendingIn,
+        /// How many of them an account may have; Limit when a new one would be more.
+        max: u32,
+    },
+    /// Forgets a subscription request.
+    PendingRemove {
+        /// Whom it asked.
+        account: String,
+        /// Who asked: a bare JID.
+        jid: String,
+    },
+    /// Appends to the offline queue, or fails with Limit.
+    OfflinePush {
+        /// For whom.
+        account: String,
+        /// When the server received it.
+        received_at: i64,
+        /// The stanza.
+        stanza: Stored,
+        /// How much may wait, this one included.
+        bounds: Bounds,
+    },
+    /// Deletes from the offline queue what has been delivered.
+    OfflineDelete {
+        /// For whom.
+        account: String,
+        /// Up to this row and with it.
+        up_to: i64,
+    },
+    /// Stores a private element, in place of an earlier one (XEP-0049).
+    PrivateSet {
+        /// Whose.
+        account: String,
+        /// Namespace of the root element.
+        ns: String,
+        /// Name of the root element.
+        name: String,
+        /// The element.
+        payload: Stored,
+        /// How much of this kind the account may keep, this one included; else Limit.
+        bounds: Bounds,
+    },
+    /// Deletes a private element.
+    PrivateRemove {
+        /// Whose.
+        account: String,
+        /// Namespace of the root element.
+        ns: String,
+        /// Name of the root element.
+        name: String,
+    },
+    /// Stores a vCard in place of an earlier one.
+    VCardSet {
+        /// Whose.
+        account: String,
+        /// The vCard.
+        vcard: VCard,
+    },
+    /// Deletes a vCard.
+    VCardRemove {
+        /// Whose.
+        account: String,
+    },
+    /// Adds JIDs to the block list; those that are on it stay.
+    BlockAdd {
+        /// Whose.
+        account: String,
+        /// Whom, as normalised JIDs of any form.
+        jids: Vec<String>,
+        /// How many JIDs the list may have; else Limit.
+        max: u32,
+    },
+    /// Takes JIDs off the block list.
+    BlockRemove {
+        /// Whose.
+        account: String,
+        /// Whom.
+        jids: Vec<String>,
+    },
+    /// Empties the block list.
+    BlockClear {
+        /// Whose.
+        account: String,
+    },
+    /// Remembers when and how an account went offline.
+    LastSeenSet {
+        /// Whose.
+        account: String,
+        /// When.
+        at: i64,
+        /// The status of its last presence.
+        status: Option<String>,
+    },
+    /// Creates an invitation. Conflict when its token is taken.
+    InviteCreate {
+        /// Hash of its token.
+        token_hash: Vec<u8>,
+        /// The invitation.
+        invite: Invite,
+    },
+    /// Uses an invitation up by one; in one set with the `CreateAccount` it is for. NotFound when
+    /// it does not exist, is for another host, has expired or is used up.
+    InviteUse {
+        /// Hash of its token.
+        token_hash: Vec<u8>,
+        /// The host of the new account.
+        host: String,
+        /// The time now.
+        now: i64,
+    },
+    /// Withdraws an invitation.
+    InviteRemove {
+        /// Hash of its token.
+        token_hash: Vec<u8>,
+    },
+    /// Deletes the invitations that have expired.
+    InvitesExpire {
+        /// The time now.
+        now: i64,
+    },
+    /// Stores a secret of the server. Conflict when there is one of that name: secrets do not
+    /// change. See [`secret_or_create`](crate::secret_or_create).
+    SecretCreate {
+        /// Its name.
+        name: String,
+        /// Its bytes.
+        value: Vec<u8>,
+    },
+}
+
+impl WriteSet {
+    /// An empty set.
+    pub fn new() -> WriteSet {
+        WriteSet::default()
+    }
+
+    /// Adds a write at the end.
+    pub fn push(&mut self, write: Write) {
+        self.ops.push(write);
+    }
+
+    /// Adds all writes of another set at the end.
+    pub fn append(&mut self, mut other: WriteSet) {
+        self.ops.append(&mut other.ops);
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// How many writes there are.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// The writes, in order.
+    pub fn ops(&self) -> &[Write] {
+        &self.ops
+    }
+
+    /// About how many bytes the set holds while it is queued.
+    pub(crate) fn weight(&self) -> usize {
+        self.ops.iter().map(Write::weight).sum()
+    }
+}
+
+impl From<Write> for WriteSet {
+    fn from(write: Write) -> WriteSet {
+        WriteSet { ops: vec![write] }
+    }
+}
+
+impl FromIterator<Write> for WriteSet {
+    fn from_iter<I: IntoIterator<Item = Write>>(writes: I) -> WriteSet {
+        WriteSet {
+            ops: writes.into_iter().collect(),
+        }
+    }
+}
+
+impl Extend<Write> for WriteSet {
+    fn extend<I: IntoIterator<Item = Write>>(&mut self, writes: I) {
+        self.ops.extend(writes);
+    }
+}
+
+impl Write {
+    fn weight(&self) -> usize {
+        let payload = match self {
+            Write::OfflinePush { stanza, .. } => stanza.bytes.len(),
+            Write::PrivateSet { payload, .. } => payload.bytes.len(),
+            Write::VCardSet { vcard, .. } => vcard.payload.bytes.len(),
+            Write::PendingSet { request, .. } => request.stanza.bytes.len(),
+            Write::RosterSet { item, .. } => item.groups.iter().map(String::len).sum(),
+            Write::BlockAdd { jids, .. } | Write::BlockRemove { jids, .. } => {
+                jids.iter().map(String::len).sum()
+            }
+            _ => 0,
+        };
+        // The strings of the others are names, short by the limits of RFC 7622.
+        size_of::<Write>() + payload
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weight_counts_the_payload() {
+        let push = |bytes: usize| Write::OfflinePush {
+            account: "romeo@localhost".into(),
+            received_at: 0,
+            stanza: Stored {
+                format: 1,
+                bytes: vec![0; bytes],
+            },
+            bounds: Bounds { rows: 1, bytes: 1 },
+        };
+        let small = WriteSet::from(push(0)).weight();
+        assert!(small > 0);
+        let both: WriteSet = [push(1000), push(0)].into_iter().collect();
+        assert_eq!(both.weight(), 2 * small + 1000);
+    }
+}

@@ -60,6 +60,8 @@ pub struct Session {
     traced: AtomicBool,
     /// Set with the queue locked, read without.
     ended: AtomicBool,
+    /// Uptime in seconds when the resource was bound.
+    bound_at: u32,
     /// Uptime in seconds when the client last sent something.
     last_active: AtomicU32,
     /// The last presence that was broadcast (RFC 6121 §4.4.2).
@@ -95,6 +97,7 @@ impl Session {
             priority: AtomicI8::new(0),
             traced: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            bound_at: now_seconds,
             last_active: AtomicU32::new(now_seconds),
             presence: Mutex::default(),
             queue: Mutex::default(),
@@ -162,6 +165,18 @@ impl Session {
     #[must_use]
     pub fn last_active(&self) -> u32 {
         self.last_active.load(Ordering::Relaxed)
+    }
+
+    /// Uptime in seconds, as of the coarse clock, when the resource was bound.
+    #[must_use]
+    pub fn bound_at(&self) -> u32 {
+        self.bound_at
+    }
+
+    /// About how many bytes wait to be written.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.lock().bytes
     }
 
     /// Notes that the client sent something.

@@ -1,0 +1,180 @@
+//! The answers to what the stream machine asks.
+
+use std::sync::Arc;
+
+use balcony_core::config::{HostConfig, Registration};
+use balcony_core::module::Host;
+use balcony_proto::jid::Jid;
+use balcony_proto::sasl::{HashKind, Mechanism};
+use balcony_proto::stanza::{Stanza, StanzaError};
+use balcony_proto::stream::{StreamCondition, StreamError};
+use balcony_stream::HostFacts;
+use balcony_stream::receiving::{Answer, BindAnswer, BindRequest, Credentials, Verdict};
+use tokio::sync::Notify;
+
+use super::link::Link;
+use super::negotiate::Negotiation;
+use super::output::Bell;
+
+/// The client software that a session belongs to, as it named itself (XEP-0388 §2.4).
+struct ClientId(String);
+
+/// Is this domain served, and how does one log in there?
+pub(super) fn host<L: Link>(stream: &mut Negotiation<'_, L>, domain: &str) -> Answer {
+    let config = stream.instance.core.config();
+    let found = stream.instance.core.host(domain).zip(config.host(domain));
+    let Some((host, settings)) = found else {
+        return Answer::Host(None);
+    };
+    stream.host = Some(host.jid().clone());
+    let features = |after_login: bool| {
+        let modules = stream.instance.core.modules();
+        modules
+            .iter()
+            .flat_map(|module| module.stream_features)
+            .filter(|feature| feature.after_login == after_login)
+            .filter_map(|feature| (feature.make)(&host))
+            .collect()
+    };
+    Answer::Host(Some(Arc::new(HostFacts {
+        mechanisms: mechanisms(settings),
+        tls_required: config.tls.required,
+        registration: host.registration() != Registration::Closed,
+        iterations: config.auth.iterations,
+        features_before_login: features(false),
+        features_after_login: features(true),
+        ..HostFacts::new(Host::name(&host))
+    })))
+}
+
+fn mechanisms(host: &HostConfig) -> Vec<Mechanism> {
+    let named = host
+        .mechanisms
+        .iter()
+        .filter_map(|name| Mechanism::parse(name));
+    named
+        .chain(host.anonymous.then_some(Mechanism::Anonymous))
+        .collect()
+}
+
+/// The SCRAM keys of an account.
+pub(super) async fn credentials<L: Link>(
+    stream: &mut Negotiation<'_, L>,
+    account: &Jid,
+    mechanism: Mechanism,
+) -> Answer {
+    let (true, Some(user), Some(hash)) = (may_try(stream), account.local(), mechanism.hash())
+    else {
+        return Answer::Failed;
+    };
+    match stream
+        .instance
+        .core
+        .login(account.domain(), user, hash)
+        .await
+    {
+        Ok(Some(login)) => Answer::Credentials(Credentials::Keys {
+            keys: login.keys,
+            disabled: !login.enabled,
+        }),
+        Ok(None) => Answer::Credentials(Credentials::Unknown),
+        Err(cause) => {
+            tracing::error!(%cause, "nobody can log in: the store does not answer");
+            Answer::Failed
+        }
+    }
+}
+
+/// Is this the password?
+pub(super) async fn plain<L: Link>(
+    stream: &mut Negotiation<'_, L>,
+    account: &Jid,
+    password: &str,
+) -> Answer {
+    let (true, Some(user)) = (may_try(stream), account.local()) else {
+        return Answer::Failed;
+    };
+    let core = &stream.instance.core;
+    match core
+        .verify_password(account.domain(), user, password, HashKind::Sha256)
+        .await
+    {
+        Ok(Some(true)) => Answer::Verdict(Verdict::Right),
+        Ok(Some(false)) => Answer::Verdict(Verdict::Disabled),
+        Ok(None) => Answer::Verdict(Verdict::Wrong),
+        Err(cause) => {
+            tracing::error!(%cause, "nobody can log in: the store does not answer");
+            Answer::Failed
+        }
+    }
+}
+
+/// Charges the address with a try; it is taken back if the login succeeds.
+fn may_try<L: Link>(stream: &mut Negotiation<'_, L>) -> bool {
+    let limits = &stream.instance.core.config().limits;
+    let (window, now) = (
+        limits.login_failures_window,
+        stream.instance.core.clock().uptime(),
+    );
+    let failures = &stream.instance.failures;
+    let peer = stream.link.peer();
+    if failures.is_spent(peer, limits.login_failures_per_address, window, now) {
+        tracing::info!(%peer, "too many failed logins from this address");
+        return false;
+    }
+    failures.count(peer, window, now);
+    stream.tries += 1;
+    true
+}
+
+/// An address for a client without an account (XEP-0175).
+pub(super) fn anonymous<L: Link>(stream: &Negotiation<'_, L>, host: &str) -> Answer {
+    let user = stream.instance.random.token().to_lowercase();
+    Answer::Anonymous(Jid::from_parts(Some(&user), host, None).ok())
+}
+
+/// Installs the session.
+pub(super) fn bind<L: Link>(stream: &mut Negotiation<'_, L>, request: &BindRequest) -> Answer {
+    let ending = Arc::new(Notify::new());
+    let bell = Bell {
+        link: Arc::clone(stream.link),
+        ending: Arc::clone(&ending),
+    };
+    let core = &stream.instance.core;
+    let session = match core.bind(&request.account, Some(&request.resource), Box::new(bell)) {
+        Ok(session) => session,
+        Err(error) => return Answer::Bind(Err(error)),
+    };
+    if let Some(client) = request.client.as_ref().and_then(|client| client.id.clone()) {
+        replace_same_client(core, &session, client);
+    }
+    let answer = BindAnswer::new(session.jid().clone());
+    stream.session = Some((session, ending));
+    Answer::Bind(Ok(answer))
+}
+
+/// XEP-0386 §3.2: an older session of the same client software is over.
+fn replace_same_client(core: &balcony_core::Core, session: &balcony_core::Session, id: String) {
+    for other in core.sessions().of(session.account().as_str()) {
+        let same = other.notes(|notes| notes.get::<ClientId>().is_some_and(|known| known.0 == id));
+        if same && other.id() != session.id() {
+            other.end(Some(StreamError::new(StreamCondition::Conflict)));
+        }
+    }
+    session.notes(|notes| notes.set(ClientId(id)));
+}
+
+/// The answer to an iq before login (XEP-0077 §3.1).
+pub(super) async fn stranger<L: Link>(
+    stream: &Negotiation<'_, L>,
+    stanza: Stanza,
+) -> Option<Stanza> {
+    let Some(host) = stream.host.as_ref() else {
+        return stanza.error(&StanzaError::service_unavailable());
+    };
+    stream
+        .instance
+        .core
+        .answer_stranger(stanza, host, stream.link.peer())
+        .await
+}

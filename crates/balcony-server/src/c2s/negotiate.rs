@@ -1,0 +1,227 @@
+//! From the first byte to the bound resource: the stream machine, its questions and its time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use balcony_core::Session;
+use balcony_net::Read;
+use balcony_proto::jid::Jid;
+use balcony_stream::receiving::{Answer, Bound, Input, Output, Question, Receiving};
+use balcony_stream::{Established, Security};
+use tokio::sync::Notify;
+
+use super::answers;
+use super::link::{Link, read};
+use super::rate::Bucket;
+use crate::instance::Instance;
+
+/// A stream with its session.
+pub(super) struct Negotiated {
+    pub(super) bound: Box<Bound>,
+    pub(super) established: Established,
+    /// What the client sent behind the end of the negotiation.
+    pub(super) rest: Vec<u8>,
+    pub(super) session: Arc<Session>,
+    /// Rings when the session is ended.
+    pub(super) ending: Arc<Notify>,
+}
+
+/// What the negotiation knows beside the machine.
+pub(super) struct Negotiation<'a, L> {
+    pub(super) instance: &'a Arc<Instance>,
+    pub(super) link: &'a Arc<L>,
+    /// The host that the stream is for, once it is known.
+    pub(super) host: Option<Jid>,
+    /// Tries to log in that this connection is charged with until one succeeds.
+    pub(super) tries: u32,
+    pub(super) session: Option<(Arc<Session>, Arc<Notify>)>,
+}
+
+/// What became of the machine's wishes.
+enum Step {
+    /// It wants to be told more.
+    Go,
+    /// A resource is bound.
+    Bound(Box<Bound>),
+    /// The connection is over.
+    Over,
+}
+
+/// Negotiates until a resource is bound; `None` when the connection ended before.
+pub(super) async fn negotiate<L: Link>(
+    instance: &Arc<Instance>,
+    link: &Arc<L>,
+    security: Security,
+) -> Option<Negotiated> {
+    let began = instance.core.clock().uptime();
+    // A connection that says nothing costs no machine: strangers may open thousands of them.
+    let first = match security {
+        Security::Plain => first_bytes(instance, link).await?,
+        Security::DirectTls => Vec::new(),
+    };
+    let settings = instance.stream_settings();
+    let mut machine = Receiving::new(settings, security, instance.random.clone(), began);
+    let mut negotiation = Negotiation {
+        instance,
+        link,
+        host: None,
+        tries: 0,
+        session: None,
+    };
+    if security == Security::DirectTls {
+        let tls = link
+            .start_tls(instance.core.config().limits.timeouts.tls_handshake)
+            .await;
+        machine.handle(Input::TlsReady(tls.ok()?), instance.core.clock().uptime());
+    }
+    if !first.is_empty() {
+        machine.handle(Input::Bytes(&first), instance.core.clock().uptime());
+        drop(first);
+    }
+    let mut bucket = Bucket::new(began);
+    loop {
+        match negotiation.attend(&mut machine).await {
+            Step::Go => negotiation.read(&mut machine, &mut bucket).await,
+            Step::Bound(bound) => return negotiation.finish(machine, bound),
+            Step::Over => break,
+        }
+    }
+    // A session whose client never heard of it: what came for it meanwhile is looked after.
+    if let Some((session, _)) = negotiation.session
+        && let Some(pending) = instance.core.ended(&session)
+    {
+        pending.await;
+    }
+    None
+}
+
+/// The first bytes of a plain connection; `None` when none came in time.
+async fn first_bytes<L: Link>(instance: &Arc<Instance>, link: &Arc<L>) -> Option<Vec<u8>> {
+    let within = instance.core.config().limits.timeouts.negotiation;
+    tokio::select! {
+        first = tokio::time::timeout(within, read(link, <[u8]>::to_vec)) => match first {
+            Ok(Ok(Read::Data(bytes))) => Some(bytes),
+            // Whoever said nothing in all that time gets an empty stream with the reason
+            // (RFC 6120 §4.9.3.4), made by the machine below.
+            Err(_) => Some(Vec::new()),
+            Ok(_) => None,
+        },
+        () = instance.stopping() => None,
+    }
+}
+
+impl<L: Link> Negotiation<'_, L> {
+    fn now(&self) -> Duration {
+        self.instance.core.clock().uptime()
+    }
+
+    /// Does all that the machine wants done.
+    async fn attend(&mut self, machine: &mut Receiving) -> Step {
+        while let Some(output) = machine.poll() {
+            let input = match output {
+                Output::Write(bytes) => {
+                    self.link.write(&bytes);
+                    continue;
+                }
+                Output::StartTls => {
+                    let within = self.instance.core.config().limits.timeouts.tls_handshake;
+                    match self.link.start_tls(within).await {
+                        Ok(tls) => Input::TlsReady(tls),
+                        Err(cause) => {
+                            tracing::debug!(peer = %self.link.peer(), cause, "no TLS");
+                            return Step::Over;
+                        }
+                    }
+                }
+                Output::Ask(question) => Input::Answer(self.answer(question).await),
+                Output::PreAuth(stanza) => {
+                    let answer = answers::stranger(self, *stanza).await;
+                    Input::Answer(Answer::PreAuth(answer.map(Box::new)))
+                }
+                Output::Bound(bound) => return Step::Bound(bound),
+                Output::Close => {
+                    self.close().await;
+                    return Step::Over;
+                }
+                _ => return Step::Over,
+            };
+            machine.handle(input, self.now());
+        }
+        Step::Go
+    }
+
+    async fn answer(&mut self, question: Question) -> Answer {
+        match question {
+            Question::Host(domain) => answers::host(self, &domain),
+            Question::Credentials { account, mechanism } => {
+                answers::credentials(self, &account, mechanism).await
+            }
+            Question::Plain { account, password } => {
+                answers::plain(self, &account, &password.0).await
+            }
+            Question::Anonymous(host) => answers::anonymous(self, &host),
+            Question::Bind(request) => answers::bind(self, &request),
+            _ => Answer::Failed,
+        }
+    }
+
+    /// Reads once and gives it to the machine, or the time that has run out.
+    async fn read(&mut self, machine: &mut Receiving, bucket: &mut Bucket) {
+        let now = self.now();
+        let left = machine
+            .deadline()
+            .map(|deadline| deadline.saturating_sub(now));
+        let read = read(self.link, |bytes| {
+            machine.handle(Input::Bytes(bytes), now);
+            bytes.len()
+        });
+        let result = tokio::select! {
+            read = read => read,
+            () = sleep(left) => {
+                machine.handle(Input::Timeout, self.now());
+                return;
+            }
+            () = self.instance.stopping() => {
+                machine.handle(Input::Shutdown, self.now());
+                return;
+            }
+        };
+        match result {
+            Ok(Read::Data(count)) => {
+                let rate = self.instance.core.config().limits.rate_before_login;
+                if let Some(wait) = bucket.take(count, rate, self.now()) {
+                    tokio::time::sleep(wait).await;
+                }
+            }
+            Ok(Read::Closed(_)) | Err(_) => machine.handle(Input::Eof, self.now()),
+        }
+    }
+
+    async fn close(&self) {
+        let within = self.instance.core.config().limits.timeouts.close;
+        self.link.finish(within).await;
+    }
+
+    fn finish(self, machine: Receiving, bound: Box<Bound>) -> Option<Negotiated> {
+        let (session, ending) = self.session?;
+        // Who got in was no attacker: the tries on the way are forgotten.
+        for _ in 0..self.tries {
+            self.instance.failures.forgive(self.link.peer());
+        }
+        let (established, rest) = machine.into_established();
+        Some(Negotiated {
+            bound,
+            established,
+            rest,
+            session,
+            ending,
+        })
+    }
+}
+
+async fn sleep(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}

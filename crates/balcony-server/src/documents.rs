@@ -1,0 +1,112 @@
+//! The documents that are made from what the modules declare.
+
+use std::fmt::Write;
+
+use balcony_core::config;
+use balcony_core::module::{ModuleSpec, Spec};
+use balcony_modules::MODULES;
+
+/// Every generated document: its path in the repository, and its text.
+#[must_use]
+pub fn generated_files() -> Vec<(&'static str, String)> {
+    let pipeline = balcony_core::pipeline_listing(MODULES);
+    vec![
+        ("XEPS.md", xeps()),
+        ("doap.xml", doap()),
+        ("docs/config.md", config::reference(&crate::sections())),
+        (
+            "docs/pipeline.txt",
+            pipeline.unwrap_or_else(|error| error.to_string()),
+        ),
+    ]
+}
+
+/// The documents that are built into other crates than `modules`: streams, stanzas, addresses.
+const BELOW: &[Spec] = &[
+    Spec::xep("RFC 6120", "XMPP: Core", "2011-03")
+        .partial("server-to-server streams, EXTERNAL, see-other-host"),
+    Spec::xep("RFC 7622", "XMPP: Address Format", "2015-09"),
+    Spec::xep("RFC 7590", "Use of TLS in XMPP", "2015-06"),
+    Spec::xep("RFC 5802", "SCRAM", "2010-07").note("SHA-1, SHA-256 (RFC 7677), SHA-512"),
+    Spec::xep("RFC 9266", "Channel Bindings for TLS 1.3", "2022-07"),
+    Spec::xep("XEP-0368", "SRV records for XMPP over TLS", "1.1.0")
+        .note("direct TLS with ALPN; the records are the operator's"),
+    Spec::xep(
+        "XEP-0175",
+        "Best Practices for Use of SASL ANONYMOUS",
+        "1.2",
+    )
+    .note("per host, off by default"),
+    Spec::xep("XEP-0386", "Bind 2", "1.1.0"),
+    Spec::xep("XEP-0388", "Extensible SASL Profile", "1.0.4").partial("tasks after login"),
+    Spec::xep("XEP-0440", "SASL Channel-Binding Type Capability", "1.0.0"),
+    Spec::xep("XEP-0474", "SASL SCRAM Downgrade Protection", "0.5.0"),
+    Spec::xep("XEP-0478", "Stream Limits Advertisement", "0.2.0"),
+];
+
+fn specs() -> Vec<(Spec, &'static str)> {
+    let below = BELOW.iter().map(|spec| (*spec, "streams"));
+    let modules = MODULES
+        .iter()
+        .flat_map(|module: &&ModuleSpec| module.specs.iter().map(|spec| (*spec, module.name)));
+    let mut all: Vec<_> = below.chain(modules).collect();
+    all.sort_by_key(|(spec, module)| (spec.document, *module));
+    all
+}
+
+fn xeps() -> String {
+    let mut text = String::from(
+        "# What is implemented\n\nMade from the modules' declarations by `cargo xtask generate`.\n\n\
+         | document | title | version read | module | state | note |\n|---|---|---|---|---|---|\n",
+    );
+    for (spec, module) in specs() {
+        let state = match spec.missing {
+            None => "complete".to_owned(),
+            Some(missing) => format!("partial, without {missing}"),
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {module} | {state} | {} |",
+            spec.document, spec.title, spec.version, spec.note
+        );
+    }
+    text
+}
+
+/// A DOAP file by the schema that the XSF uses for its software list (XEP-0453).
+fn doap() -> String {
+    let mut text = String::from(
+        "<?xml version='1.0' encoding='UTF-8'?>\n\
+         <rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#' \
+         xmlns='http://usefulinc.com/ns/doap#' xmlns:xmpp='https://linkmauve.fr/ns/xmpp-doap#'>\n\
+         <Project>\n<name>Balcony</name>\n\
+         <shortdesc xml:lang='en'>An XMPP server in Rust</shortdesc>\n\
+         <programming-language>Rust</programming-language>\n\
+         <category rdf:resource='https://linkmauve.fr/ns/xmpp-doap#category-server'/>\n",
+    );
+    for (spec, _) in specs() {
+        let Some(number) = spec.document.strip_prefix("XEP-") else {
+            let number = spec.document.replace(' ', "").to_lowercase();
+            let _ = writeln!(
+                text,
+                "<implements rdf:resource='https://www.rfc-editor.org/info/{number}'/>"
+            );
+            continue;
+        };
+        let status = if spec.missing.is_none() {
+            "complete"
+        } else {
+            "partial"
+        };
+        let _ = writeln!(
+            text,
+            "<implements><xmpp:SupportedXep>\
+             <xmpp:xep rdf:resource='https://xmpp.org/extensions/xep-{number}.html'/>\
+             <xmpp:status>{status}</xmpp:status><xmpp:version>{}</xmpp:version>\
+             </xmpp:SupportedXep></implements>",
+            spec.version
+        );
+    }
+    text.push_str("</Project>\n</rdf:RDF>\n");
+    text
+}

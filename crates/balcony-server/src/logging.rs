@@ -1,0 +1,19 @@
+//! The log: one line for each event that an operator cares about, for people or as JSON.
+
+use balcony_core::config::{Log, LogFormat};
+use tracing_subscriber::EnvFilter;
+
+/// Starts the log on standard error. `BALCONY_LOG` overrules the configured level, with the
+/// directives of `tracing-subscriber`'s filter: `balcony_net=debug`, say.
+pub(crate) fn start(log: &Log) {
+    let filter =
+        EnvFilter::try_from_env("BALCONY_LOG").unwrap_or_else(|_| EnvFilter::new(log.level));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second server in one process, as in tests, keeps the first one's log.
+    let _ = match log.format {
+        LogFormat::Human => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}

@@ -1,0 +1,283 @@
+//! The life of the server process: start, ticks, signals, drain and stop.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use balcony_cluster::Local;
+use balcony_core::config::Config;
+use balcony_core::module::Event;
+use balcony_core::{Clock, Core, Parts};
+use balcony_modules::MODULES;
+use balcony_net::{
+    Certificates, ConnectionLimits, Gate, GateLimits, Listener, Listening, Workers,
+    raise_descriptor_limit,
+};
+use balcony_proto::stream::{StreamCondition, StreamError};
+use balcony_store::{SqliteStore, Store, sqlite};
+use balcony_stream::Security;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::c2s::{self, TcpLink};
+use crate::instance::{Instance, system_random};
+use crate::{VERSION, admin, logging};
+
+/// How long clients get to end their streams when the server stops. Longer than the time-out for
+/// closing a stream, shorter than the 90 seconds that service managers wait by default.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Runs a server with this configuration until a signal ends it.
+pub(crate) fn run(config: Config) -> ExitCode {
+    logging::start(&config.log);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(Process::live(config)),
+        Err(error) => Err(format!("cannot start: {error}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("balcony: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What runs, and is taken down in order.
+pub(crate) struct Process {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) certificates: Arc<Certificates>,
+    pub(crate) gate: Arc<Gate>,
+}
+
+impl Process {
+    async fn live(config: Config) -> Result<(), String> {
+        if let Err(error) = raise_descriptor_limit() {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
+        // Bound first: a port that is taken is the most likely mistake, and nothing is open yet.
+        let plain = bind(&config.listen.c2s)?;
+        let direct = bind(&config.listen.c2s_tls)?;
+        let store = open_store(&config.data_dir)?;
+        let process = Self::assemble(config, Arc::clone(&store)).await?;
+        let config = process.instance.core.config();
+        let workers = Workers::start(config.workers.unwrap_or(0))
+            .map(Arc::new)
+            .map_err(|error| format!("cannot start the workers: {error}"))?;
+        let addresses = [addresses(&plain), addresses(&direct)];
+        let mut listening = process.listen(plain, Security::Plain, &workers)?;
+        listening.extend(process.listen(direct, Security::DirectTls, &workers)?);
+        let process = Arc::new(process);
+        let admin = admin::listen(Arc::clone(&process), &config.listen.admin)?;
+        welcome(&config, &addresses);
+        tokio::spawn(tick(Arc::clone(&process.instance.core)));
+        process.wait_for_signal().await?;
+        process.drain(listening).await;
+        drop(admin);
+        stop_workers(workers).await;
+        store.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    async fn assemble(config: Config, store: Arc<dyn Store>) -> Result<Self, String> {
+        let hosts: Vec<String> = config.hosts.iter().map(|host| host.name.clone()).collect();
+        let certificates = Certificates::load(&config.tls.dir, &hosts)
+            .map_err(|errors| format!("certificates: {errors}"))?;
+        let gate = Gate::new(GateLimits {
+            per_address: u32::try_from(config.limits.connections_per_address).ok(),
+            ..GateLimits::default()
+        });
+        let parts = Parts {
+            config,
+            store,
+            cluster: Arc::new(Local::alone()),
+            clock: Clock::system(),
+            modules: MODULES,
+        };
+        let core = Core::new(parts).await.map_err(|error| error.to_string())?;
+        let instance = Instance::new(core, system_random()?);
+        Ok(Self {
+            instance,
+            certificates: Arc::new(certificates),
+            gate,
+        })
+    }
+
+    fn listen(
+        &self,
+        listeners: Vec<Listener>,
+        security: Security,
+        workers: &Arc<Workers>,
+    ) -> Result<Vec<Listening>, String> {
+        let config = self.instance.core.config();
+        let limits = ConnectionLimits {
+            write_timeout: config.limits.timeouts.write,
+            max_pending: config.limits.session_queue.saturating_mul(2),
+        };
+        let start = |listener: Listener| {
+            let (instance, certificates) =
+                (Arc::clone(&self.instance), Arc::clone(&self.certificates));
+            let serve = move |connection| {
+                let link = TcpLink::new(connection, certificates.config());
+                c2s::serve(Arc::clone(&instance), link, security)
+            };
+            listener
+                .serve(
+                    Arc::clone(&self.gate),
+                    Arc::clone(workers),
+                    limits.clone(),
+                    serve,
+                )
+                .map_err(|error| format!("cannot accept connections: {error}"))
+        };
+        listeners.into_iter().map(start).collect()
+    }
+
+    /// Puts the configuration file in force again, and loads the certificates anew. What is wrong
+    /// is told, and then nothing changes.
+    pub(crate) async fn reload(self: &Arc<Self>) -> Result<Reloaded, Vec<String>> {
+        let process = Arc::clone(self);
+        // Reading files may take a while; the workers are not held up by it.
+        let read = move || process.reload_from_files();
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|error| Err(vec![error.to_string()]))
+    }
+
+    fn reload_from_files(&self) -> Result<Reloaded, Vec<String>> {
+        let old = self.instance.core.config();
+        let new = crate::load(old.file.as_deref())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let hosts: Vec<String> = new.hosts.iter().map(|host| host.name.clone()).collect();
+        self.certificates
+            .reload(&hosts)
+            .map_err(|errors| vec![errors.to_string()])?;
+        let changed = Config::changes(&old, &new)
+            .into_iter()
+            .map(|change| change.key)
+            .collect();
+        let needs_restart = Config::changes_needing_restart(&old, &new);
+        self.instance.reload(new);
+        tracing::info!("configuration and certificates reloaded");
+        Ok(Reloaded {
+            changed,
+            needs_restart,
+        })
+    }
+
+    /// SIGTERM and SIGINT end the server, SIGHUP reloads it.
+    async fn wait_for_signal(self: &Arc<Self>) -> Result<(), String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
+        let mut terminate = listen(SignalKind::terminate())?;
+        let mut interrupt = listen(SignalKind::interrupt())?;
+        let mut hangup = listen(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = hangup.recv() => {
+                    if let Err(problems) = self.reload().await {
+                        problems.iter().for_each(|what| tracing::error!("not reloaded: {what}"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends all streams properly (RFC 6120 §4.9.3.20) and waits for them.
+    async fn drain(&self, listening: Vec<Listening>) {
+        let core = &self.instance.core;
+        tracing::info!(sessions = core.sessions().count(), "stopping");
+        listening.into_iter().for_each(Listening::close);
+        self.instance.stop();
+        let mut sessions = Vec::new();
+        core.sessions()
+            .each(|session| sessions.push(Arc::clone(session)));
+        for session in sessions {
+            session.end(Some(StreamError::new(StreamCondition::SystemShutdown)));
+        }
+        let gone = async {
+            while self.gate.open() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(DRAIN, gone).await.is_err() {
+            tracing::warn!(
+                connections = self.gate.open(),
+                "some clients did not end their streams"
+            );
+        }
+    }
+}
+
+/// What a reload changed.
+pub(crate) struct Reloaded {
+    pub(crate) changed: Vec<String>,
+    pub(crate) needs_restart: Vec<String>,
+}
+
+fn bind(addresses: &[SocketAddr]) -> Result<Vec<Listener>, String> {
+    addresses
+        .iter()
+        .map(|address| Listener::bind(*address))
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("{error}; is another server running? See [listen]"))
+}
+
+fn addresses(listeners: &[Listener]) -> Vec<SocketAddr> {
+    listeners.iter().map(Listener::address).collect()
+}
+
+fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, String> {
+    let store = SqliteStore::open(data_dir, sqlite::Settings::default())
+        .map_err(|error| format!("cannot open the data in {}: {error}", data_dir.display()))?;
+    Ok(Arc::new(store))
+}
+
+async fn tick(core: Arc<Core>) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        core.clock().tick();
+        if let Some(pending) = core.fire(Event::Tick) {
+            pending.await;
+        }
+    }
+}
+
+async fn stop_workers(workers: Arc<Workers>) {
+    // Listeners held the other handles; they are closed by now.
+    if let Ok(workers) = Arc::try_unwrap(workers) {
+        let stop = move || workers.stop(Duration::from_secs(5));
+        let _ = tokio::task::spawn_blocking(stop).await;
+    }
+}
+
+/// Says what a person needs for the first chat.
+fn welcome(config: &Config, [plain, direct]: &[Vec<SocketAddr>; 2]) {
+    let list = |addresses: &[SocketAddr]| {
+        addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let host = config
+        .hosts
+        .first()
+        .map_or("localhost", |host| host.name.as_str());
+    println!(
+        "Balcony {VERSION} serves {host}; its data is in {}.",
+        config.data_dir.display()
+    );
+    println!("  clients, STARTTLS:    {}", list(plain));
+    println!("  clients, direct TLS:  {}", list(direct));
+    println!("  add an account:       balcony user add juliet@{host}");
+    println!("  certificates:         {}", config.tls.dir.display());
+}

@@ -13,7 +13,7 @@ pub use child::Child;
 pub use error::{Condition, ErrorType, StanzaError};
 pub use kind::{IqType, Kind, MessageType, PresenceType};
 pub use payload::Payload;
-pub(crate) use payload::{Entry, Recorder};
+pub(crate) use payload::Recorder;
 
 use crate::jid::Jid;
 use crate::ns;

@@ -20,10 +20,10 @@ const CONTENT: u32 = u32::MAX;
 
 /// Where a child stands in the text.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-    pub(crate) name_len: u32,
+pub(super) struct Entry {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    pub(super) name_len: u32,
     ns_at: u32,
     ns_len: u32,
 }

@@ -238,15 +238,7 @@ impl Element {
     /// # Errors
     /// What the scanner would say of it.
     pub fn parse(bytes: &[u8], ns_default: &str) -> Result<Element, XmlError> {
-        let mut found = None;
-        for node in super::reader::nodes(bytes, ns_default) {
-            match node {
-                Node::Element(element) if found.is_none() => found = Some(element),
-                Node::Text(text) if text.trim().is_empty() => {}
-                _ => return Err(XmlError::NotWellFormed("more than one element")),
-            }
-        }
-        found.ok_or(XmlError::NotWellFormed("no element"))
+        super::scanner::parse_element(bytes, ns_default)
     }
 }
 

@@ -6,26 +6,23 @@
 //! for an empty element; CDATA and character references become plain text; `&`, `<`, `>` (in
 //! attributes also `'`, tab and newline) and the carriage return are written as references.
 
+mod canon;
+mod chars;
 mod element;
 mod error;
 mod escape;
+mod head;
+mod prolog;
 pub(crate) mod reader;
+mod scanner;
+mod scope;
+mod tag;
+mod text;
+mod value;
 
 pub(crate) use element::write_attr;
 pub use element::{Element, Node, Text};
 pub use error::{Limit, XmlError};
 pub use escape::{escape_attr, escape_text};
-
-use crate::stanza::Payload;
-
-/// See [`Payload::parse`].
-pub(crate) fn parse_payload(bytes: &[u8]) -> Result<Payload, XmlError> {
-    let elements: Vec<_> = reader::nodes(bytes, crate::ns::CLIENT)
-        .into_iter()
-        .filter_map(|node| match node {
-            Node::Element(element) => Some(element),
-            Node::Text(_) => None,
-        })
-        .collect();
-    Ok(Payload::from_elements(&elements))
-}
+pub(crate) use scanner::parse_payload;
+pub use scanner::{Item, Scanner};

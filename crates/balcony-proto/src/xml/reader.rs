@@ -100,11 +100,6 @@ impl<'a> Reader<'a> {
             rest: std::str::from_utf8(bytes).unwrap_or_default(),
         }
     }
-
-    /// What has not been read yet.
-    pub(crate) fn rest(&self) -> &'a str {
-        self.rest
-    }
 }
 
 impl<'a> Iterator for Reader<'a> {

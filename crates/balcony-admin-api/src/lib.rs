@@ -3,6 +3,7 @@
 //! Over the admin socket each is one JSON object on a line. A client writes one [`Call`]; the
 //! server writes one [`Answer`], or for [`Request::Trace`] one [`Answer::Trace`] after another
 //! until the client closes. A connection may carry several calls, one after the other.
+#![forbid(unsafe_code)]
 
 mod answer;
 mod request;

@@ -19,7 +19,7 @@ pub struct Call {
 #[serde(tag = "request", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Request {
-    /// Nothing. Answer: [`Answer::Version`].
+    /// Nothing but a sign of life. Answer: [`Answer::Done`].
     Ping,
     /// Which server this is. Answer: [`Answer::Version`].
     Version,

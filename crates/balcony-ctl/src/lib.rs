@@ -1,5 +1,6 @@
 //! Admin commands: each asks the running server over its admin socket and shows the answer.
 //! Nothing here opens the database, so a command and a server can never disagree about it.
+#![forbid(unsafe_code)]
 
 mod connection;
 mod error;

@@ -183,20 +183,48 @@ pub(super) static LIMITS: Section = Section {
             "As `burst`, before login: a TLS handshake with a client certificate and a login.",
         ),
         // Connections
-        int(
-            "connections_per_address",
-            (1, 1_000_000),
-            "1000",
-            "Connections from one address at a time, logged in or not; the next one is closed at \
-             once (RFC 6120 §13.12 point 1). High enough for an office or a campus behind one \
-             address; raise it for a proxy in front.",
+        Key::new(
+            "connections",
+            Kind::Int {
+                min: 1,
+                max: 100_000_000,
+            },
+            Fallback::Unset("as many as there are descriptors"),
+            Applies::Restart,
+            "Connections at a time, from everywhere.",
         ),
-        int(
-            "unauthenticated_per_address",
-            (1, 1_000_000),
-            "100",
-            "Of these, connections that are not logged in yet. After a restart an office gets in \
-             a hundred at a time, each within a second.",
+        Key::new(
+            "connections_per_address",
+            Kind::Int {
+                min: 1,
+                max: 1_000_000,
+            },
+            Fallback::Toml("500"),
+            Applies::Restart,
+            "Connections from one address at a time; the next one is closed at once (RFC 6120 \
+             §13.12 point 1). Offices and mobile networks share an address; raise it for a proxy \
+             in front. Connections from this machine are not counted by address.",
+        ),
+        Key::new(
+            "connects_per_address",
+            Kind::Int {
+                min: 1,
+                max: 1_000_000,
+            },
+            Fallback::Toml("50"),
+            Applies::Restart,
+            "New connections from one address in a second, on average (RFC 6120 §13.12 point 2).",
+        ),
+        Key::new(
+            "connect_burst_per_address",
+            Kind::Int {
+                min: 1,
+                max: 1_000_000,
+            },
+            Fallback::Toml("200"),
+            Applies::Restart,
+            "New connections from one address at once, before the average counts: all clients of \
+             an office come back in the second after its network did.",
         ),
         int(
             "unauthenticated",
@@ -320,10 +348,14 @@ pub struct Limits {
     pub rate: Rate,
     /// What is read from a stranger. Default: 16 KiB/s, 32 KiB at once.
     pub rate_before_login: Rate,
-    /// Connections from one address. Default: 1,000.
-    pub connections_per_address: usize,
-    /// Connections from one address that are not logged in. Default: 100.
-    pub unauthenticated_per_address: usize,
+    /// Connections at a time; `None` (the default): as many as there are descriptors.
+    pub connections: Option<usize>,
+    /// Connections from one address at a time. Default: 500.
+    pub connections_per_address: u32,
+    /// New connections from one address in a second, on average. Default: 50.
+    pub connects_per_address: u32,
+    /// New connections from one address at once. Default: 200.
+    pub connect_burst_per_address: u32,
     /// Connections that are not logged in. Default: 10,000.
     pub unauthenticated: usize,
     /// Failed logins until a stream is closed. Default: 3.
@@ -400,8 +432,10 @@ impl Limits {
                 bytes_per_second: values.size("rate_before_login"),
                 burst_bytes: values.size("burst_before_login"),
             },
+            connections: values.maybe_int("connections"),
             connections_per_address: values.int("connections_per_address"),
-            unauthenticated_per_address: values.int("unauthenticated_per_address"),
+            connects_per_address: values.int("connects_per_address"),
+            connect_burst_per_address: values.int("connect_burst_per_address"),
             unauthenticated: values.int("unauthenticated"),
             login_attempts: values.int("login_attempts"),
             bind_attempts: values.int("bind_attempts"),

@@ -109,8 +109,8 @@ pub(super) static TLS: Section = Section {
             Fallback::Unset("`<data_dir>/certs`"),
             Applies::Reload,
             "The folder of `<host>.crt` (the certificate and its chain, PEM) and `<host>.key`. A \
-             host that has none gets a self-signed one in `<data_dir>/certs`. `balcony reload` \
-             reads the files again.",
+             host that has none gets a self-signed one there. `balcony reload` reads the files \
+             again.",
         ),
     ],
 };
@@ -132,7 +132,7 @@ pub(super) static LOG: Section = Section {
             "level",
             Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
             Fallback::Toml("\"info\""),
-            Applies::Reload,
+            Applies::Restart,
             "The least important level that is written. `info` is one line for each event that an \
              operator cares about; `debug` names addresses, so it is for a search and not for \
              every day.",

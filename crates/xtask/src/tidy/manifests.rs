@@ -38,7 +38,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("balcony-ctl", &["balcony-admin-api"]),
-    ("balcony", &["balcony-server", "balcony-ctl"]),
+    // The core for its configuration: a command has to know where the admin socket is.
+    (
+        "balcony",
+        &["balcony-core", "balcony-server", "balcony-ctl"],
+    ),
     (
         "balcony-testkit",
         &[

@@ -7,6 +7,7 @@ mod citations;
 mod layers;
 mod links;
 mod manifests;
+mod quotes;
 mod shape;
 pub(crate) mod source;
 mod words;
@@ -126,6 +127,11 @@ const RULES: &[Rule] = &[
         name: "links",
         why: "a document that points at nothing has not been read since",
         check: links::dead_ends,
+    },
+    Rule {
+        name: "quotes",
+        why: "an example that no longer is what the code says teaches what is wrong",
+        check: quotes::outdated,
     },
     Rule {
         name: "citations",

@@ -13,6 +13,13 @@ use super::{JidError, MAX_PART_BYTES, Part, ascii, precis};
 /// a stranger sends.
 const MAX_RAW_PART_BYTES: usize = 3 * MAX_PART_BYTES;
 
+/// RFC 5890 §2.3.1: of ASCII, labels have letters, digits and hyphens only.
+const DENIED: AsciiDenyList = AsciiDenyList::STD3;
+
+/// RFC 5890 §2.3.1: a hyphen neither begins nor ends a label. Names with two
+/// of them in the third and fourth place are in use, so those may stay.
+const HYPHENS: Hyphens = Hyphens::CheckFirstLast;
+
 /// Enforces a localpart: the UsernameCaseMapped profile of RFC 8265 §3.3, less
 /// the characters that RFC 7622 §3.3.1 excludes.
 ///
@@ -90,21 +97,28 @@ fn check_size(text: Cow<'_, str>, part: Part) -> Result<Cow<'_, str>, JidError> 
 }
 
 fn domain_name(text: &str) -> Result<Cow<'_, str>, JidError> {
-    let uts46 = Uts46::new();
-    let (deny, hyphens) = (AsciiDenyList::STD3, Hyphens::CheckFirstLast);
     // The limits of RFC 1034 apply to the form that DNS sees.
-    let a_labels = uts46
-        .to_ascii(text.as_bytes(), deny, hyphens, DnsLength::Ignore)
+    let a_labels = Uts46::new()
+        .to_ascii(text.as_bytes(), DENIED, HYPHENS, DnsLength::Ignore)
         .map_err(|_| JidError::NotAllowed(Part::Domain))?;
     check_dns(&a_labels)?;
     // RFC 7622 §3.2.1: each A-label becomes a U-label.
-    let (u_labels, checked) = uts46.to_unicode(text.as_bytes(), deny, hyphens);
-    checked.map_err(|_| JidError::NotAllowed(Part::Domain))?;
-    // UTS 46 lets symbols through that IDNA2008 does not (RFC 5892 §3).
-    if !u_labels.split('.').all(precis::is_u_label) {
+    let u_labels = to_unicode(text)?;
+    // UTS 46 lets symbols through that IDNA2008 does not (RFC 5892 §3), and
+    // A-labels that decode to what looks like an A-label, which would be read
+    // as another name the next time (RFC 5891 §4.2.3.1).
+    let stable = to_unicode(&u_labels)? == u_labels;
+    if !stable || !u_labels.split('.').all(precis::is_u_label) {
         return Err(JidError::NotAllowed(Part::Domain));
     }
     Ok(u_labels)
+}
+
+fn to_unicode(text: &str) -> Result<Cow<'_, str>, JidError> {
+    match Uts46::new().to_unicode(text.as_bytes(), DENIED, HYPHENS) {
+        (u_labels, Ok(())) => Ok(u_labels),
+        (_, Err(_)) => Err(JidError::NotAllowed(Part::Domain)),
+    }
 }
 
 fn check_dns(a_labels: &str) -> Result<(), JidError> {

@@ -179,6 +179,7 @@ fn what_is_no_domain_is_refused() {
         "[v1.a]",
         "::1",
         "xn--a.lit",
+        "xn--xn--yn-mqb.lit",
         "xn--",
         "\u{2603}.lit",
         "\u{1f980}.lit",
@@ -319,7 +320,9 @@ proptest! {
 
     #[test]
     fn parts_make_the_address_they_came_from(
-        local in prop::option::of(nearly()), domain in nearly(), resource in prop::option::of(nearly()),
+        local in prop::option::of(nearly()),
+        domain in nearly(),
+        resource in prop::option::of(nearly()),
     ) {
         let made = Jid::from_parts(local.as_deref(), &domain, resource.as_deref());
         if let Ok(jid) = made {

@@ -162,7 +162,8 @@ fn example_of_rfc_7677_is_reproduced() {
         salt: "W22ZaJ0SNY7soEsUEjb6gQ==",
         messages: [
             "n,,n=user,r=rOprNGfwEbeRWgbNEkqO",
-            "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+            "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+             s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
             "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
              p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
             "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
@@ -637,7 +638,9 @@ proptest! {
     }
 
     #[test]
-    fn no_attributes_make_a_side_panic(text in "([nyp]?,)?(a=[=,23CD]*)?,?([a-z]=[a-zA-Z0-9=+/]*,?){0,6}") {
+    fn no_attributes_make_a_side_panic(
+        text in "([nyp]?,)?(a=[=,23CD]*)?,?([a-z]=[a-zA-Z0-9=+/]*,?){0,6}",
+    ) {
         let none = ChannelBindings::default();
         let _ = server(Mechanism::ScramSha1, &UNBOUND, none).first(text.as_bytes());
         let _ = message::server_first(text.as_bytes());

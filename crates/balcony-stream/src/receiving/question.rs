@@ -1,0 +1,149 @@
+//! What a receiving machine asks its owner, and what the owner may answer.
+
+use std::sync::Arc;
+
+use balcony_proto::jid::Jid;
+use balcony_proto::sasl::{Mechanism, ScramKeys};
+use balcony_proto::stanza::{Stanza, StanzaError};
+use balcony_proto::xml::Element;
+
+use crate::settings::HostFacts;
+use crate::user_agent::UserAgent;
+
+/// The machine stands still until the answer comes; what the client sends meanwhile is held,
+/// bounded. There is never more than one open question.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Question {
+    /// Is this domain (normalised) served here? [`Answer::Host`].
+    Host(String),
+    /// The SCRAM keys of a user. [`Answer::Credentials`].
+    Credentials {
+        /// The account, a bare JID. It need not exist.
+        account: Jid,
+        /// Says which hash the keys must have.
+        mechanism: Mechanism,
+    },
+    /// Is this the account's password? [`Answer::Verdict`]. The answer should take as long for an
+    /// account that doesn't exist.
+    Plain {
+        /// The account, a bare JID. It need not exist.
+        account: Jid,
+        /// What the client sent. Never to be logged.
+        password: Password,
+    },
+    /// An address for an anonymous client of this host (RFC 4505). [`Answer::Anonymous`].
+    Anonymous(String),
+    /// Install a session. [`Answer::Bind`]. The client hears of it only after the answer, so a
+    /// session that is routable by then misses nothing; what it has to write must wait for
+    /// [`Output::Bound`](super::Output::Bound).
+    Bind(Box<BindRequest>),
+}
+
+/// A password on its way to its check.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password")
+    }
+}
+
+/// An authenticated client wants a resource.
+#[derive(Clone, Debug)]
+pub struct BindRequest {
+    /// The bare JID that authenticated.
+    pub account: Jid,
+    /// A valid resourcepart: the client's wish, or one made here. Binding another is allowed (RFC
+    /// 6120 §7.7.1).
+    pub resource: String,
+    /// The client asked for exactly this resource. If not, it is random and free.
+    pub requested: bool,
+    /// How it authenticated.
+    pub mechanism: Mechanism,
+    /// Asked by Bind 2 (XEP-0386), so that its rules hold: offline messages are not flooded.
+    pub bind2: bool,
+    /// What the client said of itself, by SASL2 only. An earlier session of the same client, by its
+    /// id, should end when this one is installed (XEP-0386 §3.2).
+    pub client: Option<UserAgent>,
+    /// What stood in `<bind/>` of Bind 2 beside the tag: features to enable at once.
+    pub inline: Vec<Element>,
+    /// What stood in `<authenticate/>` of SASL2 beside its own children and `<bind/>`.
+    pub authenticate: Vec<Element>,
+}
+
+/// A session stands.
+#[derive(Clone, Debug)]
+pub struct BindAnswer {
+    /// The full JID.
+    pub jid: Jid,
+    /// Goes into `<bound/>` (XEP-0386 §3.2): archive metadata, `<enabled/>`. Ignored without Bind
+    /// 2.
+    pub bound: Vec<Element>,
+    /// Goes into `<success/>` beside `<bound/>`. Ignored without Bind 2.
+    pub success: Vec<Element>,
+}
+
+impl BindAnswer {
+    /// A session with nothing to tell.
+    pub fn new(jid: Jid) -> BindAnswer {
+        BindAnswer {
+            jid,
+            bound: Vec::new(),
+            success: Vec::new(),
+        }
+    }
+}
+
+/// The answer to the open question. One that doesn't fit it ends the stream with
+/// `internal-server-error`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Answer {
+    /// `None`: the domain isn't served.
+    Host(Option<Arc<HostFacts>>),
+    /// To [`Question::Credentials`].
+    Credentials(Credentials),
+    /// To [`Question::Plain`].
+    Verdict(Verdict),
+    /// A bare JID on the host for this client alone; `None`: not now.
+    Anonymous(Option<Jid>),
+    /// The session, or why there is none (RFC 6120 §7.6.2, §7.7.2).
+    Bind(Result<BindAnswer, StanzaError>),
+    /// The reply to [`Output::PreAuth`](super::Output::PreAuth). `None`: what came has no place
+    /// before login, so the stream ends with `not-authorized`.
+    PreAuth(Option<Box<Stanza>>),
+    /// The answer cannot be had: a store that is down, a queue that is full, too many attempts from
+    /// this address. `temporary-auth-failure` during authentication, `internal-server-error`
+    /// elsewhere.
+    Failed,
+}
+
+/// What is known of a user's password.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// The keys for the mechanism's hash.
+    Keys {
+        /// As stored.
+        keys: ScramKeys,
+        /// The account exists but may not log in. The client hears so only after it proved the
+        /// password.
+        disabled: bool,
+    },
+    /// No such user, or no keys of this hash: answered as a wrong password is.
+    Unknown,
+}
+
+/// The check of a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It is the password.
+    Right,
+    /// It isn't, or there is no such user.
+    Wrong,
+    /// It is, but the account may not log in.
+    Disabled,
+}

@@ -1,0 +1,9 @@
+//! The receiving machine against scripted clients.
+
+mod bind;
+mod bind2;
+mod headers;
+mod properties;
+mod sasl;
+mod stages;
+mod tls;

@@ -275,19 +275,22 @@ fn equal_texts_are_equal_addresses_however_made() {
     assert_eq!(map.get("juliet@capulet.lit/balcony"), Some(&1));
 }
 
-/// Generous even for an unoptimised build on a loaded machine; optimised it
-/// takes about 50 ns.
-const ASCII_BUDGET: std::time::Duration = std::time::Duration::from_micros(5);
+/// Generous even for an unoptimised build; optimised it takes about 50 ns.
+const ASCII_BUDGET: std::time::Duration = std::time::Duration::from_micros(3);
 
 #[test]
 fn enforced_ascii_is_parsed_quickly() {
-    const ROUNDS: u32 = 10_000;
-    let begun = std::time::Instant::now();
-    for _ in 0..ROUNDS {
-        let text = std::hint::black_box("juliet@capulet.lit/balcony");
-        std::hint::black_box(Jid::parse(text)).unwrap();
-    }
-    let each = begun.elapsed() / ROUNDS;
+    const ROUNDS: u32 = 500;
+    let batch = |_| {
+        let begun = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            let text = std::hint::black_box("juliet@capulet.lit/balcony");
+            std::hint::black_box(Jid::parse(text)).unwrap();
+        }
+        begun.elapsed() / ROUNDS
+    };
+    // The fastest batch is the one that nothing else on the machine disturbed.
+    let each = (0..50).map(batch).min().unwrap();
     assert!(each < ASCII_BUDGET, "{each:?} for one address");
 }
 

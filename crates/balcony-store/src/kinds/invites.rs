@@ -9,7 +9,7 @@ pub struct Invite {
     pub created_by: Option<String>,
     /// From then on it is not accepted.
     pub expires_at: i64,
-    /// How many accounts may still be created with it.
+    /// How many accounts may still be created with it; 0: used up, kept until it expires.
     pub uses: u32,
 }
 

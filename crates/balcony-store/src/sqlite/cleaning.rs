@@ -80,11 +80,8 @@ mod tests {
         let tables: Vec<String> = tables.collect::<Result<_, _>>().unwrap();
         assert!(tables.len() >= 9, "{tables:?}");
         for table in &tables {
-            let cleans = |sql: &&str| sql.split_whitespace().nth(2) == Some(table);
-            assert!(
-                TABLES.iter().any(|sql| cleans(&sql)),
-                "{table} is not cleaned"
-            );
+            let cleans = |sql: &&'static str| sql.split_whitespace().nth(2) == Some(table);
+            assert!(TABLES.iter().any(cleans), "{table} is not cleaned");
         }
         assert_eq!(TABLES.len(), tables.len());
     }

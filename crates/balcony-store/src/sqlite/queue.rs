@@ -1,6 +1,7 @@
 //! Sets that wait for the writer: bounded, in order, taken all at once.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -41,7 +42,22 @@ pub(super) struct Queue {
 struct State {
     jobs: VecDeque<(Job, usize)>,
     bytes: usize,
+    /// How many sets the writer waits for.
+    wanted: usize,
     closed: bool,
+}
+
+/// How long the writer may wait for company once it has a set.
+///
+/// Those who were answered by the last commit often come back at once. Without a moment's wait
+/// the first of them gets a sync of its own while all others wait for it, and every second commit
+/// is wasted.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Gather {
+    /// As many as the last commit had.
+    pub(super) sets: usize,
+    /// A small part of what the last commit took.
+    pub(super) at_most: Duration,
 }
 
 impl Queue {
@@ -68,15 +84,19 @@ impl Queue {
         let (resolve, ticket) = Ticket::pending();
         state.bytes += weight;
         state.jobs.push_back((Job { set, resolve }, weight));
+        let enough = state.jobs.len() >= state.wanted;
         drop(state);
-        self.filled.notify_one();
+        if enough {
+            self.filled.notify_one();
+        }
         Ok(ticket)
     }
 
     /// Takes what waits, up to a group. When nothing does: waits for it, or with `idle_work`
     /// comes back with an empty group.
-    pub(super) fn take(&self, idle_work: bool) -> Work {
+    pub(super) fn take(&self, idle_work: bool, gather: Gather) -> Work {
         let mut state = self.state.lock();
+        state.wanted = 1;
         while state.jobs.is_empty() {
             if state.closed {
                 return Work::Closed;
@@ -85,6 +105,11 @@ impl Queue {
                 return Work::Group(Vec::new());
             }
             self.filled.wait(&mut state);
+        }
+        if state.jobs.len() < gather.sets && !state.closed {
+            state.wanted = gather.sets;
+            // Woken early or late: what is there now is the group.
+            self.filled.wait_for(&mut state, gather.at_most);
         }
         Work::Group(state.group())
     }
@@ -125,7 +150,7 @@ mod tests {
     }
 
     fn group(queue: &Queue) -> Vec<Job> {
-        match queue.take(true) {
+        match queue.take(true, Gather::default()) {
             Work::Group(group) => group,
             Work::Closed => panic!("closed"),
         }
@@ -162,6 +187,22 @@ mod tests {
     }
 
     #[test]
+    fn writer_waits_a_moment_for_company() {
+        let queue = Queue::default();
+        let _first = queue.push(set(1));
+        let gather = Gather {
+            sets: 3,
+            at_most: Duration::from_secs(600),
+        };
+        let taken = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| queue.take(false, gather));
+            let _others = (queue.push(set(2)), queue.push(set(3)));
+            writer.join().unwrap()
+        });
+        assert!(matches!(taken, Work::Group(group) if group.len() == 3));
+    }
+
+    #[test]
     fn closed_queue_is_worked_off_and_takes_no_more() {
         let queue = Queue::default();
         let mut before = queue.push(set(1));
@@ -169,6 +210,6 @@ mod tests {
         assert_eq!(queue.push(set(1)).try_outcome(), Some(Err(Error::Closed)));
         assert_eq!(before.try_outcome(), None);
         assert_eq!(group(&queue).len(), 1);
-        assert!(matches!(queue.take(false), Work::Closed));
+        assert!(matches!(queue.take(false, Gather::default()), Work::Closed));
     }
 }

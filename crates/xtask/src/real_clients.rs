@@ -42,6 +42,10 @@ pub(crate) fn run(
         Ok(scripts) => scripts,
         Err(error) => return report.fail(format!("{FOLDER}: {error}")),
     };
+    if scripts.is_empty() {
+        // Nothing to run is not the same as nothing wrong.
+        report.fail(format!("{FOLDER}: no script"));
+    }
     for script in scripts {
         let name = script.display().to_string();
         let verdict = match (&python, &server) {

@@ -47,3 +47,15 @@ pub fn stanza_error(cause: &balcony_store::Error) -> StanzaError {
         _ => StanzaError::new(Condition::InternalServerError),
     }
 }
+
+/// The same for what a stanza's way wanted kept. RFC 6121 §8.5.1, §8.5.2.2.1: an account that does
+/// not exist and one that has no room left answer alike.
+#[must_use]
+pub(crate) fn undelivered(cause: &balcony_store::Error) -> StanzaError {
+    match cause {
+        balcony_store::Error::NotFound | balcony_store::Error::Limit(_) => {
+            StanzaError::new(Condition::ServiceUnavailable)
+        }
+        _ => stanza_error(cause),
+    }
+}

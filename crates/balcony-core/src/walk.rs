@@ -16,7 +16,7 @@ use balcony_store::WriteSet;
 use crate::Core;
 use crate::context::{Ctx, Work, Works};
 use crate::envelope::{Envelope, Origin};
-use crate::error::stanza_error;
+use crate::error::undelivered;
 use crate::module::{
     Answer, BoxFuture, Event, Flow, Handle, Hook, Listen, Request, Target, WaitingHandler,
     WaitingHook,
@@ -599,7 +599,7 @@ async fn complete(core: &Arc<Core>, mut walk: Walk, mut pause: Pause, works: &mu
             }
             Pause::Commit(writes) => {
                 if let Err(error) = core.store.commit(writes).await {
-                    walk.refuse(core, works, &stanza_error(&error));
+                    walk.refuse(core, works, &undelivered(&error));
                 }
             }
         }

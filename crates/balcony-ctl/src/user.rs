@@ -21,7 +21,7 @@ pub enum UserCommand {
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
     },
-    /// Give an account another password; its sessions end
+    /// Give an account another password; its sessions stay, `session end` closes them
     Passwd {
         /// The account
         jid: String,

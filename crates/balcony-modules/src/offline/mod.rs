@@ -1,0 +1,63 @@
+//! XEP-0160 Best Practices for Handling Offline Messages 1.0.1: what nobody can take now waits.
+//!
+//! [`keep`] decides what waits, [`flush`] brings it to the first resource that takes messages.
+
+mod flush;
+mod keep;
+
+use balcony_core::module::{
+    Band, Config, EventKind, Feature, Hook, HookSpec, Kinds, Listen, Listener, ModuleSpec, Spec,
+    Stage,
+};
+use balcony_proto::ns;
+
+/// Offline messages.
+pub static MODULE: ModuleSpec = ModuleSpec {
+    name: "offline",
+    specs: &[
+        Spec::xep(
+            "XEP-0160",
+            "Best Practices for Handling Offline Messages",
+            "1.0.1",
+        ),
+        Spec::xep("XEP-0203", "Delayed Delivery", "2.0"),
+        Spec::xep("XEP-0334", "Message Processing Hints", "1.0.0")
+            .partial("no-copy and no-permanent-store, which carbons and an archive would obey"),
+    ],
+    features: &[Feature::host(ns::OFFLINE)],
+    hooks: &[
+        HookSpec {
+            stage: Stage::Arriving,
+            band: Band::Transform,
+            kinds: Kinds::MESSAGE,
+            after: &[],
+            changes: &["delay of the server"],
+            hook: Hook::Now(keep::refuse_forged_delay),
+        },
+        HookSpec {
+            stage: Stage::Undelivered,
+            band: Band::Record,
+            kinds: Kinds::MESSAGE,
+            after: &[],
+            changes: &["offline queue"],
+            hook: Hook::Waits(keep::hook),
+        },
+    ],
+    on: &[
+        Listener {
+            event: EventKind::Available,
+            listen: Listen::Waits(flush::on_available),
+        },
+        Listener {
+            event: EventKind::Tick,
+            listen: Listen::Waits(flush::on_tick),
+        },
+    ],
+    state: Some(state),
+    conversations: &["xep-0160"],
+    ..ModuleSpec::NOTHING
+};
+
+fn state(_: &Config) -> Box<dyn std::any::Any + Send + Sync> {
+    Box::new(flush::Flushes::default())
+}

@@ -1,0 +1,102 @@
+//! RFC 6121 §2 the roster: get, set, push and versions, and the cache that presence reads.
+
+mod cache;
+mod change;
+mod get;
+mod push;
+mod set;
+
+pub(crate) use cache::{Standing, contacts, standing};
+pub(crate) use change::{Before, Change, Failure, ItemChange, PendingChange, change};
+
+use balcony_core::module::{
+    Answer, BoxFuture, Ctx, Event, EventKind, Handle, IqHandler, IqKind, Listen, Listener,
+    ModuleSpec, Request, Spec, StreamFeature, Target,
+};
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::StanzaError;
+use balcony_proto::xml::Element;
+
+use cache::Rosters;
+
+/// Rosters.
+pub static MODULE: ModuleSpec = ModuleSpec {
+    name: "roster",
+    specs: &[
+        Spec::xep(
+            "RFC 6121",
+            "XMPP: Instant Messaging and Presence",
+            "2011-03",
+        )
+        .note("§2, the roster with versions"),
+        Spec::xep("XEP-0237", "Roster Versioning", "1.3").note("as RFC 6121 §2.6 has it"),
+    ],
+    iq: &[
+        IqHandler {
+            ns: ns::ROSTER,
+            name: "query",
+            kind: IqKind::Get,
+            target: Target::ACCOUNT,
+            handle: Handle::Waits(on_get),
+        },
+        IqHandler {
+            ns: ns::ROSTER,
+            name: "query",
+            kind: IqKind::Set,
+            target: Target::ACCOUNT,
+            handle: Handle::Waits(on_set),
+        },
+    ],
+    on: &[Listener {
+        event: EventKind::Ended,
+        listen: Listen::Now(drop_unused),
+    }],
+    stream_features: &[
+        // §2.6.1
+        StreamFeature {
+            after_login: true,
+            make: |_| Some(Element::new(ns::ROSTER_VER, "ver")),
+        },
+    ],
+    state: Some(|_| Box::new(Rosters::default())),
+    conversations: &["rfc6121/roster"],
+    ..ModuleSpec::NOTHING
+};
+
+fn on_get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        let account = owner(request)?;
+        let session = request
+            .session
+            .as_ref()
+            .ok_or_else(StanzaError::forbidden)?;
+        get::answer(ctx, session, &account, &request.element()?).await
+    })
+}
+
+fn on_set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        let account = owner(request)?;
+        set::answer(ctx, &account, &request.element()?).await
+    })
+}
+
+/// §2.3.3: a roster is its owner's alone. Whether the other account exists makes no difference.
+fn owner(request: &Request) -> Result<Jid, StanzaError> {
+    match request.target {
+        Target::OWN_ACCOUNT => request.account(),
+        _ => Err(StanzaError::forbidden()),
+    }
+}
+
+/// The cache holds rosters of connected accounts only.
+fn drop_unused(ctx: &mut Ctx<'_>, event: &Event) {
+    let Event::Ended(session) = event else { return };
+    if !ctx.sessions_of(session.account()).is_empty() {
+        return;
+    }
+    if let Some(rosters) = ctx.state::<Rosters>() {
+        rosters.forget(session.account());
+    }
+}

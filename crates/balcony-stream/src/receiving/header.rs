@@ -13,6 +13,10 @@ use crate::settings::HostFacts;
 /// The language of all texts we write.
 const OUR_LANGUAGE: &str = "en";
 
+/// The longest `xml:lang` taken. RFC 5646 §4.4.1 has 35 characters suffice for a tag; what is longer
+/// would be held as long as the session and added to each of its stanzas.
+const LANGUAGE_BYTES: usize = 64;
+
 impl Negotiation {
     pub(super) fn opened(&mut self, header: StreamHeader) {
         self.versioned = framing::is_version_1(&header);
@@ -30,6 +34,13 @@ impl Negotiation {
             // RFC 6120 §4.7.5: no version means 0.9, which knows neither features nor SASL
             // (§4.9.3.25).
             return self.fail(StreamCondition::UnsupportedVersion);
+        }
+        if self
+            .lang
+            .as_ref()
+            .is_some_and(|lang| lang.len() > LANGUAGE_BYTES)
+        {
+            return self.fail_with(StreamCondition::PolicyViolation, "xml:lang is too long");
         }
         let Some(domain) = self.addressed_domain(header.to.as_deref()) else {
             // RFC 6120 §4.7.2: the initiating entity MUST include `to`, a domainpart.

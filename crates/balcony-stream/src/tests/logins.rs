@@ -159,6 +159,36 @@ fn both_sides_are_ready_for_stanzas_afterwards() {
 }
 
 #[test]
+fn a_session_is_requested_from_servers_that_insist() {
+    let mut pair = Pair::new(ClientConfig {
+        sasl2: false,
+        ..config()
+    });
+    let optional = "xmpp-session'><optional/></session>";
+    pair.run_through(|bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        text.replace(optional, "xmpp-session'/>").into_bytes()
+    });
+    // Our server binds at once and knows no session: the request is left in what came behind.
+    assert!(pair.bound.is_none() && pair.failed.is_none());
+    let (_, rest) = pair.server.machine.into_established();
+    assert!(
+        rest.starts_with(b"<iq id='session' type='set'><session "),
+        "{rest:?}"
+    );
+    let answer = b"<iq id='session' type='result'/>";
+    pair.client.handle(
+        crate::initiating::Input::Bytes(answer),
+        std::time::Duration::ZERO,
+    );
+    let output = pair.client.poll();
+    assert!(
+        matches!(output, Some(crate::initiating::Output::Bound(_))),
+        "{output:?}"
+    );
+}
+
+#[test]
 fn failures_are_told_in_words() {
     let wrong = failure_of(with_password(config(), "guess"));
     assert_eq!(

@@ -93,6 +93,7 @@ fn what_stands_behind_proceed_in_clear_is_dropped() {
         "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><stream:error/></stream:stream>",
     ));
     assert!(pair.bound.is_some(), "{:?}", pair.failed);
+    assert_eq!(pair.client.into_established().1, b"");
 }
 
 #[test]

@@ -118,6 +118,17 @@ fn stanzas_before_binding_end_the_stream_unless_they_ask_the_server() {
 }
 
 #[test]
+fn an_authenticated_client_may_send_large_stanzas_at_once() {
+    let mut server = authenticated();
+    let large = format!("<message><body>{}</body></message>", "a".repeat(200_000));
+    server.feed(&format!("{}{large}", bind("")));
+    assert!(server.bound.is_some());
+    let (mut established, rest) = server.machine.into_established();
+    let event = established.receive(&mut rest.as_slice()).unwrap();
+    assert!(matches!(event, Some(crate::Event::Stanza(_))), "{event:?}");
+}
+
+#[test]
 fn authentication_happens_once() {
     for again in [
         login(),

@@ -140,6 +140,15 @@ fn a_client_without_version_gets_a_header_without_version() {
 }
 
 #[test]
+fn a_language_that_is_none_is_not_kept() {
+    let answer = refused(&format!(
+        "to='localhost' version='1.0' xml:lang='{}'",
+        "x".repeat(65)
+    ));
+    assert!(answer.contains("<policy-violation "), "{answer}");
+}
+
+#[test]
 fn a_newer_client_is_answered_with_our_version() {
     let answer = Server::encrypted().feed(&header("to='localhost' version='2.13'"));
     assert!(

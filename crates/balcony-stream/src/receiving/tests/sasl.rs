@@ -139,6 +139,11 @@ fn of_3257_an_unknown_user_looks_like_a_wrong_password() {
     assert_eq!(known.len(), unknown.len(), "{known} {unknown}");
     assert_ne!(salt_of(&known), salt_of(&unknown));
     assert_eq!(salt_of(&challenge("paris").0), salt_of(&unknown), "stable");
+    assert_ne!(
+        salt_of(&challenge("benvolio").0),
+        salt_of(&unknown),
+        "each its own"
+    );
     assert_eq!(challenge("no such=2Cname@x").1, refused);
 }
 
@@ -220,6 +225,27 @@ fn a_store_that_is_down_is_a_temporary_failure() {
         String::from_utf8(answer).unwrap(),
         failure("temporary-auth-failure")
     );
+}
+
+#[test]
+fn an_owner_cannot_hand_out_an_address_of_another_host() {
+    use crate::harness::jid;
+    use crate::receiving::{Answer, Input};
+    for wrong in [
+        "mercutio@mantua.example",
+        "mercutio@localhost/x",
+        "localhost",
+    ] {
+        let mut server = open();
+        server.silent = true;
+        server.feed(&auth("ANONYMOUS", "="));
+        let answer = server.input(Input::Answer(Answer::Anonymous(Some(jid(wrong)))));
+        assert_eq!(
+            String::from_utf8(answer).unwrap(),
+            failure("temporary-auth-failure"),
+            "{wrong}"
+        );
+    }
 }
 
 #[test]

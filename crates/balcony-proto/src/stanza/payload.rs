@@ -71,12 +71,13 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Notes that a direct child begins here. `ns` is `None` in the content namespace.
-    pub(crate) fn child_begins(&mut self, name: &[u8], ns: Option<&[u8]>) {
+    /// `plain` says whether the text will spell that name without references.
+    pub(crate) fn child_begins(&mut self, name: &[u8], ns: Option<&[u8]>, plain: bool) {
         let start = self.text.len();
         // `<name xmlns='` comes before the namespace name, unless it needs references.
         let (ns_at, ns_len) = match ns {
             None => (CONTENT, 0),
-            Some(ns) if ns.iter().any(|byte| b"&<>'\t\n\r".contains(byte)) => {
+            Some(ns) if !plain => {
                 self.names.extend_from_slice(ns);
                 // Counted from the end of the text, which is not known yet.
                 (
@@ -326,7 +327,8 @@ impl Payload {
                     .extend_from_slice(part.slice(at, start.saturating_sub(at)));
                 at = end;
                 if !drop(&child) {
-                    recorder.child_begins(child.name().as_bytes(), child.foreign_ns());
+                    let ns = child.foreign_ns();
+                    recorder.child_begins(child.name().as_bytes(), ns, is_plain(ns));
                     recorder.text.extend_from_slice(child.bytes());
                     recorder.child_ends();
                 }
@@ -340,11 +342,17 @@ impl Payload {
     }
 }
 
+/// Whether canonical form writes a namespace name without references.
+fn is_plain(ns: Option<&[u8]>) -> bool {
+    ns.is_none_or(|ns| !ns.iter().any(|byte| b"&<>'\t\n\r".contains(byte)))
+}
+
 fn record(element: &Element, recorder: &mut Recorder) {
     // A child in either content namespace is the stream's own (RFC 6120 §4.8.3).
     let content = element.ns() == ns::CLIENT || element.ns() == ns::SERVER;
     let name = element.name().as_bytes();
-    recorder.child_begins(name, (!content).then(|| element.ns().as_bytes()));
+    let ns = (!content).then(|| element.ns().as_bytes());
+    recorder.child_begins(name, ns, is_plain(ns));
     let parent = if content { element.ns() } else { ns::CLIENT };
     element.write(parent, &mut recorder.text);
     recorder.child_ends();

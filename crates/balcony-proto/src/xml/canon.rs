@@ -44,6 +44,8 @@ impl Context<'_> {
 struct Open {
     /// Name as written, prefix included, to compare with the end tag.
     name: Span,
+    /// Bytes of its prefix and colon.
+    prefix: u16,
     /// The default namespace within it.
     default: Span,
     ns: Span,
@@ -70,6 +72,8 @@ pub(super) enum Outcome {
 pub(super) struct Canon {
     pub(super) recorder: Recorder,
     pub(super) head: Option<Head>,
+    /// The content namespace, where [`Canon::begin_usual`] set up the outermost level.
+    usual: Option<&'static str>,
     scope: Scope,
     /// The open elements; the first is the stream itself.
     open: Vec<Open>,
@@ -97,8 +101,6 @@ impl Canon {
     fn reset(&mut self) {
         self.recorder.clear();
         self.head = None;
-        self.scope.clear();
-        self.open.clear();
         self.tag.begin();
         self.tail.clear();
         self.raw = 0;
@@ -121,20 +123,44 @@ impl Canon {
         bindings: impl IntoIterator<Item = (&'b [u8], &'b [u8])>,
     ) {
         self.reset();
-        let name = self.scope.keep(name);
-        let default = self.scope.bind(b"", default.as_bytes());
+        self.usual = None;
+        self.scope.clear();
+        self.open.clear();
+        let name = self.scope.keep(name, true);
+        let default = self
+            .scope
+            .bind(b"", default.as_bytes(), is_plain(default.as_bytes()));
         for (prefix, ns) in bindings {
-            self.scope.bind(prefix, ns);
+            self.scope.bind(prefix, ns, is_plain(ns));
         }
         let mark = self.scope.mark();
         self.open.push(Open {
             name,
+            prefix: 0,
             default,
             ns: default,
             content,
             inner: 0,
             mark,
         });
+    }
+
+    /// Begins an element of a stream whose header is as nearly all are: `stream:stream`, the
+    /// content namespace as the default, no other declarations.
+    pub(super) fn begin_usual(&mut self, content_ns: &'static str) {
+        match self.open.first() {
+            // The last one was the same: what it stood on is still there.
+            Some(level) if self.usual == Some(content_ns) => {
+                self.scope.release(level.mark);
+                self.open.truncate(1);
+                self.reset();
+            }
+            _ => {
+                let stream: (&[u8], &[u8]) = (b"stream", ns::STREAMS.as_bytes());
+                self.begin(b"stream:stream", content_ns, true, [stream]);
+                self.usual = Some(content_ns);
+            }
+        }
     }
 
     /// The namespace declarations at the stream's level.
@@ -333,11 +359,7 @@ impl Canon {
             } else {
                 text.extend_from_slice(b"</");
                 let name = self.scope.bytes(open.name);
-                let local = name
-                    .iter()
-                    .position(|byte| *byte == b':')
-                    .map_or(0, |colon| colon + 1);
-                text.extend_from_slice(name.get(local..).unwrap_or_default());
+                text.extend_from_slice(name.get(usize::from(open.prefix)..).unwrap_or_default());
                 text.push(b'>');
             }
         }
@@ -385,7 +407,7 @@ impl Canon {
             return Err(XmlError::Policy(Limit::Children));
         }
         let mark = self.scope.mark();
-        let name = self.scope.keep(tag.name(token));
+        let name = self.scope.keep(tag.name(token), true);
         let default = self
             .declarations(cx.limits, token, tag)?
             .unwrap_or(parent.default);
@@ -393,6 +415,7 @@ impl Canon {
         self.refuse_duplicates(token, tag)?;
         let mut open = Open {
             name,
+            prefix: tag.prefix_bytes(),
             default,
             ns,
             content: false,
@@ -432,13 +455,19 @@ impl Canon {
             .iter()
             .filter(|attr| attr.kind == AttrKind::Declaration)
         {
-            let name = value::decode(attr.raw(token), attr.plain)?;
-            let name = name.as_bytes();
+            let decoded;
+            let name = if attr.plain {
+                attr.raw(token)
+            } else {
+                decoded = value::decode(attr.raw(token), false)?;
+                decoded.as_bytes()
+            };
+            let limit = limits.namespace_bytes;
             if attr.prefix(token).is_empty() {
-                default = Some(self.scope.declare(b"", name, limits.namespace_bytes)?);
+                default = Some(self.scope.declare(b"", name, attr.plain, limit)?);
             } else {
                 self.scope
-                    .declare(attr.local(token), name, limits.namespace_bytes)?;
+                    .declare(attr.local(token), name, attr.plain, limit)?;
             }
         }
         Ok(default)
@@ -461,14 +490,12 @@ impl Canon {
         let mut rest = tag.attrs.as_slice();
         while let Some((attr, after)) = rest.split_first() {
             rest = after;
-            let name = attr.name(token);
-            if after.iter().any(|other| other.name(token) == name) {
+            if after.iter().any(|other| other.same_name(attr, token)) {
                 return Err(TWICE);
             }
             if attr.kind != AttrKind::Prefixed {
                 continue;
             }
-            let ns = self.attr_ns(attr, token)?;
             for other in after
                 .iter()
                 .filter(|other| other.kind == AttrKind::Prefixed)
@@ -477,7 +504,9 @@ impl Canon {
                     && self
                         .attr_ns(other, token)?
                         .map(|span| self.scope.bytes(span))
-                        == ns.map(|span| self.scope.bytes(span))
+                        == self
+                            .attr_ns(attr, token)?
+                            .map(|span| self.scope.bytes(span))
                 {
                     return Err(TWICE);
                 }
@@ -545,14 +574,22 @@ impl Canon {
         let local = tag.local(token);
         let ns = self.scope.bytes(open.ns);
         if self.is_child_level(cx) {
-            self.recorder
-                .child_begins(local, (!open.content).then_some(ns));
+            let foreign = (!open.content).then_some(ns);
+            self.recorder.child_begins(local, foreign, open.ns.plain);
+        }
+        // A child of the content namespace inherits it from whatever stream it is sent on.
+        let declared = !open.content && (parent.content || ns != self.scope.bytes(parent.ns));
+        if tag.tidy && declared == tag.declares_default() {
+            let end = token.len() - if tag.empty { 2 } else { 1 };
+            let text = &mut self.recorder.text;
+            text.extend_from_slice(token.get(..end).unwrap_or_default());
+            text.push(b'>');
+            return Ok(());
         }
         let mut text = std::mem::take(&mut self.recorder.text);
         text.push(b'<');
         text.extend_from_slice(local);
-        // A child of the content namespace inherits it from whatever stream it is sent on.
-        if !open.content && (parent.content || ns != self.scope.bytes(parent.ns)) {
+        if declared {
             text.extend_from_slice(b" xmlns='");
             escape_bytes(ns, &mut text);
             text.push(b'\'');
@@ -621,6 +658,10 @@ impl Canon {
             number
         })
     }
+}
+
+fn is_plain(name: &[u8]) -> bool {
+    value::leading_plain(name) == name.len()
 }
 
 /// Namespace names come from checked text.

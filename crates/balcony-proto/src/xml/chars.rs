@@ -6,11 +6,11 @@ const START: u8 = 1;
 const NAME: u8 = 2;
 
 /// What an ASCII byte may be within a name without its colon (NCName, Namespaces in XML 1.0 §3).
-static CLASS: [u8; 128] = classes();
+static CLASS: [u8; 256] = classes();
 
 #[allow(clippy::indexing_slicing)] // evaluated by the compiler, where a bad index fails the build
-const fn classes() -> [u8; 128] {
-    let mut table = [0; 128];
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
     let mut byte = 0_u8;
     while byte < 128 {
         table[byte as usize] = match byte {
@@ -30,6 +30,22 @@ fn class(byte: u8) -> u8 {
 /// Whether an ASCII byte may stand in a name.
 pub(super) fn is_ascii_name(byte: u8) -> bool {
     class(byte) & NAME != 0
+}
+
+/// How many bytes `bytes` begins with that may stand in a name without colon.
+#[inline]
+pub(super) fn leading_ascii_name(bytes: &[u8]) -> usize {
+    for (at, byte) in bytes.iter().enumerate() {
+        if !is_ascii_name(*byte) {
+            return at;
+        }
+    }
+    bytes.len()
+}
+
+/// Whether an ASCII byte may begin a name.
+pub(super) fn is_ascii_name_start(byte: u8) -> bool {
+    class(byte) & START != 0
 }
 
 /// White space (XML 1.0 §2.3, production 3).
@@ -82,6 +98,19 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<(char, usize)>, XmlError> {
 /// The length of the qualified name that `bytes` begins with, and of its prefix (0 for none).
 /// `None` when the bytes end before the name does.
 pub(super) fn name(bytes: &[u8], limit: u16) -> Result<Option<(u16, u16)>, XmlError> {
+    let plain = leading_ascii_name(bytes);
+    let begins = bytes.first().is_some_and(|byte| class(*byte) & START != 0);
+    let ends = bytes
+        .get(plain)
+        .is_some_and(|byte| *byte < 128 && *byte != b':');
+    match u16::try_from(plain) {
+        Ok(plain) if begins && ends && plain <= limit => Ok(Some((plain, 0))),
+        _ => any_name(bytes, limit),
+    }
+}
+
+/// [`name`] for what has a prefix, is not ASCII, not complete, or not a name.
+fn any_name(bytes: &[u8], limit: u16) -> Result<Option<(u16, u16)>, XmlError> {
     let mut at = 0_u16;
     let mut prefix = 0_u16;
     // Whether the next character begins a name or the part after the colon.

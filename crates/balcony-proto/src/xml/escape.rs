@@ -2,68 +2,78 @@
 
 use std::borrow::Cow;
 
+/// The bytes that need a closer look in text and in attributes.
+const IN_TEXT: u8 = 1;
+const IN_ATTR: u8 = 2;
+static SPECIAL: [u8; 256] = special_bytes();
+
+#[allow(clippy::indexing_slicing)] // evaluated by the compiler, where a bad index fails the build
+const fn special_bytes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 255 {
+        table[byte as usize] = match byte {
+            b'\t' | b'\n' | b'\'' => IN_ATTR,
+            // 0xEF begins U+FFFE and U+FFFF.
+            0..0x20 | b'&' | b'<' | b'>' | 0xEF => IN_TEXT | IN_ATTR,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+}
+
 /// Appends `text` as the content of an element. Characters that XML 1.0 §2.2 forbids become
 /// U+FFFD: what is sent must be well-formed whatever a module puts in.
 pub fn escape_text(text: &str, out: &mut Vec<u8>) {
-    escape(text.as_bytes(), out, |byte| match byte {
-        b'&' => Some(b"&amp;"),
-        b'<' => Some(b"&lt;"),
-        // Needed only in `]]>`; written always, so that cutting text can never make one.
-        b'>' => Some(b"&gt;"),
-        // A bare CR would be read back as LF (XML 1.0 §2.11).
-        b'\r' => Some(b"&#xD;"),
-        _ => None,
-    });
+    escape::<IN_TEXT>(text.as_bytes(), out);
 }
 
 /// Appends `text` as an attribute value between single quotes (the quotes are the caller's).
 /// Forbidden characters become U+FFFD as in [`escape_text`].
 pub fn escape_attr(text: &str, out: &mut Vec<u8>) {
-    escape(text.as_bytes(), out, |byte| match byte {
-        b'&' => Some(b"&amp;"),
-        b'<' => Some(b"&lt;"),
-        b'>' => Some(b"&gt;"),
-        b'\'' => Some(b"&apos;"),
-        // Literal white space in a value is read back as spaces (XML 1.0 §3.3.3).
-        b'\t' => Some(b"&#x9;"),
-        b'\n' => Some(b"&#xA;"),
-        b'\r' => Some(b"&#xD;"),
-        _ => None,
-    });
+    escape::<IN_ATTR>(text.as_bytes(), out);
 }
 
-fn escape(mut rest: &[u8], out: &mut Vec<u8>, reference: fn(u8) -> Option<&'static [u8]>) {
-    const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
-    out.reserve(rest.len());
+fn escape<const WHERE: u8>(mut rest: &[u8], out: &mut Vec<u8>) {
+    let special = |byte: &u8| {
+        SPECIAL
+            .get(usize::from(*byte))
+            .is_some_and(|class| class & WHERE != 0)
+    };
     loop {
-        let stop = rest.iter().position(|&byte| {
-            reference(byte).is_some()
-                || (byte < 0x20 && byte != b'\t' && byte != b'\n')
-                || byte == 0xEF
-        });
+        let stop = rest.iter().position(special);
         let Some((plain, tail)) = stop.and_then(|at| rest.split_at_checked(at)) else {
             return out.extend_from_slice(rest);
         };
         out.extend_from_slice(plain);
-        let Some((&byte, after)) = tail.split_first() else {
-            return;
-        };
-        rest = after;
-        if let Some(text) = reference(byte) {
-            out.extend_from_slice(text);
-        } else if byte != 0xEF {
-            out.extend_from_slice(REPLACEMENT);
-        } else if let Some(after) = rest
-            .strip_prefix(b"\xBF\xBE")
-            .or_else(|| rest.strip_prefix(b"\xBF\xBF"))
-        {
-            // U+FFFE and U+FFFF are not characters of XML (XML 1.0 §2.2).
-            out.extend_from_slice(REPLACEMENT);
-            rest = after;
-        } else {
-            out.push(byte);
-        }
+        let used = reference(tail, out);
+        rest = tail.get(used..).unwrap_or_default();
     }
+}
+
+/// Writes the special byte that `tail` begins with; gives the bytes dealt with.
+#[cold]
+fn reference(tail: &[u8], out: &mut Vec<u8>) -> usize {
+    const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
+    let (written, used): (&[u8], usize) = match tail {
+        [b'&', ..] => (b"&amp;", 1),
+        [b'<', ..] => (b"&lt;", 1),
+        // Needed only in `]]>`; written always, so that cutting text can never make one.
+        [b'>', ..] => (b"&gt;", 1),
+        [b'\'', ..] => (b"&apos;", 1),
+        // Literal white space in a value is read back as spaces (XML 1.0 §3.3.3), and a bare CR
+        // in text as LF (§2.11).
+        [b'\t', ..] => (b"&#x9;", 1),
+        [b'\n', ..] => (b"&#xA;", 1),
+        [b'\r', ..] => (b"&#xD;", 1),
+        // U+FFFE and U+FFFF are not characters of XML (XML 1.0 §2.2).
+        [0xEF, 0xBF, 0xBE | 0xBF, ..] => (REPLACEMENT, 3),
+        [0xEF, ..] => (b"\xEF", 1),
+        _ => (REPLACEMENT, 1),
+    };
+    out.extend_from_slice(written);
+    used
 }
 
 /// Resolves the references of our own canonical form. Unknown ones stay as they are.

@@ -85,10 +85,13 @@ pub(super) fn root(
     tag: &Tag,
 ) -> Result<(Root, StreamHeader), XmlError> {
     canon.begin(b"", "", false, []);
-    canon.declarations(limits, token, tag)?;
+    let default = canon.declarations(limits, token, tag)?.unwrap_or_default();
     canon.refuse_duplicates(token, tag)?;
     let scope = canon.scope();
-    let ns = scope.lookup(tag.prefix(token))?;
+    let ns = match tag.prefix(token) {
+        b"" => default,
+        prefix => scope.lookup(prefix)?,
+    };
     // RFC 6120 §4.8.1.
     if scope.bytes(ns) != ns::STREAMS.as_bytes() {
         return Err(XmlError::InvalidNamespace);
@@ -102,7 +105,7 @@ pub(super) fn root(
     if tag.local(token) != b"stream" {
         return Err(XmlError::BadFormat("root is not a stream"));
     }
-    let default = scope.bytes(scope.lookup(b"")?);
+    let default = scope.bytes(default);
     let header = header(token, tag, default)?;
     let default = match default {
         b"" => DefaultNs::Nothing,

@@ -318,9 +318,8 @@ impl Scanner {
 
     fn begin(&self) -> Box<Canon> {
         let mut canon = take_spare();
-        let stream: (&[u8], &[u8]) = (b"stream", ns::STREAMS.as_bytes());
         match &self.root {
-            None => canon.begin(b"stream:stream", self.content_ns, true, [stream]),
+            None => canon.begin_usual(self.content_ns),
             Some(root) => {
                 let name: &[u8] = if root.prefixed {
                     b"stream:stream"
@@ -336,6 +335,7 @@ impl Scanner {
                     .bindings
                     .iter()
                     .map(|(prefix, name)| (&**prefix, &**name));
+                let stream: (&[u8], &[u8]) = (b"stream", ns::STREAMS.as_bytes());
                 let stream = root.stream_prefix.then_some(stream);
                 canon.begin(name, default, true, stream.into_iter().chain(own));
             }

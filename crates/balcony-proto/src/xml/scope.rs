@@ -11,7 +11,9 @@ const MAX_BINDINGS: usize = 128;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Span {
     at: u32,
-    len: u32,
+    len: u16,
+    /// Whether canonical form writes these bytes as they are.
+    pub(super) plain: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,25 +61,26 @@ impl Scope {
     pub(super) fn bytes(&self, span: Span) -> &[u8] {
         let at = span.at as usize;
         self.arena
-            .get(at..at + span.len as usize)
+            .get(at..at + usize::from(span.len))
             .unwrap_or_default()
     }
 
-    pub(super) fn keep(&mut self, bytes: &[u8]) -> Span {
-        // The arena holds parts of one stanza, far below 4 GiB.
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    /// Copies a name or namespace name into the arena.
+    pub(super) fn keep(&mut self, bytes: &[u8], plain: bool) -> Span {
         let span = Span {
-            at: number(self.arena.len()),
-            len: number(bytes.len()),
+            // The arena holds parts of one stanza, far below 4 GiB; names are limited by 16 bits.
+            at: u32::try_from(self.arena.len()).unwrap_or(u32::MAX),
+            len: u16::try_from(bytes.len()).unwrap_or(u16::MAX),
+            plain,
         };
         self.arena.extend_from_slice(bytes);
         span
     }
 
-    /// Binds a prefix without asking whether it may be.
-    pub(super) fn bind(&mut self, prefix: &[u8], name: &[u8]) -> Span {
-        let prefix = self.keep(prefix);
-        let ns = self.keep(name);
+    /// Binds a prefix without asking whether it may be. `plain`: see [`Span::plain`].
+    pub(super) fn bind(&mut self, prefix: &[u8], name: &[u8], plain: bool) -> Span {
+        let prefix = self.keep(prefix, true);
+        let ns = self.keep(name, plain);
         self.bindings.push(Binding { prefix, ns });
         ns
     }
@@ -87,6 +90,7 @@ impl Scope {
         &mut self,
         prefix: &[u8],
         name: &[u8],
+        plain: bool,
         limit: u16,
     ) -> Result<Span, XmlError> {
         if name.len() > usize::from(limit) {
@@ -106,7 +110,11 @@ impl Scope {
         if !prefix.is_empty() && name.is_empty() {
             return Err(XmlError::NotWellFormed("prefix bound to nothing"));
         }
-        Ok(self.bind(prefix, name))
+        match prefix {
+            // The default is kept with the element that declares it.
+            b"" => Ok(self.keep(name, plain)),
+            _ => Ok(self.bind(prefix, name, plain)),
+        }
     }
 
     /// What the prefix is bound to. `xml` is the caller's affair.
@@ -138,9 +146,9 @@ mod tests {
     #[test]
     fn inner_declarations_hide_outer_ones_until_released() {
         let mut scope = Scope::default();
-        scope.declare(b"a", b"urn:1", 99).unwrap();
+        scope.declare(b"a", b"urn:1", true, 99).unwrap();
         let mark = scope.mark();
-        scope.declare(b"a", b"urn:2", 99).unwrap();
+        scope.declare(b"a", b"urn:2", true, 99).unwrap();
         assert_eq!(scope.bytes(scope.lookup(b"a").unwrap()), b"urn:2");
         scope.release(mark);
         assert_eq!(scope.bytes(scope.lookup(b"a").unwrap()), b"urn:1");
@@ -150,15 +158,15 @@ mod tests {
     #[test]
     fn reserved_prefixes_and_names_are_kept() {
         let mut scope = Scope::default();
-        assert!(scope.declare(b"xmlns", b"urn:1", 99).is_err());
-        assert!(scope.declare(b"a", ns::XMLNS.as_bytes(), 99).is_err());
-        assert!(scope.declare(b"xml", b"urn:1", 99).is_err());
-        assert!(scope.declare(b"", ns::XML.as_bytes(), 99).is_err());
-        assert!(scope.declare(b"a", b"", 99).is_err());
-        assert!(scope.declare(b"xml", ns::XML.as_bytes(), 99).is_ok());
-        assert!(scope.declare(b"", b"", 99).is_ok());
+        assert!(scope.declare(b"xmlns", b"urn:1", true, 99).is_err());
+        assert!(scope.declare(b"a", ns::XMLNS.as_bytes(), true, 99).is_err());
+        assert!(scope.declare(b"xml", b"urn:1", true, 99).is_err());
+        assert!(scope.declare(b"", ns::XML.as_bytes(), true, 99).is_err());
+        assert!(scope.declare(b"a", b"", true, 99).is_err());
+        assert!(scope.declare(b"xml", ns::XML.as_bytes(), true, 99).is_ok());
+        assert!(scope.declare(b"", b"", true, 99).is_ok());
         assert_eq!(
-            scope.declare(b"b", b"urn:long", 7),
+            scope.declare(b"b", b"urn:long", true, 7),
             Err(XmlError::Policy(Limit::NamespaceBytes))
         );
     }

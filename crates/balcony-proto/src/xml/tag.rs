@@ -1,6 +1,6 @@
 //! Start tags, scanned once however they arrive.
 
-use super::chars::{leading_space, name};
+use super::chars::{is_ascii_name_start, leading_ascii_name, leading_space, name};
 use super::error::{Limit, XmlError};
 use super::value;
 use crate::limits::Limits;
@@ -37,6 +37,11 @@ fn slice(token: &[u8], at: u32, len: u32) -> &[u8] {
 }
 
 impl RawAttr {
+    /// Whether both have the same name, prefix included.
+    pub(super) fn same_name(&self, other: &RawAttr, token: &[u8]) -> bool {
+        self.name_len == other.name_len && self.name(token) == other.name(token)
+    }
+
     /// The name with its prefix.
     pub(super) fn name<'t>(&self, token: &'t [u8]) -> &'t [u8] {
         slice(token, self.name_at, u32::from(self.name_len))
@@ -81,6 +86,7 @@ enum Phase {
     Quote,
     Value(u8),
     Slash,
+    Done,
 }
 
 /// The memo of a start tag: everything before `at` is done and never looked at again.
@@ -97,6 +103,9 @@ pub(super) struct Tag {
     pub(super) empty: bool,
     /// Whether any attribute has a prefix or is a declaration.
     pub(super) namespaced: bool,
+    /// Whether it is written as canonical form would write it, where it declares a default
+    /// namespace if and only if canonical form does.
+    pub(super) tidy: bool,
 }
 
 impl Tag {
@@ -115,6 +124,17 @@ impl Tag {
         slice(token, 1, u32::from(self.prefix_len))
     }
 
+    /// Bytes of the prefix and its colon.
+    pub(super) fn prefix_bytes(&self) -> u16 {
+        self.prefix_len + u16::from(self.prefix_len > 0)
+    }
+
+    /// Whether the first attribute is a declaration; of a tidy tag: of the default namespace.
+    pub(super) fn declares_default(&self) -> bool {
+        let first = self.attrs.first();
+        first.is_some_and(|attr| attr.kind == AttrKind::Declaration)
+    }
+
     pub(super) fn local<'t>(&self, token: &'t [u8]) -> &'t [u8] {
         local(self.name(token), self.prefix_len)
     }
@@ -130,52 +150,113 @@ impl Tag {
             let going = match self.phase {
                 Phase::Name => self.element_name(token, limits)?,
                 Phase::Between(spaced) => {
-                    self.skip_space(token);
-                    let spaced = spaced || self.seen < self.at;
-                    self.phase = Phase::Between(spaced);
-                    match token.get(self.at) {
-                        None => false,
-                        Some(b'>') => {
-                            self.empty = false;
-                            return Ok(Some(self.at + 1));
-                        }
-                        Some(b'/') => self.step(Phase::Slash),
-                        Some(_) if !spaced => {
-                            return Err(XmlError::NotWellFormed("no space before an attribute"));
-                        }
-                        Some(_) => self.attribute_name(token, limits)?,
-                    }
+                    self.usual_attribute(token, limits) || self.between(token, limits, spaced)?
                 }
                 Phase::Equals => {
-                    self.skip_space(token);
-                    match token.get(self.at) {
-                        None => false,
-                        Some(b'=') => self.step(Phase::Quote),
-                        Some(_) => return Err(XmlError::NotWellFormed("attribute without =")),
-                    }
+                    self.expect(token, |byte| (byte == b'=').then_some(Phase::Quote))?
                 }
-                Phase::Quote => {
-                    self.skip_space(token);
-                    match token.get(self.at) {
-                        None => false,
-                        Some(quote @ (b'\'' | b'"')) => self.step(Phase::Value(*quote)),
-                        Some(_) => return Err(XmlError::NotWellFormed("value without quotes")),
-                    }
-                }
+                Phase::Quote => self.expect(token, |byte| {
+                    matches!(byte, b'\'' | b'"').then_some(Phase::Value(byte))
+                })?,
                 Phase::Value(quote) => self.value(token, quote)?,
-                Phase::Slash => match token.get(self.at) {
-                    None => false,
-                    Some(b'>') => {
-                        self.empty = true;
-                        return Ok(Some(self.at + 1));
+                Phase::Slash => {
+                    self.empty = true;
+                    match token.get(self.at) {
+                        None => false,
+                        Some(b'>') => self.step(Phase::Done),
+                        Some(_) => return Err(XmlError::NotWellFormed("/ within a tag")),
                     }
-                    Some(_) => return Err(XmlError::NotWellFormed("/ within a tag")),
-                },
+                }
+                Phase::Done => return Ok(Some(self.at)),
             };
             if !going {
                 return Ok(None);
             }
         }
+    }
+
+    /// After the name or a value: the end, or white space and another attribute.
+    fn between(&mut self, token: &[u8], limits: &Limits, spaced: bool) -> Result<bool, XmlError> {
+        self.skip_space(token);
+        let spaced = spaced || self.seen < self.at;
+        self.phase = Phase::Between(spaced);
+        Ok(match token.get(self.at) {
+            None => false,
+            Some(b'>') => {
+                self.empty = false;
+                self.tidy &= self.seen == self.at;
+                self.step(Phase::Done)
+            }
+            Some(b'/') => {
+                self.tidy &= self.seen == self.at;
+                self.step(Phase::Slash)
+            }
+            Some(_) if !spaced => {
+                return Err(XmlError::NotWellFormed("no space before an attribute"));
+            }
+            Some(_) => self.attribute_name(token, limits)?,
+        })
+    }
+
+    /// White space, then a byte that leads to another phase.
+    fn expect(
+        &mut self,
+        token: &[u8],
+        next: impl Fn(u8) -> Option<Phase>,
+    ) -> Result<bool, XmlError> {
+        self.skip_space(token);
+        match token.get(self.at).map(|byte| next(*byte)) {
+            None => Ok(false),
+            Some(Some(phase)) => Ok(self.step(phase)),
+            Some(None) => Err(XmlError::NotWellFormed("attribute without = or quotes")),
+        }
+    }
+
+    /// Takes one attribute if it is all there and as nearly all are: a space, a name without
+    /// colon, `=`, a quote, plain characters. Everything else is for the phases.
+    fn usual_attribute(&mut self, token: &[u8], limits: &Limits) -> bool {
+        let Some([b' ', rest @ ..]) = token.get(self.at..) else {
+            return false;
+        };
+        let name_len = leading_ascii_name(rest);
+        let (name, after) = rest.split_at_checked(name_len).unwrap_or_default();
+        let Some([b'=', quote @ (b'\'' | b'"'), value @ ..]) = Some(after) else {
+            return false;
+        };
+        let value_len = value::leading_plain(value);
+        let fits = name_len <= usize::from(limits.name_bytes)
+            && self.attrs.len() < usize::from(limits.attributes)
+            && name.first().is_some_and(|byte| is_ascii_name_start(*byte));
+        let at = self.at + 1;
+        let (Ok(name_at), Ok(value_len), true) = (
+            u32::try_from(at),
+            u32::try_from(value_len),
+            fits && value.get(value_len) == Some(quote),
+        ) else {
+            return false;
+        };
+        let declaration = name == b"xmlns";
+        let verbatim = *quote == b'\'';
+        self.tidy &= verbatim && (!declaration || self.attrs.is_empty());
+        self.namespaced |= declaration;
+        self.attrs.push(RawAttr {
+            name_at,
+            value_at: name_at + name_len as u32 + 2,
+            value_len,
+            name_len: name_len as u16,
+            prefix_len: 0,
+            kind: if declaration {
+                AttrKind::Declaration
+            } else {
+                AttrKind::Plain
+            },
+            plain: true,
+            verbatim,
+        });
+        self.at = at + name_len + value_len as usize + 3;
+        self.seen = self.at;
+        self.phase = Phase::Between(false);
+        true
     }
 
     /// One byte on, to `phase`.
@@ -198,6 +279,8 @@ impl Tag {
         };
         (self.name_len, self.prefix_len) = (name_len, prefix_len);
         self.at = 1 + usize::from(name_len);
+        self.seen = self.at;
+        self.tidy = prefix_len == 0;
         self.phase = Phase::Between(false);
         Ok(true)
     }
@@ -218,6 +301,12 @@ impl Tag {
             _ => AttrKind::Prefixed,
         };
         self.namespaced |= kind != AttrKind::Plain;
+        self.tidy &= token.get(self.seen..self.at) == Some(b" ")
+            && match kind {
+                AttrKind::Plain => true,
+                AttrKind::Prefixed => text.starts_with(b"xml:"),
+                AttrKind::Declaration => prefix_len == 0 && self.attrs.is_empty(),
+            };
         self.attrs.push(RawAttr {
             // Tags are bounded by the stanza limit, far below 4 GiB.
             name_at: u32::try_from(self.at).map_err(|_| XmlError::Policy(Limit::StanzaBytes))?,
@@ -236,6 +325,13 @@ impl Tag {
 
     fn value(&mut self, token: &[u8], quote: u8) -> Result<bool, XmlError> {
         let rest = token.get(self.seen..).unwrap_or_default();
+        if self.seen == self.at {
+            // Nearly every value is short and plain, and there at once.
+            let plain = value::leading_plain(rest);
+            if rest.get(plain) == Some(&quote) {
+                return self.value_ends(self.seen + plain, quote, true);
+            }
+        }
         let Some(found) = memchr::memchr2(quote, b'<', rest) else {
             self.seen = token.len();
             return Ok(false);
@@ -246,13 +342,18 @@ impl Tag {
         if token.get(end) == Some(&b'<') {
             return Err(XmlError::NotWellFormed("< in an attribute value"));
         }
+        self.value_ends(end, quote, plain)
+    }
+
+    fn value_ends(&mut self, end: usize, quote: u8, plain: bool) -> Result<bool, XmlError> {
         let too_long = |_| XmlError::Policy(Limit::StanzaBytes);
         if let Some(attr) = self.attrs.last_mut() {
             attr.value_at = u32::try_from(self.at).map_err(too_long)?;
-            attr.value_len = u32::try_from(raw.len()).map_err(too_long)?;
+            attr.value_len = u32::try_from(end - self.at).map_err(too_long)?;
             attr.plain = plain;
             let tight = attr.name_at + u32::from(attr.name_len) + 2 == attr.value_at;
             attr.verbatim = plain && quote == b'\'' && tight;
+            self.tidy &= attr.verbatim;
         }
         self.at = end;
         Ok(self.step(Phase::Between(false)))

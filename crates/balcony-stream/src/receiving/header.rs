@@ -13,8 +13,8 @@ use crate::settings::HostFacts;
 /// The language of all texts we write.
 const OUR_LANGUAGE: &str = "en";
 
-/// The longest `xml:lang` taken. RFC 5646 §4.4.1 has 35 characters suffice for a tag; what is longer
-/// would be held as long as the session and added to each of its stanzas.
+/// The longest `xml:lang` taken. RFC 5646 §4.4.1 has 35 characters suffice for a tag; what is
+/// longer would be held as long as the session and added to each of its stanzas.
 const LANGUAGE_BYTES: usize = 64;
 
 impl Negotiation {

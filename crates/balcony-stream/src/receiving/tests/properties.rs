@@ -122,7 +122,8 @@ proptest! {
         silent in any::<bool>(),
     ) {
         use crate::receiving::{Answer, Credentials, Verdict};
-        let mut server = server(Settings { tls_required: false, ..Settings::default() }, Security::Plain);
+        let settings = Settings { tls_required: false, ..Settings::default() };
+        let mut server = server(settings, Security::Plain);
         server.silent = silent;
         for (kind, piece) in &inputs {
             server.input(match kind {

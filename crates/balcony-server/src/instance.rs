@@ -1,6 +1,7 @@
 //! What all connections of this server process share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use balcony_core::config::{Config, Rate};
@@ -21,6 +22,16 @@ pub struct Instance {
     settings: ArcSwap<Settings>,
     rate: ArcSwap<Rate>,
     stop: watch::Sender<bool>,
+    strangers: AtomicUsize,
+}
+
+/// A connection that is not logged in, counted as long as this lives.
+pub(crate) struct Stranger<'a>(&'a AtomicUsize);
+
+impl Drop for Stranger<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Instance {
@@ -35,6 +46,7 @@ impl Instance {
             random,
             failures: Throttle::default(),
             stop: watch::Sender::new(false),
+            strangers: AtomicUsize::new(0),
             core,
         })
     }
@@ -57,6 +69,19 @@ impl Instance {
     #[must_use]
     pub fn rate(&self) -> Rate {
         **self.rate.load()
+    }
+
+    /// Counts a connection that is not logged in; `None` when there are as many as there may be.
+    pub(crate) fn admit_stranger(&self) -> Option<Stranger<'_>> {
+        let others = self.strangers.fetch_add(1, Ordering::Relaxed);
+        let stranger = Stranger(&self.strangers);
+        (others < self.core.config().limits.unauthenticated).then_some(stranger)
+    }
+
+    /// Connections that are not logged in.
+    #[must_use]
+    pub fn strangers(&self) -> usize {
+        self.strangers.load(Ordering::Relaxed)
     }
 
     /// Tells all connections to end.

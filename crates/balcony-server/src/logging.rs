@@ -1,5 +1,7 @@
 //! The log: one line for each event that an operator cares about, for people or as JSON.
 
+use std::io::IsTerminal;
+
 use balcony_core::config::{Log, LogFormat};
 use tracing_subscriber::EnvFilter;
 
@@ -13,7 +15,10 @@ pub(crate) fn start(log: &Log) {
         .with_writer(std::io::stderr);
     // A second server in one process, as in tests, keeps the first one's log.
     let _ = match log.format {
-        LogFormat::Human => builder.with_target(false).try_init(),
+        LogFormat::Human => {
+            let colours = std::io::stderr().is_terminal();
+            builder.with_target(false).with_ansi(colours).try_init()
+        }
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
 }

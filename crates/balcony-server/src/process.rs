@@ -89,7 +89,10 @@ impl Process {
         let certificates = Certificates::load(&config.tls.dir, &hosts)
             .map_err(|errors| format!("certificates: {errors}"))?;
         let gate = Gate::new(GateLimits {
-            per_address: u32::try_from(config.limits.connections_per_address).ok(),
+            total: config.limits.connections,
+            per_address: Some(config.limits.connections_per_address),
+            accepts_per_second: Some(config.limits.connects_per_address),
+            accept_burst: config.limits.connect_burst_per_address,
             ..GateLimits::default()
         });
         let parts = Parts {
@@ -261,13 +264,6 @@ async fn stop_workers(workers: Arc<Workers>) {
 
 /// Says what a person needs for the first chat.
 fn welcome(config: &Config, [plain, direct]: &[Vec<SocketAddr>; 2]) {
-    let list = |addresses: &[SocketAddr]| {
-        addresses
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
     let host = config
         .hosts
         .first()
@@ -276,8 +272,14 @@ fn welcome(config: &Config, [plain, direct]: &[Vec<SocketAddr>; 2]) {
         "Balcony {VERSION} serves {host}; its data is in {}.",
         config.data_dir.display()
     );
-    println!("  clients, STARTTLS:    {}", list(plain));
-    println!("  clients, direct TLS:  {}", list(direct));
-    println!("  add an account:       balcony user add juliet@{host}");
+    for (what, addresses) in [
+        ("clients, STARTTLS:  ", plain),
+        ("clients, direct TLS:", direct),
+    ] {
+        for address in addresses {
+            println!("  {what}  {address}");
+        }
+    }
     println!("  certificates:         {}", config.tls.dir.display());
+    println!("  add an account:       balcony user add juliet@{host}");
 }

@@ -15,6 +15,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::send;
 use crate::VERSION;
+use crate::c2s::Access;
 use crate::process::Process;
 
 /// Does what is asked, and says how it went.
@@ -133,16 +134,24 @@ async fn user_list(
 fn user_sessions(core: &Core, account: &Jid) -> Answer {
     let uptime = core.clock().coarse_seconds();
     let sessions = core.sessions().of(account.bare_str());
-    let sessions = sessions.iter().map(|session| Session {
-        jid: session.jid().to_string(),
-        connected_seconds: u64::from(uptime.saturating_sub(session.bound_at())),
-        idle_seconds: u64::from(uptime.saturating_sub(session.last_active())),
-        address: None,
-        tls: None,
-        mechanism: None,
-        client: None,
-        priority: session.is_available().then(|| session.priority()),
-        queue_bytes: session.queued_bytes() as u64,
+    let sessions = sessions.iter().map(|session| {
+        let access = session.notes(|notes| notes.get::<Access>().cloned());
+        let (connected, active) = (session.bound_at(), session.last_active());
+        Session {
+            jid: session.jid().to_string(),
+            connected_seconds: u64::from(uptime.saturating_sub(connected)),
+            idle_seconds: u64::from(uptime.saturating_sub(active)),
+            address: access.as_ref().map(|access| access.address.to_string()),
+            tls: access
+                .as_ref()
+                .and_then(|a| a.encrypted.then(|| "TLS".to_owned())),
+            mechanism: access
+                .as_ref()
+                .map(|access| access.mechanism.as_str().to_owned()),
+            client: access.and_then(|access| access.client).map(String::from),
+            priority: session.is_available().then(|| session.priority()),
+            queue_bytes: session.queued_bytes() as u64,
+        }
     });
     Answer::Sessions {
         sessions: sessions.collect(),
@@ -201,7 +210,7 @@ async fn stats(process: &Process) -> Result<Answer, Error> {
     Ok(Answer::Stats(Stats {
         uptime_seconds: core.clock().uptime().as_secs(),
         sessions,
-        unauthenticated: (process.gate.open() as u64).saturating_sub(sessions),
+        unauthenticated: process.instance.strangers() as u64,
         memory_bytes: memory_bytes(),
         hosts,
         counters: [("connections_refused".to_owned(), process.gate.refused())].into(),

@@ -11,13 +11,25 @@ mod output;
 mod rate;
 mod steady;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use balcony_proto::sasl::Mechanism;
 use balcony_stream::Security;
 
 pub use link::{Link, TcpLink};
 
 use crate::instance::Instance;
+
+/// How a session came in: a note on it, for whoever asks about the sessions of an account.
+#[derive(Clone)]
+pub(crate) struct Access {
+    pub(crate) address: IpAddr,
+    pub(crate) encrypted: bool,
+    pub(crate) mechanism: Mechanism,
+    /// What the client software called itself (XEP-0388 §2.4).
+    pub(crate) client: Option<Box<str>>,
+}
 
 /// Serves one client until it is gone.
 pub async fn serve<L: Link>(instance: Arc<Instance>, link: Arc<L>, security: Security) {

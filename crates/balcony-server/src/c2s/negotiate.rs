@@ -54,6 +54,10 @@ pub(super) async fn negotiate<L: Link>(
     security: Security,
 ) -> Option<Negotiated> {
     let began = instance.core.clock().uptime();
+    let Some(_stranger) = instance.admit_stranger() else {
+        tracing::warn!(peer = %link.peer(), "too many connections that are not logged in");
+        return None;
+    };
     // A connection that says nothing costs no machine: strangers may open thousands of them.
     let first = match security {
         Security::Plain => first_bytes(instance, link).await?,

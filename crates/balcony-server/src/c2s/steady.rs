@@ -12,6 +12,7 @@ use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_stream::{Established, Event};
 use tokio::sync::Notify;
 
+use super::Access;
 use super::link::{Link, read};
 use super::negotiate::Negotiated;
 use super::output::Output;
@@ -50,7 +51,17 @@ pub(super) async fn run<L: Link>(instance: Arc<Instance>, link: Arc<L>, negotiat
         jid = %bound.jid, peer = %link.peer(), mechanism = bound.mechanism.as_str(),
         tls = bound.encrypted, "logged in"
     );
-    drop(bound);
+    let client = bound
+        .client
+        .and_then(|client| client.software)
+        .map(String::into_boxed_str);
+    let access = Access {
+        address: link.peer(),
+        encrypted: bound.encrypted,
+        mechanism: bound.mechanism,
+        client,
+    };
+    session.notes(|notes| notes.set(access));
     let core = Arc::clone(&instance.core);
     link.set_source(Arc::new(Output {
         core: Arc::clone(&core),

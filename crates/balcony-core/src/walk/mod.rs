@@ -99,10 +99,7 @@ impl Core {
             // The other resources, to which it was addressed too, have it.
             Kind::Message(_) if to_all && rule != Rule::Undelivered => None,
             Kind::Message(_) => {
-                let walk = Walk {
-                    station: stations::Station::Decide,
-                    ..Walk::new(envelope)
-                };
+                let walk = Walk::from_decision(envelope);
                 self.start(walk)
             }
             // RFC 6121 §8.5.3.2.3: the resource is no more.

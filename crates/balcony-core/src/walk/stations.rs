@@ -65,6 +65,14 @@ impl Walk {
         }
     }
 
+    /// A walk of something that was on its way before: who gets it is decided anew.
+    pub(super) fn from_decision(envelope: Envelope) -> Self {
+        Self {
+            station: Station::Decide,
+            ..Self::new(envelope)
+        }
+    }
+
     /// Goes on until the end, or until something has to be waited for.
     pub(super) fn go_on(&mut self, core: &Arc<Core>, works: &mut Works) -> Pause {
         loop {

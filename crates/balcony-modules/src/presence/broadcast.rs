@@ -55,7 +55,8 @@ pub(super) async fn available(
         }
     }
     ctx.fire(Event::Available { session, first });
-    Flow::Handled
+    // The router ends what has no address; hooks behind this one may look at it still.
+    Flow::Continue
 }
 
 /// §4.3.1. Within this server the probe carries the full JID, so that the resource that just came
@@ -90,7 +91,7 @@ pub(super) async fn unavailable(
         ctx.push(&session, presence.with_to(session.account().clone()));
     }
     drop(turn);
-    Flow::Handled
+    Flow::Continue
 }
 
 /// §4.5.2: the session is gone, whatever its client said.

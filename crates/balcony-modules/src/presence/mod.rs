@@ -95,8 +95,11 @@ fn arriving<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'
         }
         (Kind::Presence(PresenceType::Unavailable), Some(from), Some(to)) => {
             // §4.6.1, the last sentence.
+            let for_all = to.is_bare();
             for session in ctx.sessions_of(to) {
-                directed::withdrawn(&session, from);
+                if for_all || session.jid() == to {
+                    directed::withdrawn(&session, from);
+                }
             }
             Flow::Continue
         }

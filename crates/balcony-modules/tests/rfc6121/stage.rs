@@ -1,0 +1,165 @@
+//! A server without sockets: a core over the memory store, and clients that are sessions.
+
+use std::sync::Arc;
+
+use balcony_cluster::Local;
+use balcony_core::config::Config;
+use balcony_core::module::{Event, Session};
+use balcony_core::{Clock, Core, Outgoing, Parts, Wake};
+use balcony_modules::MODULES;
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::{IqType, Kind, MessageType, Payload, PresenceType, Stanza};
+use balcony_proto::xml::Element;
+use balcony_store::{MemoryStore, Store, Write, WriteSet};
+
+/// 2001-09-09T01:46:40Z.
+pub(crate) const NOW: i64 = 1_000_000_000_000_000;
+
+pub(crate) struct Stage {
+    pub(crate) core: Arc<Core>,
+}
+
+pub(crate) struct Client {
+    core: Arc<Core>,
+    pub(crate) session: Arc<Session>,
+}
+
+struct Still;
+
+impl Wake for Still {
+    fn wake(&self) {}
+}
+
+impl Stage {
+    pub(crate) async fn new(accounts: &[&str]) -> Self {
+        Self::with_config(accounts, "").await
+    }
+
+    pub(crate) async fn with_config(accounts: &[&str], config: &str) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        for user in accounts {
+            let create = Write::CreateAccount {
+                host: "localhost".into(),
+                user: (*user).into(),
+                created: NOW,
+                keys: Vec::new(),
+            };
+            store.commit(WriteSet::from(create)).await.unwrap();
+        }
+        let core = Core::new(Parts {
+            config: Config::parse(config, None, &[]).unwrap(),
+            store,
+            cluster: Arc::new(Local::alone()),
+            clock: Clock::virtual_at(NOW),
+            modules: MODULES,
+        });
+        Self {
+            core: core.await.unwrap(),
+        }
+    }
+
+    /// A connected resource.
+    pub(crate) fn bind(&self, jid: &str) -> Client {
+        let jid = Jid::parse(jid).unwrap();
+        let session = self
+            .core
+            .bind(&jid.bare(), jid.resource(), Box::new(Still))
+            .unwrap();
+        Client {
+            core: Arc::clone(&self.core),
+            session,
+        }
+    }
+
+    /// A resource that has asked for its roster and sent initial presence, and read all answers.
+    pub(crate) async fn online(&self, jid: &str) -> Client {
+        let client = self.bind(jid);
+        client
+            .send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+            .await;
+        client.send("<presence/>").await;
+        client.read();
+        client
+    }
+
+    pub(crate) async fn tick(&self) {
+        if let Some(pending) = self.core.fire(Event::Tick) {
+            pending.await;
+        }
+    }
+}
+
+impl Client {
+    pub(crate) async fn send(&self, xml: &str) {
+        let stanza = stanza(xml).with_from(self.session.jid().clone());
+        if let Some(pending) = self.core.accept(&self.session, stanza) {
+            pending.await;
+        }
+    }
+
+    /// What came since the last look, as text; ids of pushes are left out.
+    pub(crate) fn read(&self) -> Vec<String> {
+        let text = |item| match item {
+            Outgoing::Stanza(stanza) => text(&stanza),
+            Outgoing::Close(error) => format!("close {error:?}"),
+        };
+        self.session
+            .drain(usize::MAX)
+            .0
+            .into_iter()
+            .map(text)
+            .collect()
+    }
+
+    /// What came since the last look must be this, in this order.
+    #[track_caller]
+    pub(crate) fn sees(&self, expected: &[&str]) {
+        assert_eq!(self.read(), expected, "seen by {}", self.session.jid());
+    }
+
+    /// Sends and looks what comes back to the same client.
+    pub(crate) async fn ask(&self, xml: &str) -> Vec<String> {
+        self.send(xml).await;
+        self.read()
+    }
+
+    /// The connection is lost.
+    pub(crate) async fn lost(&self) {
+        if let Some(pending) = self.core.ended(&self.session) {
+            pending.await;
+        }
+        // What was in the queue is looked after by tasks of their own.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn text(stanza: &Stanza) -> String {
+    let mut stanza = stanza.clone();
+    if stanza
+        .id
+        .as_deref()
+        .is_some_and(|id| id.starts_with("push"))
+    {
+        stanza.id = None;
+    }
+    String::from_utf8(stanza.to_bytes()).unwrap()
+}
+
+fn stanza(xml: &str) -> Stanza {
+    let element = Element::parse(xml.as_bytes(), ns::CLIENT).unwrap();
+    let kind = element.attr("type");
+    let kind = match element.name() {
+        "message" => Kind::Message(MessageType::parse(kind)),
+        "presence" => Kind::Presence(PresenceType::parse(kind).unwrap()),
+        _ => Kind::Iq(IqType::parse(kind).unwrap()),
+    };
+    let children: Vec<_> = element.children().cloned().collect();
+    let mut stanza = Stanza::new(kind)
+        .with_to(element.attr("to").map(|to| Jid::parse(to).unwrap()))
+        .with_payload(Payload::from_elements(&children));
+    stanza.id = element.attr("id").map(Into::into);
+    stanza
+}

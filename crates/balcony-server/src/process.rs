@@ -75,6 +75,7 @@ impl Process {
         let admin = admin::listen(Arc::clone(&process), &config.listen.admin)?;
         welcome(&config, &addresses);
         tokio::spawn(tick(Arc::clone(&process.instance.core)));
+        tokio::spawn(renew_certificates(Arc::clone(&process)));
         process.wait_for_signal().await?;
         process.drain(listening).await;
         drop(admin);
@@ -250,6 +251,25 @@ async fn tick(core: Arc<Core>) {
         core.clock().tick();
         if let Some(pending) = core.fire(Event::Tick) {
             pending.await;
+        }
+    }
+}
+
+/// Loads the certificates once a day, so that a self-signed one is renewed before it ends, and one
+/// that an operator's tool renewed is used without a word.
+async fn renew_certificates(process: Arc<Process>) {
+    let mut every = tokio::time::interval(Duration::from_secs(24 * 60 * 60));
+    every.tick().await;
+    loop {
+        every.tick().await;
+        let config = process.instance.core.config();
+        let certificates = Arc::clone(&process.certificates);
+        let load = move || {
+            let hosts: Vec<_> = config.hosts.iter().map(|host| host.name.clone()).collect();
+            certificates.reload(&hosts)
+        };
+        if let Ok(Err(errors)) = tokio::task::spawn_blocking(load).await {
+            tracing::error!(%errors, "the certificates stay as they are");
         }
     }
 }

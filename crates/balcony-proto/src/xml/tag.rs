@@ -150,7 +150,8 @@ impl Tag {
             let going = match self.phase {
                 Phase::Name => self.element_name(token, limits)?,
                 Phase::Between(spaced) => {
-                    self.usual_attribute(token, limits) || self.between(token, limits, spaced)?
+                    (!spaced && self.usual_attribute(token, limits))
+                        || self.between(token, limits, spaced)?
                 }
                 Phase::Equals => {
                     self.expect(token, |byte| (byte == b'=').then_some(Phase::Quote))?
@@ -178,23 +179,27 @@ impl Tag {
     /// After the name or a value: the end, or white space and another attribute.
     fn between(&mut self, token: &[u8], limits: &Limits, spaced: bool) -> Result<bool, XmlError> {
         self.skip_space(token);
+        let single = !spaced && token.get(self.seen..self.at) == Some(b" ");
         let spaced = spaced || self.seen < self.at;
         self.phase = Phase::Between(spaced);
         Ok(match token.get(self.at) {
             None => false,
             Some(b'>') => {
                 self.empty = false;
-                self.tidy &= self.seen == self.at;
+                self.tidy &= !spaced;
                 self.step(Phase::Done)
             }
             Some(b'/') => {
-                self.tidy &= self.seen == self.at;
+                self.tidy &= !spaced;
                 self.step(Phase::Slash)
             }
             Some(_) if !spaced => {
                 return Err(XmlError::NotWellFormed("no space before an attribute"));
             }
-            Some(_) => self.attribute_name(token, limits)?,
+            Some(_) => {
+                self.tidy &= single;
+                self.attribute_name(token, limits)?
+            }
         })
     }
 
@@ -301,12 +306,11 @@ impl Tag {
             _ => AttrKind::Prefixed,
         };
         self.namespaced |= kind != AttrKind::Plain;
-        self.tidy &= token.get(self.seen..self.at) == Some(b" ")
-            && match kind {
-                AttrKind::Plain => true,
-                AttrKind::Prefixed => text.starts_with(b"xml:"),
-                AttrKind::Declaration => prefix_len == 0 && self.attrs.is_empty(),
-            };
+        self.tidy &= match kind {
+            AttrKind::Plain => true,
+            AttrKind::Prefixed => text.starts_with(b"xml:"),
+            AttrKind::Declaration => prefix_len == 0 && self.attrs.is_empty(),
+        };
         self.attrs.push(RawAttr {
             // Tags are bounded by the stanza limit, far below 4 GiB.
             name_at: u32::try_from(self.at).map_err(|_| XmlError::Policy(Limit::StanzaBytes))?,

@@ -83,7 +83,7 @@ async fn a_forged_delay_of_the_server_is_cut_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_resources_that_come_at_once_share_the_queue_without_loss_or_double() {
-    let stage = Stage::new(&["juliet", "romeo"]).await;
+    let (stage, _folder) = Stage::on_disk(&["juliet", "romeo"]).await;
     let romeo = stage.online("romeo@localhost/orchard").await;
     for n in 0..120 {
         romeo.send(&chat(n)).await;

@@ -130,9 +130,9 @@ async fn removing_ends_what_the_two_see_of_each_other() {
     assert!(refused(&again, "item-not-found"), "{again:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn edits_of_many_resources_at_once_are_all_kept_and_pushed_in_order() {
-    let stage = Stage::new(&["juliet"]).await;
+    let (stage, _folder) = Stage::on_disk(&["juliet"]).await;
     let watcher = stage.online("juliet@localhost/watcher").await;
     let clients: Vec<_> = (0..5)
         .map(|n| stage.bind(&format!("juliet@localhost/r{n}")))

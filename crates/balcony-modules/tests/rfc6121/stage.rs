@@ -11,7 +11,8 @@ use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{IqType, Kind, MessageType, Payload, PresenceType, Stanza};
 use balcony_proto::xml::Element;
-use balcony_store::{MemoryStore, Store, Write, WriteSet};
+use balcony_store::sqlite::Settings;
+use balcony_store::{MemoryStore, SqliteStore, Store, Write, WriteSet};
 
 /// 2001-09-09T01:46:40Z.
 pub(crate) const NOW: i64 = 1_000_000_000_000_000;
@@ -37,7 +38,18 @@ impl Stage {
     }
 
     pub(crate) async fn with_config(accounts: &[&str], config: &str) -> Self {
-        let store = Arc::new(MemoryStore::new());
+        Self::over(Arc::new(MemoryStore::new()), accounts, config).await
+    }
+
+    /// With a real disk below, so that commits take their time and tasks meet. The folder lives
+    /// as long as what is answered with the stage.
+    pub(crate) async fn on_disk(accounts: &[&str]) -> (Self, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path(), Settings::default()).unwrap();
+        (Self::over(Arc::new(store), accounts, "").await, folder)
+    }
+
+    async fn over(store: Arc<dyn Store>, accounts: &[&str], config: &str) -> Self {
         for user in accounts {
             let create = Write::CreateAccount {
                 host: "localhost".into(),

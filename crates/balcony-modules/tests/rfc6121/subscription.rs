@@ -261,3 +261,48 @@ async fn contacts_of_a_deleted_account_are_told() {
         seen.contains("from='romeo@localhost/orchard' to='juliet@localhost' type='unavailable'")
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_who_ask_and_approve_at_once_end_up_subscribed() {
+    const NAMES: [&str; 6] = ["romeo", "juliet", "nurse", "tybalt", "paris", "rosaline"];
+    let (stage, _folder) = Stage::on_disk(&NAMES).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for own in NAMES {
+        let client = stage.online(&format!("{own}@localhost/a")).await;
+        let second = stage.online(&format!("{own}@localhost/b")).await;
+        tasks.spawn(async move {
+            for other in NAMES.into_iter().filter(|other| *other != own) {
+                client
+                    .send(&format!(
+                        "<presence type='subscribed' to='{other}@localhost'/>"
+                    ))
+                    .await;
+                client
+                    .send(&format!(
+                        "<presence type='subscribe' to='{other}@localhost'/>"
+                    ))
+                    .await;
+                second.send("<presence><show>away</show></presence>").await;
+            }
+            client.send("<presence type='unavailable'/>").await;
+            second.lost().await;
+            client.lost().await;
+        });
+    }
+    let all = async { while tasks.join_next().await.transpose().unwrap().is_some() {} };
+    let limit = std::time::Duration::from_secs(60);
+    tokio::time::timeout(limit, all)
+        .await
+        .expect("somebody waits for a turn that never comes");
+    for own in NAMES {
+        let client = stage.bind(&format!("{own}@localhost/a"));
+        let get = "<iq type='get' id='g'><query xmlns='jabber:iq:roster'/></iq>";
+        let roster = client.ask(get).await.concat();
+        assert_eq!(
+            roster.matches("subscription='both'").count(),
+            5,
+            "{own}: {roster}"
+        );
+        assert!(!roster.contains("ask="), "{own}: {roster}");
+    }
+}

@@ -136,14 +136,22 @@ async fn handshake(
     connection: &Arc<Connection>,
     config: Arc<ServerConfig>,
 ) -> Result<TlsFacts, HandshakeError> {
+    // A peer that says nothing costs no TLS state: strangers may open thousands of connections.
+    let mut input = Vec::new();
+    if connection.read_raw(&mut input).await? == 0 {
+        return Err(HandshakeError::Closed);
+    }
     let mut tls = Box::new(Tls::new(config)?);
     let mut seen = Seen::default();
-    while tls.state().is_handshaking() {
-        let mut input = tls.take_tail();
+    loop {
+        connection.advance(&mut tls, &mut input, &mut seen)?;
+        if !tls.state().is_handshaking() {
+            break;
+        }
+        input = tls.take_tail();
         if connection.read_raw(&mut input).await? == 0 {
             return Err(HandshakeError::Closed);
         }
-        connection.advance(&mut tls, &mut input, &mut seen)?;
     }
     if connection.ended().is_some() {
         return Err(HandshakeError::Closed);

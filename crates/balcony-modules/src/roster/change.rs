@@ -7,7 +7,8 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Stanza, StanzaError};
 use balcony_store::{Error, PendingIn, RosterItem, Write, WriteSet};
 
-use super::cache::{Contacts, Standing, contacts_in_turn, rosters};
+use super::cache::{contacts_in_turn, rosters};
+use super::contacts::{Contacts, Standing};
 use super::push;
 
 /// How often a change is tried when another instance changed the roster in between. Each try
@@ -228,14 +229,7 @@ fn changed(
     };
     let pended = contacts.with_pending(contact, waits);
     match (item, &change.item) {
-        (Some(item), _) => {
-            let standing = Standing {
-                subscription: item.subscription,
-                ask: item.ask,
-                approved: item.approved,
-            };
-            pended.with_item(contact, Some(standing))
-        }
+        (Some(item), _) => pended.with_item(contact, Some(Standing::of(item))),
         (None, ItemChange::Remove) => pended.with_item(contact, None),
         (None, _) => pended,
     }

@@ -10,7 +10,8 @@ use balcony_proto::xep::roster::Roster;
 use balcony_proto::xml::Element;
 use balcony_store::{Error, RosterChange};
 
-use super::cache::{Contacts, contacts_in_turn, rosters};
+use super::cache::{contacts_in_turn, rosters};
+use super::contacts::Contacts;
 use super::push::{self, Interested};
 
 /// Answers a client that asks for its roster, which makes it an interested resource (§2.2).

@@ -2,12 +2,14 @@
 
 mod cache;
 mod change;
+mod contacts;
 mod get;
 mod push;
 mod set;
 
-pub(crate) use cache::{Standing, contacts, standing};
+pub(crate) use cache::{contacts, standing};
 pub(crate) use change::{Before, Change, Failure, ItemChange, PendingChange, change};
+pub(crate) use contacts::Standing;
 
 use balcony_core::module::{
     Answer, BoxFuture, Ctx, Event, EventKind, Handle, IqHandler, IqKind, Listen, Listener,

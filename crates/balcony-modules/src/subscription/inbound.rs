@@ -7,8 +7,9 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Kind, PresenceType, Stanza, StanzaError};
 use balcony_store::{Error, PendingIn};
 
-use super::machine::{self, Approval, Verb};
-use super::{change_to, hide, show, stanza, state};
+use super::machine::{self, Approval};
+use super::state::Verb;
+use super::{change_to, hide, show, stanza, state_of};
 use crate::roster::{self, Before, Change, Failure, PendingChange};
 use crate::stored;
 
@@ -68,7 +69,7 @@ async fn arrive(
 fn step(before: Before, verb: Verb) -> machine::Inbound {
     machine::inbound(
         verb,
-        state(before),
+        state_of(before),
         before.standing.is_some_and(|s| s.approved),
     )
 }
@@ -106,7 +107,7 @@ fn follow(
     if verb == Verb::Subscribe && step.deliver {
         request(ctx, account, arrived);
     }
-    let shown = state(before).shows_presence();
+    let shown = state_of(before).shows_presence();
     // §3.3.3 point 3
     if shown && !step.next.shows_presence() {
         hide(ctx, account, contact);
@@ -144,7 +145,7 @@ fn answer(reply: Verb, account: &Jid, contact: &Jid, arrived: &Stanza) -> Stanza
 mod tests {
     use super::*;
     use crate::roster::{ItemChange, Standing};
-    use crate::subscription::machine::State;
+    use crate::subscription::state::State;
 
     fn before(state: State, in_roster: bool) -> Before {
         let standing = Standing {

@@ -7,6 +7,7 @@ mod inbound;
 mod machine;
 mod outbound;
 mod pending;
+mod state;
 
 use balcony_core::module::{
     Band, BoxFuture, Ctx, Event, EventKind, Hook, HookSpec, Kinds, Listen, Listener, ModuleSpec,
@@ -18,7 +19,8 @@ use balcony_proto::stanza::{PresenceType, Stanza};
 use balcony_proto::xml::Element;
 
 use crate::roster::{self, Before, Change, ItemChange, PendingChange, Standing};
-use machine::{Approval, State};
+use machine::Approval;
+use state::State;
 
 /// Subscriptions.
 pub static MODULE: ModuleSpec = ModuleSpec {
@@ -69,7 +71,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
 };
 
 /// The state that a contact is in.
-fn state(before: Before) -> State {
+fn state_of(before: Before) -> State {
     State::of(before.standing.unwrap_or_default(), before.pending)
 }
 

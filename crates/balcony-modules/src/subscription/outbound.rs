@@ -6,8 +6,9 @@ use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Kind, StanzaError};
 
-use super::machine::{self, Verb};
-use super::{change_to, hide, show, state};
+use super::machine;
+use super::state::Verb;
+use super::{change_to, hide, show, state_of};
 use crate::roster::{self, PendingChange};
 
 pub(super) fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, Flow> {
@@ -42,7 +43,7 @@ async fn send(
         return Flow::Continue;
     }
     let changed = roster::change(ctx, &account, &contact, |before| {
-        let step = machine::outbound(verb, state(before));
+        let step = machine::outbound(verb, state_of(before));
         Ok(change_to(
             before,
             step.next,
@@ -52,7 +53,7 @@ async fn send(
     })
     .await;
     let before = match changed {
-        Ok(before) => state(before),
+        Ok(before) => state_of(before),
         Err(failure) => return Flow::Reject(StanzaError::from(failure)),
     };
     if !machine::outbound(verb, before).route {

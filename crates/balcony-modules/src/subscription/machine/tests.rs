@@ -1,6 +1,7 @@
 //! The tables of RFC 6121 Appendix A, typed in a second time from the document: each cell.
 
 use super::*;
+use crate::roster::Standing;
 use State::{Both, From, FromOut, None as NoSub, NoneIn, NoneOut, NoneOutIn, To, ToIn};
 
 const STATES: [State; 9] = [

@@ -1,7 +1,8 @@
 //! Measures the memory that an idle connection costs the server: plain, then TLS 1.3.
 //!
-//! `cargo run --release -p balcony-net --example idle_memory [COUNT]`, 2,000 connections by default.
-//! The clients live in a child process; every connection echoes 400 bytes three times and then idles.
+//! `cargo run --release -p balcony-net --example idle_memory [COUNT]`, 2,000 connections by
+//! default. The clients live in a child process; every connection echoes 400 bytes three times and
+//! then idles.
 // A measuring tool: what fails may end it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 

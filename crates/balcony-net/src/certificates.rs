@@ -30,11 +30,12 @@ pub use facts::CertificateFacts;
 /// XEP-0368 §4: the ALPN name of a client's stream.
 const ALPN: &[u8] = b"xmpp-client";
 
-/// One ticket for each connection: a client that comes back needs no more, and rustls' two cost twice.
+/// One ticket for each connection: a client that comes back needs no more, and rustls' two cost
+/// twice.
 const TICKETS: usize = 1;
 
-/// A certificate of our own that ends within this time is made anew: a week leaves room for a server
-/// that is seldom reloaded.
+/// A certificate of our own that ends within this time is made anew: a week leaves room for a
+/// server that is seldom reloaded.
 const RENEW_BEFORE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Why a host's certificate cannot be used.
@@ -385,8 +386,8 @@ thread_local! {
     static CHOSEN: Cell<Option<Chosen>> = const { Cell::new(None) };
 }
 
-/// Runs `f`, which advances a handshake, and returns which certificate it chose, if it came to that.
-/// An unbuffered connection can tell neither that nor the client's SNI afterwards.
+/// Runs `f`, which advances a handshake, and returns which certificate it chose, if it came to
+/// that. An unbuffered connection can tell neither that nor the client's SNI afterwards.
 pub(crate) fn observe<R>(f: impl FnOnce() -> R) -> (R, Option<Chosen>) {
     CHOSEN.set(None);
     let result = f();
@@ -396,7 +397,8 @@ pub(crate) fn observe<R>(f: impl FnOnce() -> R) -> (R, Option<Chosen>) {
 /// Finds the certificate for the name that a client gives.
 #[derive(Debug)]
 struct Resolver {
-    /// Host names, then the names in the certificates, wildcards as `*.parent`; all in lower-case ASCII.
+    /// Host names, then the names in the certificates, wildcards as `*.parent`; all in lower-case
+    /// ASCII.
     names: HashMap<String, Arc<Entry>>,
     default: Arc<Entry>,
 }
@@ -420,7 +422,8 @@ impl Resolver {
         })
     }
 
-    /// The host's own certificate, one with its name or wildcard, its nearest parent's, or the default.
+    /// The host's own certificate, one with its name or wildcard, its nearest parent's, or the
+    /// default.
     fn find(&self, sni: Option<&str>) -> &Arc<Entry> {
         let Some(name) = sni.map(str::to_ascii_lowercase) else {
             return &self.default;

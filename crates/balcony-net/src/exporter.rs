@@ -1,9 +1,9 @@
 //! RFC 9266 `tls-exporter` for the unbuffered TLS connection, which has no exporter of its own.
 //!
-//! rustls hands the exporter secret to its key log while it processes the ClientHello, on the thread
-//! that called it. The key log here turns it into the 32 bytes of the channel binding at once and
-//! leaves only those in a thread-local, where the handshake picks them up. The secret itself is never
-//! kept.
+//! rustls hands the exporter secret to its key log while it processes the ClientHello, on the
+//! thread that called it. The key log here turns it into the 32 bytes of the channel binding at
+//! once and leaves only those in a thread-local, where the handshake picks them up. The secret
+//! itself is never kept.
 
 use std::cell::Cell;
 
@@ -39,18 +39,19 @@ impl KeyLog for ExporterLog {
     }
 }
 
-/// Runs `f`, which advances a handshake, and returns the channel binding if `f` came to the exporter
-/// secret. TLS 1.3 only: RFC 9266 §4.2 asks more of TLS 1.2 than can be seen from here.
+/// Runs `f`, which advances a handshake, and returns the channel binding if `f` came to the
+/// exporter secret. TLS 1.3 only: RFC 9266 §4.2 asks more of TLS 1.2 than can be seen from here.
 pub(crate) fn capture<R>(f: impl FnOnce() -> R) -> (R, Option<[u8; LENGTH]>) {
     CAPTURED.set(None);
     let result = f();
     (result, CAPTURED.take())
 }
 
-/// The exporter of RFC 8446 §7.5 with the label of RFC 9266 and an empty context; `None` for a secret
-/// that no cipher suite of TLS 1.3 has.
+/// The exporter of RFC 8446 §7.5 with the label of RFC 9266 and an empty context; `None` for a
+/// secret that no cipher suite of TLS 1.3 has.
 fn channel_binding(exporter_secret: &[u8]) -> Option<[u8; LENGTH]> {
-    // The secret is as long as the hash of the cipher suite (RFC 8446 §7.1), and the two suites' hashes differ.
+    // The secret is as long as the hash of the cipher suite (RFC 8446 §7.1), and the two suites'
+    // hashes differ.
     match exporter_secret.len() {
         32 => export(exporter_secret, &Sha256::digest(b""), hmac_sha256),
         48 => export(exporter_secret, &Sha384::digest(b""), hmac_sha384),
@@ -67,7 +68,8 @@ fn export(secret: &[u8], empty_hash: &[u8], hmac: HmacFn) -> Option<[u8; LENGTH]
     exported.get(..LENGTH)?.try_into().ok()
 }
 
-/// RFC 8446 §7.1 `HKDF-Expand-Label`. Only for outputs of at most one hash, so one round of RFC 5869 §2.3.
+/// RFC 8446 §7.1 `HKDF-Expand-Label`. Only for outputs of at most one hash, so one round of RFC
+/// 5869 §2.3.
 fn expand_label(
     secret: &[u8],
     label: &[u8],

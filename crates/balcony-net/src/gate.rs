@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 pub struct GateLimits {
     /// Connections in all at one time; `None`: as many as there are descriptors. Default `None`.
     pub total: Option<usize>,
-    /// Connections of one address at one time; `None`: any. An IPv6 address counts as its /64, which
-    /// is what one customer gets. Default 500: offices and mobile networks share an address.
+    /// Connections of one address at one time; `None`: any. An IPv6 address counts as its /64,
+    /// which is what one customer gets. Default 500: offices and mobile networks share an address.
     pub per_address: Option<u32>,
     /// New connections of one address in a second, on average; `None`: any. Default 50.
     pub accepts_per_second: Option<u32>,

@@ -1,4 +1,5 @@
-//! Bytes meet the protocol: the workers' threads, client sockets (plain and TLS), certificates, listeners.
+//! Bytes meet the protocol: the workers' threads, client sockets (plain and TLS), certificates,
+//! listeners.
 //!
 //! A connection belongs to the worker on which its task reads, but any thread writes to it: the
 //! worker that routed a stanza hands the recipient's socket its bytes itself, so a message costs no

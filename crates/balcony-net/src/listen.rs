@@ -18,7 +18,8 @@ use crate::gate::Gate;
 use crate::worker::Workers;
 
 /// Connections that the kernel keeps until they are accepted: all clients of a server that was
-/// restarted come back within a second. The system's own limit (`net.core.somaxconn`) is 4096 as well.
+/// restarted come back within a second. The system's own limit (`net.core.somaxconn`) is 4096 as
+/// well.
 const BACKLOG: i32 = 4096;
 
 /// How long nothing is accepted after the system had no descriptor or memory left. Trying again at
@@ -63,8 +64,8 @@ impl Listener {
         self.address
     }
 
-    /// Starts accepting: each connection that `gate` admits goes to the next worker, which runs what
-    /// `serve` makes for it. That future must not hold more than it needs while idle.
+    /// Starts accepting: each connection that `gate` admits goes to the next worker, which runs
+    /// what `serve` makes for it. That future must not hold more than it needs while idle.
     ///
     /// # Errors
     /// The system's, when there can be no thread.

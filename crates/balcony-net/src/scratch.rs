@@ -1,12 +1,13 @@
 //! Buffers that a thread lends to whichever connection it works on, so that none keeps its own.
 //!
-//! A buffer is taken out for the time of the call: a caller that gets here again from inside (reading
-//! one connection writes to others) finds an empty one and can never see half-used bytes.
+//! A buffer is taken out for the time of the call: a caller that gets here again from inside
+//! (reading one connection writes to others) finds an empty one and can never see half-used bytes.
 
 use std::cell::Cell;
 use std::thread::LocalKey;
 
-/// Bytes asked of the kernel by one read: a full TLS record and its neighbours, or a burst of stanzas.
+/// Bytes asked of the kernel by one read: a full TLS record and its neighbours, or a burst of
+/// stanzas.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 
 /// A buffer that grew past this is given back to the allocator: one big stanza must not stay in the
@@ -39,7 +40,8 @@ pub(crate) fn with<R>(
     result
 }
 
-/// Lends the thread's read buffer: `front` is copied to its start, and at least [`READ_BYTES`] follow.
+/// Lends the thread's read buffer: `front` is copied to its start, and at least [`READ_BYTES`]
+/// follow.
 ///
 /// The closure gets the buffer and how many bytes of it are already filled.
 pub(crate) fn with_read<R>(front: &[u8], f: impl FnOnce(&mut [u8], usize) -> R) -> R {

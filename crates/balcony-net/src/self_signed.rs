@@ -13,10 +13,12 @@ use rcgen::{
 
 use crate::certificates::CertificateError;
 
-/// The organization in the subject of what we made: only such a certificate is replaced when it ends.
+/// The organization in the subject of what we made: only such a certificate is replaced when it
+/// ends.
 pub(crate) const MADE_HERE: &str = "Balcony self-signed certificate";
 
-/// Two years: who pinned it by hand should not have to do it again soon, and no certificate lives for ever.
+/// Two years: who pinned it by hand should not have to do it again soon, and no certificate lives
+/// for ever.
 const VALID_FOR: Duration = Duration::from_secs(730 * 24 * 3600);
 /// Clients whose clock is behind ours by less than this accept it.
 const CLOCK_SLACK: Duration = Duration::from_secs(24 * 3600);
@@ -43,7 +45,8 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), CertificateError> {
         .map_err(|error| file_error("create", directory, error))
 }
 
-/// Makes a key (ECDSA P-256) and a certificate for `host` and writes both, replacing what was there.
+/// Makes a key (ECDSA P-256) and a certificate for `host` and writes both, replacing what was
+/// there.
 pub(crate) fn make(directory: &Path, host: &str, now: SystemTime) -> Result<(), CertificateError> {
     let (certificate, key) = paths(directory, host)?;
     let (chain_pem, key_pem) = generate(host, now).map_err(|error| CertificateError::NotMade {
@@ -57,7 +60,8 @@ pub(crate) fn make(directory: &Path, host: &str, now: SystemTime) -> Result<(), 
 /// Certificate and key as PEM.
 fn generate(host: &str, now: SystemTime) -> Result<(String, String), rcgen::Error> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    // RFC 6120 §13.7.1.2.1: the name as a DNS name in its ASCII form; an address without its brackets.
+    // RFC 6120 §13.7.1.2.1: the name as a DNS name in its ASCII form; an address without its
+    // brackets.
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let name = idna::domain_to_ascii(bare).unwrap_or_else(|_| bare.to_owned());
     let mut params = CertificateParams::new(vec![name.clone()])?;

@@ -1,4 +1,5 @@
-//! The record layer of one TLS server connection over rustls' unbuffered interface: bytes in, bytes out.
+//! The record layer of one TLS server connection over rustls' unbuffered interface: bytes in, bytes
+//! out.
 //!
 //! All output is appended to the caller's buffer in the order of its record numbers, so the caller
 //! must hold one lock from here until the bytes are queued for the socket.
@@ -80,8 +81,8 @@ impl Tls {
         std::mem::take(&mut self.unread)
     }
 
-    /// Takes `input`, which begins with the tail of last time: plaintext is appended to `plain`, what
-    /// the protocol answers to `wire`, and the incomplete rest becomes the new tail.
+    /// Takes `input`, which begins with the tail of last time: plaintext is appended to `plain`,
+    /// what the protocol answers to `wire`, and the incomplete rest becomes the new tail.
     pub(crate) fn receive(
         &mut self,
         input: &mut [u8],
@@ -147,7 +148,8 @@ impl Tls {
                     self.peer_closed = true;
                     true
                 }
-                // Early data is not offered; the other states wait for input or have nothing to say.
+                // Early data is not offered; the other states wait for input or have nothing to
+                // say.
                 _ => false,
             };
         }
@@ -173,8 +175,8 @@ impl Tls {
         })
     }
 
-    /// After an error: appends the alert that tells the peer, if there is one. Nothing else is asked of
-    /// rustls any more, which would go on with the input that it has just refused.
+    /// After an error: appends the alert that tells the peer, if there is one. Nothing else is
+    /// asked of rustls any more, which would go on with the input that it has just refused.
     pub(crate) fn alert(&mut self, wire: &mut Vec<u8>) {
         let mut tail = self.take_tail();
         while self.connection.wants_write() {

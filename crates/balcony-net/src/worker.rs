@@ -1,8 +1,9 @@
-//! Worker threads, each with a single-threaded runtime, and the list of connections that have output.
+//! Worker threads, each with a single-threaded runtime, and the list of connections that have
+//! output.
 //!
-//! A task stays on its worker. Whoever has output for a connection puts it on the list of the thread
-//! that it runs on; that thread's flusher task runs behind the tasks that are ready, so that all they
-//! send to one connection leaves in one write, without waking another thread.
+//! A task stays on its worker. Whoever has output for a connection puts it on the list of the
+//! thread that it runs on; that thread's flusher task runs behind the tasks that are ready, so that
+//! all they send to one connection leaves in one write, without waking another thread.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};

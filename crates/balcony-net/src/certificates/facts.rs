@@ -98,8 +98,8 @@ enum Hash {
     Sha512,
 }
 
-/// RFC 5929 §4.1: the certificate's hash, by the hash function of its signature, but SHA-256 instead
-/// of MD5 or SHA-1; undefined where the signature uses no hash, or more than one.
+/// RFC 5929 §4.1: the certificate's hash, by the hash function of its signature, but SHA-256
+/// instead of MD5 or SHA-1; undefined where the signature uses no hash, or more than one.
 fn end_point(certificate: &X509Certificate<'_>, der: &[u8]) -> Option<Vec<u8>> {
     Some(match signature_hash(&certificate.signature_algorithm)? {
         Hash::Sha256 => Sha256::digest(der).to_vec(),

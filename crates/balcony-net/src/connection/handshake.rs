@@ -1,6 +1,7 @@
 //! The TLS handshake of a connection, for STARTTLS and direct TLS alike.
 //!
-//! Its future is boxed and its buffers go with it, so that none of it stays with an idle connection.
+//! Its future is boxed and its buffers go with it, so that none of it stays with an idle
+//! connection.
 
 use std::future::Future;
 use std::io;
@@ -23,7 +24,8 @@ pub struct TlsFacts {
     pub version13: bool,
     /// RFC 9266 `tls-exporter`; `None` on TLS 1.2.
     pub exporter: Option<[u8; 32]>,
-    /// RFC 5929 §4 `tls-server-end-point`; `None` if the certificate's signature defines no single hash.
+    /// RFC 5929 §4 `tls-server-end-point`; `None` if the certificate's signature defines no single
+    /// hash.
     pub server_end_point: Option<Vec<u8>>,
     /// The host that the client asked for (RFC 6066 §3), as it wrote it.
     pub sni: Option<String>,

@@ -1,8 +1,8 @@
 //! One client socket, plain or TLS: its task reads on its worker, every thread may write.
 //!
 //! Between stanzas a connection holds no buffer: reading waits for readiness only, and the bytes go
-//! through the thread's own buffers ([`crate::scratch`]). One lock covers encryption and the write to
-//! the socket, because TLS records must leave in the order of their numbers.
+//! through the thread's own buffers ([`crate::scratch`]). One lock covers encryption and the write
+//! to the socket, because TLS records must leave in the order of their numbers.
 
 pub(crate) mod handshake;
 pub(crate) mod read;
@@ -32,7 +32,8 @@ pub struct ConnectionLimits {
     /// size, and what [`Source::fill`] gives at once.
     pub max_pending: usize,
     /// How long the peer may read nothing while output waits; then the connection is aborted with
-    /// [`Closed::WriteTimedOut`]. Default 60 s: longer than a phone is silent while it changes networks.
+    /// [`Closed::WriteTimedOut`]. Default 60 s: longer than a phone is silent while it changes
+    /// networks.
     pub write_timeout: Duration,
 }
 
@@ -178,7 +179,8 @@ impl Connection {
         self.secure.load(Ordering::Acquire)
     }
 
-    /// Whether output waits for a peer that does not read. While it does, [`Source::fill`] is not called.
+    /// Whether output waits for a peer that does not read. While it does, [`Source::fill`] is not
+    /// called.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         self.io.lock().blocked
@@ -196,7 +198,8 @@ impl Connection {
     }
 
     /// Writes what is queued and what the source has, then close_notify and FIN; the peer may still
-    /// send, so the owner reads on, or calls [`Connection::linger`]. Nothing can be queued after it.
+    /// send, so the owner reads on, or calls [`Connection::linger`]. Nothing can be queued after
+    /// it.
     pub fn close_after_flush(self: &Arc<Self>) {
         {
             let mut io = self.io.lock();
@@ -207,9 +210,10 @@ impl Connection {
         self.schedule_flush();
     }
 
-    /// Reads and drops what the peer still sends until it closes, at most for `limit`; then ends the
-    /// connection. Without it, input that arrives after `close_after_flush` would make the kernel
-    /// answer with a reset that can destroy the last output on its way. Boxed: not for the idle state.
+    /// Reads and drops what the peer still sends until it closes, at most for `limit`; then ends
+    /// the connection. Without it, input that arrives after `close_after_flush` would make the
+    /// kernel answer with a reset that can destroy the last output on its way. Boxed: not for the
+    /// idle state.
     pub async fn linger(self: &Arc<Self>, limit: Duration) {
         let until_closed =
             async { while let Ok(read::Read::Data(())) = self.read(|_| ()).await {} };
@@ -234,7 +238,8 @@ impl Connection {
             let mut io = self.io.lock();
             (io.source.take(), std::mem::take(&mut io.pending))
         };
-        // Out of the lock: the source may be the last owner of a session that looks at this connection.
+        // Out of the lock: the source may be the last owner of a session that looks at this
+        // connection.
         drop((source, pending));
     }
 }

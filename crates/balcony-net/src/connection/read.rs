@@ -100,8 +100,8 @@ impl Connection {
         })
     }
 
-    /// What a TLS connection has to say before the socket is asked: plaintext that came with the end
-    /// of the handshake, or the peer's close_notify.
+    /// What a TLS connection has to say before the socket is asked: plaintext that came with the
+    /// end of the handshake, or the peer's close_notify.
     fn read_without_socket<R>(&self, f: &mut Option<impl FnOnce(&[u8]) -> R>) -> Option<Read<R>> {
         let (unread, peer_closed) = {
             let mut io = self.io.lock();

@@ -22,8 +22,8 @@ pub trait Source: Send + Sync {
     /// Appends queued plaintext to `out`, whole stanzas and not much more than 64 KiB at once;
     /// returns whether more remains.
     ///
-    /// Called under the connection's lock, from any thread, never by two at a time: it must not call
-    /// the connection back, except for [`Connection::schedule_flush`].
+    /// Called under the connection's lock, from any thread, never by two at a time: it must not
+    /// call the connection back, except for [`Connection::schedule_flush`].
     fn fill(&self, out: &mut Vec<u8>) -> bool;
 }
 
@@ -46,7 +46,8 @@ impl Connection {
     pub fn set_source(self: &Arc<Self>, source: Arc<dyn Source>) {
         let _dropped_outside_of_the_lock = {
             let mut io = self.io.lock();
-            // Looked at under the lock, which `end` takes after it has set it: no source stays behind.
+            // Looked at under the lock, which `end` takes after it has set it: no source stays
+            // behind.
             if self.ended().is_none() {
                 io.source.replace(source)
             } else {
@@ -61,8 +62,8 @@ impl Connection {
         self.io.lock().source.take()
     }
 
-    /// Queues plaintext ahead of what the source gives: for the negotiation and for the stream's end.
-    /// Nothing is queued once the connection is closing.
+    /// Queues plaintext ahead of what the source gives: for the negotiation and for the stream's
+    /// end. Nothing is queued once the connection is closing.
     pub fn queue(self: &Arc<Self>, plain: &[u8]) {
         match self.enqueue(plain) {
             Ok(()) => self.schedule_flush(),
@@ -92,17 +93,17 @@ impl Connection {
         self.schedule_flush();
     }
 
-    /// Has the connection flushed soon by the calling worker, after the tasks that are ready now, so
-    /// that what several of them send to it leaves in one write. From a thread that is no worker it
-    /// goes to the home worker. Cheap when it is already waiting to be flushed.
+    /// Has the connection flushed soon by the calling worker, after the tasks that are ready now,
+    /// so that what several of them send to it leaves in one write. From a thread that is no worker
+    /// it goes to the home worker. Cheap when it is already waiting to be flushed.
     pub fn schedule_flush(self: &Arc<Self>) {
         if !self.dirty.swap(true, Ordering::AcqRel) {
             worker::schedule(self);
         }
     }
 
-    /// Writes now, on the calling thread, without waiting for the peer. A panic in the source ends this
-    /// connection, not the caller: that is some other session's task, or the worker's flusher.
+    /// Writes now, on the calling thread, without waiting for the peer. A panic in the source ends
+    /// this connection, not the caller: that is some other session's task, or the worker's flusher.
     pub fn flush(self: &Arc<Self>) {
         if catch_unwind(AssertUnwindSafe(|| self.flush_rounds())).is_err() {
             tracing::error!(peer = %self.peer, "a panic while writing; the connection is closed");
@@ -202,7 +203,8 @@ impl Connection {
         Round::Done
     }
 
-    /// Starts the task that waits until the peer reads again. It lives only as long as output waits.
+    /// Starts the task that waits until the peer reads again. It lives only as long as output
+    /// waits.
     fn wait_for_room(self: &Arc<Self>) {
         let connection = Arc::clone(self);
         self.home
@@ -258,7 +260,8 @@ fn seal(io: &mut Io, plain: &[u8], wire: &mut Vec<u8>, last: bool) -> Result<(),
     };
     tls.seal(plain, wire).map_err(|_| Closed::Broken)?;
     if last {
-        // RFC 6120 §4.4: a party that closes the stream sends close_notify before the TCP connection goes.
+        // RFC 6120 §4.4: a party that closes the stream sends close_notify before the TCP
+        // connection goes.
         tls.close_notify(wire).map_err(|_| Closed::Broken)?;
     }
     Ok(())

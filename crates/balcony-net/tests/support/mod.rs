@@ -1,4 +1,5 @@
-//! A server on loopback whose connections a test drives, and TLS clients that trust its certificate.
+//! A server on loopback whose connections a test drives, and TLS clients that trust its
+//! certificate.
 #![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
 
 use std::collections::VecDeque;

@@ -1,6 +1,13 @@
 //! Payloads of extensions: one file for each XEP, lenient in what they ignore.
+pub mod caps;
 pub mod data_form;
 pub mod date_time;
 pub mod delay;
+pub mod disco;
+pub mod extdisco;
 pub mod hints;
+pub mod last;
 pub mod roster;
+pub mod rsm;
+pub mod time;
+pub mod version;

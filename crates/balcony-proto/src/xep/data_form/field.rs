@@ -193,6 +193,12 @@ impl Field {
         self
     }
 
+    /// Its name. `None`: a fixed field without one.
+    #[must_use]
+    pub fn var(&self) -> Option<&str> {
+        self.var.as_deref()
+    }
+
     /// Reads a `<field/>`; options without a value are left out.
     #[must_use]
     pub fn parse(element: &Element) -> Self {

@@ -7,6 +7,7 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
 use balcony_proto::stream::StreamError;
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use crate::notes::Notes;
 
@@ -26,6 +27,10 @@ pub trait Wake: Send + Sync {
 pub enum Outgoing {
     /// A stanza for the client.
     Stanza(Stanza),
+    /// A stanza that is kept elsewhere until it is written: nothing is lost if it never is.
+    Kept(Stanza),
+    /// To be told when all that stands before it is written to the socket.
+    Written(oneshot::Sender<()>),
     /// The last thing: close the stream, with an error if there is one.
     Close(Option<StreamError>),
 }
@@ -33,8 +38,8 @@ pub enum Outgoing {
 impl Outgoing {
     fn size(&self) -> usize {
         match self {
-            Self::Stanza(stanza) => stanza.size(),
-            Self::Close(_) => 0,
+            Self::Stanza(stanza) | Self::Kept(stanza) => stanza.size(),
+            Self::Written(_) | Self::Close(_) => 0,
         }
     }
 }
@@ -200,6 +205,23 @@ impl Session {
     /// # Errors
     /// [`Refused`] gives the stanza back when the session ended or more than `limit` bytes wait.
     pub fn enqueue(&self, stanza: Stanza, limit: usize) -> Result<(), Refused> {
+        self.put(stanza, limit, Outgoing::Stanza)
+    }
+
+    /// Queues a stanza that is kept elsewhere until [`Session::written`] answers.
+    ///
+    /// # Errors
+    /// As [`Session::enqueue`].
+    pub fn enqueue_kept(&self, stanza: Stanza, limit: usize) -> Result<(), Refused> {
+        self.put(stanza, limit, Outgoing::Kept)
+    }
+
+    fn put(
+        &self,
+        stanza: Stanza,
+        limit: usize,
+        make: fn(Stanza) -> Outgoing,
+    ) -> Result<(), Refused> {
         let mut queue = self.queue.lock();
         if self.has_ended() {
             return Err(Refused::Ended(Box::new(stanza)));
@@ -210,12 +232,25 @@ impl Session {
         }
         queue.bytes += size;
         let first = queue.items.is_empty();
-        queue.items.push(Outgoing::Stanza(stanza));
+        queue.items.push(make(stanza));
         drop(queue);
         if first {
             self.wake.wake();
         }
         Ok(())
+    }
+
+    /// Resolves when all that is queued now is written to the socket; with an error when the
+    /// session ended before.
+    pub fn written(&self) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        let mut queue = self.queue.lock();
+        if !self.has_ended() {
+            queue.items.push(Outgoing::Written(tell));
+        }
+        drop(queue);
+        self.wake.wake();
+        told
     }
 
     /// Ends the session: what is queued is still written, then the stream is closed.

@@ -94,15 +94,19 @@ async fn deliver_all(ctx: &mut Ctx<'_>, session: &Arc<Session>) -> Result<Outcom
             return Ok(Outcome::Empty);
         }
         let (delivered, outcome) = deliver(ctx, session, &rows);
-        if let Some(up_to) = delivered {
+        // A row goes when its message is written to the socket: who dies in between loses nothing.
+        let written = session.written().await.is_ok();
+        if let (Some(up_to), true) = (delivered, written) {
             let delete = Write::OfflineDelete {
                 account: account.to_owned(),
                 up_to,
             };
             ctx.commit(WriteSet::from(delete)).await?;
         }
-        if let Some(outcome) = outcome {
-            return Ok(outcome);
+        match outcome {
+            Some(outcome) => return Ok(outcome),
+            None if !written => return Ok(Outcome::Ended),
+            None => {}
         }
     }
 }
@@ -126,7 +130,7 @@ fn deliver(
         let stanza = stored::decode(&row.stanza).filter(|_| row.received_at >= oldest);
         if let Some(stanza) = stanza {
             let stanza = stamped(stanza, session.jid(), row.received_at);
-            if session.enqueue(stanza, room).is_err() {
+            if session.enqueue_kept(stanza, room).is_err() {
                 let ended = session.has_ended();
                 let why = if ended { Outcome::Ended } else { Outcome::Full };
                 return (delivered, Some(why));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use balcony_cluster::Local;
 use balcony_core::config::Config;
 use balcony_core::module::{Event, Session};
-use balcony_core::{Clock, Core, Outgoing, Parts, Wake};
+use balcony_core::{Clock, Core, Outgoing, Parts, Pending, Wake};
 use balcony_modules::MODULES;
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
@@ -13,17 +13,53 @@ use balcony_proto::stanza::{IqType, Kind, MessageType, Payload, PresenceType, St
 use balcony_proto::xml::Element;
 use balcony_store::sqlite::Settings;
 use balcony_store::{MemoryStore, SqliteStore, Store, Write, WriteSet};
+use parking_lot::Mutex;
 
 /// 2001-09-09T01:46:40Z.
 pub(crate) const NOW: i64 = 1_000_000_000_000_000;
 
 pub(crate) struct Stage {
     pub(crate) core: Arc<Core>,
+    sockets: Sockets,
 }
 
 pub(crate) struct Client {
     core: Arc<Core>,
     pub(crate) session: Arc<Session>,
+    socket: Arc<Socket>,
+    sockets: Sockets,
+}
+
+/// What has been written to one client and not been read by the test.
+struct Socket {
+    session: Arc<Session>,
+    written: Mutex<Vec<Outgoing>>,
+}
+
+impl Socket {
+    fn write(&self) {
+        for item in self.session.drain(usize::MAX).0 {
+            match item {
+                Outgoing::Written(tell) => drop(tell.send(())),
+                item => self.written.lock().push(item),
+            }
+        }
+    }
+}
+
+type Sockets = Arc<Mutex<Vec<Arc<Socket>>>>;
+
+/// Waits for work that may itself wait until something is written to a client.
+async fn finish(sockets: &Sockets, pending: Option<Pending>) {
+    let Some(mut pending) = pending else { return };
+    std::future::poll_fn(|context| {
+        let polled = pending.as_mut().poll(context);
+        if polled.is_pending() {
+            sockets.lock().iter().for_each(|socket| socket.write());
+        }
+        polled
+    })
+    .await;
 }
 
 struct Still;
@@ -68,6 +104,7 @@ impl Stage {
         });
         Self {
             core: core.await.unwrap(),
+            sockets: Sockets::default(),
         }
     }
 
@@ -78,9 +115,16 @@ impl Stage {
             .core
             .bind(&jid.bare(), jid.resource(), Box::new(Still))
             .unwrap();
+        let socket = Arc::new(Socket {
+            session: Arc::clone(&session),
+            written: Mutex::default(),
+        });
+        self.sockets.lock().push(Arc::clone(&socket));
         Client {
             core: Arc::clone(&self.core),
             session,
+            socket,
+            sockets: Arc::clone(&self.sockets),
         }
     }
 
@@ -96,32 +140,37 @@ impl Stage {
     }
 
     pub(crate) async fn tick(&self) {
-        if let Some(pending) = self.core.fire(Event::Tick) {
-            pending.await;
-        }
+        finish(&self.sockets, self.core.fire(Event::Tick)).await;
     }
 }
 
 impl Client {
     pub(crate) async fn send(&self, xml: &str) {
         let stanza = stanza(xml).with_from(self.session.jid().clone());
+        finish(&self.sockets, self.core.accept(&self.session, stanza)).await;
+    }
+
+    /// Sends while nothing that comes back can be written: the client does not read.
+    pub(crate) async fn send_with_a_stuck_socket(&self, xml: &str) {
+        let stanza = stanza(xml).with_from(self.session.jid().clone());
         if let Some(pending) = self.core.accept(&self.session, stanza) {
-            pending.await;
+            tokio::spawn(pending);
+        }
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
         }
     }
 
     /// What came since the last look, as text; ids of pushes are left out.
     pub(crate) fn read(&self) -> Vec<String> {
         let text = |item| match item {
-            Outgoing::Stanza(stanza) => text(&stanza),
+            Outgoing::Stanza(stanza) | Outgoing::Kept(stanza) => text(&stanza),
             Outgoing::Close(error) => format!("close {error:?}"),
+            Outgoing::Written(_) => unreachable!("the socket has told it"),
         };
-        self.session
-            .drain(usize::MAX)
-            .0
-            .into_iter()
-            .map(text)
-            .collect()
+        self.socket.write();
+        let written = std::mem::take(&mut *self.socket.written.lock());
+        written.into_iter().map(text).collect()
     }
 
     /// What came since the last look must be this, in this order.
@@ -138,9 +187,7 @@ impl Client {
 
     /// The connection is lost.
     pub(crate) async fn lost(&self) {
-        if let Some(pending) = self.core.ended(&self.session) {
-            pending.await;
-        }
+        finish(&self.sockets, self.core.ended(&self.session)).await;
         // What was in the queue is looked after by tasks of their own.
         for _ in 0..20 {
             tokio::task::yield_now().await;

@@ -63,10 +63,7 @@ pub(super) async fn run<L: Link>(instance: Arc<Instance>, link: Arc<L>, negotiat
     };
     session.notes(|notes| notes.set(access));
     let core = Arc::clone(&instance.core);
-    link.set_source(Arc::new(Output {
-        core: Arc::clone(&core),
-        session: Arc::clone(&session),
-    }));
+    link.set_source(Output::new(Arc::clone(&core), Arc::clone(&session)));
     let bucket = Bucket::new(core.clock().uptime());
     let mut steady = Steady {
         instance,

@@ -44,13 +44,40 @@ const BELOW: &[Spec] = &[
     Spec::xep("XEP-0478", "Stream Limits Advertisement", "0.2.0"),
 ];
 
-fn specs() -> Vec<(Spec, &'static str)> {
+/// What is implemented of one document, by all modules together.
+struct Implemented {
+    spec: Spec,
+    modules: Vec<&'static str>,
+    missing: Vec<&'static str>,
+    notes: Vec<&'static str>,
+}
+
+fn implemented() -> Vec<Implemented> {
     let below = BELOW.iter().map(|spec| (*spec, "streams"));
     let modules = MODULES
         .iter()
         .flat_map(|module: &&ModuleSpec| module.specs.iter().map(|spec| (*spec, module.name)));
-    let mut all: Vec<_> = below.chain(modules).collect();
-    all.sort_by_key(|(spec, module)| (spec.document, *module));
+    let mut all: Vec<Implemented> = Vec::new();
+    for (spec, module) in below.chain(modules) {
+        let notes = Some(spec.note).filter(|note| !note.is_empty());
+        match all
+            .iter_mut()
+            .find(|other| other.spec.document == spec.document)
+        {
+            Some(other) => {
+                other.modules.push(module);
+                other.missing.extend(spec.missing);
+                other.notes.extend(notes);
+            }
+            None => all.push(Implemented {
+                spec,
+                modules: vec![module],
+                missing: spec.missing.into_iter().collect(),
+                notes: notes.into_iter().collect(),
+            }),
+        }
+    }
+    all.sort_by_key(|one| one.spec.document);
     all
 }
 
@@ -59,15 +86,25 @@ fn xeps() -> String {
         "# What is implemented\n\nMade from the modules' declarations by `cargo xtask generate`.\n\n\
          | document | title | version read | module | state | note |\n|---|---|---|---|---|---|\n",
     );
-    for (spec, module) in specs() {
-        let state = match spec.missing {
-            None => "complete".to_owned(),
-            Some(missing) => format!("partial, without {missing}"),
+    for Implemented {
+        spec,
+        modules,
+        missing,
+        notes,
+    } in implemented()
+    {
+        let state = match missing.is_empty() {
+            true => "complete".to_owned(),
+            false => format!("partial, without {}", missing.join("; ")),
         };
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {module} | {state} | {} |",
-            spec.document, spec.title, spec.version, spec.note
+            "| {} | {} | {} | {} | {state} | {} |",
+            spec.document,
+            spec.title,
+            spec.version,
+            modules.join(", "),
+            notes.join("; ")
         );
     }
     text
@@ -84,7 +121,7 @@ fn doap() -> String {
          <programming-language>Rust</programming-language>\n\
          <category rdf:resource='https://linkmauve.fr/ns/xmpp-doap#category-server'/>\n",
     );
-    for (spec, _) in specs() {
+    for Implemented { spec, missing, .. } in implemented() {
         let Some(number) = spec.document.strip_prefix("XEP-") else {
             let number = spec.document.replace(' ', "").to_lowercase();
             let _ = writeln!(
@@ -93,7 +130,7 @@ fn doap() -> String {
             );
             continue;
         };
-        let status = if spec.missing.is_none() {
+        let status = if missing.is_empty() {
             "complete"
         } else {
             "partial"

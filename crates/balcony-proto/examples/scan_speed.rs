@@ -1,11 +1,16 @@
 //! Microseconds and allocations for one stanza: `cargo run --release --example scan_speed`.
 
+use std::alloc::System;
 use std::hint::black_box;
 
 use balcony_proto::limits::Limits;
 use balcony_proto::ns;
 use balcony_proto::stanza::Stanza;
 use balcony_proto::xml::{Item, Scanner};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Long enough that the clock's grain does not show.
 const ROUNDS: usize = 200_000;
@@ -73,16 +78,16 @@ fn main() {
     let mut scanner = Scanner::new(ns::CLIENT, Limits::AFTER_LOGIN);
     let opened = scanner.next(&mut OPEN.as_bytes());
     assert!(matches!(opened, Ok(Some(Item::Open(_)))));
-    println!(
-        "{:<14}{:>7}{:>10}{:>12}{:>10}",
-        "", "bytes", "scan us", "in two us", "write us"
-    );
+    println!("              bytes   scan us  allocs   in two us  write us");
     for (name, text) in SAMPLES {
         let bytes = text.as_bytes();
         let Some(sample) = stanza(&mut scanner, bytes) else {
             println!("{name}: not a stanza");
             continue;
         };
+        let region = Region::new(ALLOCATOR);
+        drop(stanza(&mut scanner, bytes));
+        let allocs = region.change().allocations;
         let scan = best(|| drop(black_box(stanza(&mut scanner, black_box(bytes)))));
         let (first, second) = bytes.split_at(bytes.len() / 2);
         let halves = best(|| {
@@ -96,9 +101,7 @@ fn main() {
             black_box(&sample).write(&mut out);
             black_box(&out);
         });
-        println!(
-            "{name:<14}{:>7}{scan:>10.3}{halves:>12.3}{write:>10.3}",
-            bytes.len()
-        );
+        let len = bytes.len();
+        println!("{name:<14}{len:>5}{scan:>10.3}{allocs:>8}{halves:>12.3}{write:>10.3}");
     }
 }

@@ -13,10 +13,13 @@ mod steady;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use balcony_net::Read;
 use balcony_proto::sasl::Mechanism;
-use balcony_stream::Security;
+use balcony_stream::{Security, TlsInfo};
 
+use link::read;
 pub use link::{Link, TcpLink};
 
 use crate::instance::Instance;
@@ -32,10 +35,77 @@ pub(crate) struct Access {
 }
 
 /// Serves one client until it is gone.
+///
+/// Each phase is boxed, so that none holds room for another: a stranger that says nothing costs
+/// neither a negotiation nor a session, and an idle session holds nothing of its login.
 pub async fn serve<L: Link>(instance: Arc<Instance>, link: Arc<L>, security: Security) {
-    // Boxed: what the negotiation holds is given back before the session begins.
-    let negotiated = Box::pin(negotiate::negotiate(&instance, &link, security)).await;
+    let Some(stranger) = instance.admit_stranger() else {
+        tracing::warn!(peer = %link.peer(), "too many connections that are not logged in");
+        return;
+    };
+    let Some(opening) = open(&instance, &link, security).await else {
+        return;
+    };
+    let negotiated = Box::pin(negotiate::negotiate(&instance, &link, opening)).await;
+    drop(stranger);
     if let Some(negotiated) = negotiated {
-        steady::run(instance, link, negotiated).await;
+        Box::pin(steady::run(instance, link, negotiated)).await;
+    }
+}
+
+/// What a connection begins with.
+enum Opening {
+    /// The first bytes; none when the time was over before any came.
+    Plain { began: Duration, first: Vec<u8> },
+    /// A TLS handshake (XEP-0368).
+    Tls { began: Duration, tls: TlsInfo },
+}
+
+/// Waits until the peer says something; `None` when it left, or is told to.
+async fn open<L: Link>(instance: &Instance, link: &Arc<L>, security: Security) -> Option<Opening> {
+    let began = instance.core.clock().uptime();
+    let timeouts = instance.core.config().limits.timeouts;
+    if security == Security::DirectTls {
+        let tls = tokio::select! {
+            tls = link.start_tls(timeouts.tls_handshake) => tls,
+            () = instance.stopping() => return None,
+        };
+        return match tls {
+            Ok(tls) => Some(Opening::Tls { began, tls }),
+            Err(cause) => {
+                tracing::debug!(peer = %link.peer(), cause, "no TLS");
+                None
+            }
+        };
+    }
+    tokio::select! {
+        first = read(link, <[u8]>::to_vec) => match first {
+            Ok(Read::Data(first)) => Some(Opening::Plain { began, first }),
+            Ok(Read::Closed(_)) | Err(_) => None,
+        },
+        // Whoever said nothing in all that time gets an empty stream with the reason
+        // (RFC 6120 §4.9.3.4), by the machine that is then made.
+        () = tokio::time::sleep(timeouts.negotiation) => {
+            Some(Opening::Plain { began, first: Vec::new() })
+        }
+        () = instance.stopping() => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, F>(_: &dyn Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What a connection's future holds is there for each of a hundred thousand of them.
+    #[test]
+    fn futures_that_idle_are_small() {
+        let task = size(&|instance, link, security| serve::<TcpLink>(instance, link, security));
+        assert!(task <= 640, "a silent stranger costs {task} bytes");
+        let idle = size(&|instance, link, stream| steady::run::<TcpLink>(instance, link, stream));
+        assert!(idle <= 640, "an idle session costs {idle} bytes");
     }
 }

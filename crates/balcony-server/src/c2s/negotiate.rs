@@ -10,9 +10,9 @@ use balcony_stream::receiving::{Answer, Bound, Input, Output, Question, Receivin
 use balcony_stream::{Established, Security};
 use tokio::sync::Notify;
 
-use super::answers;
 use super::link::{Link, read};
 use super::rate::Bucket;
+use super::{Opening, answers};
 use crate::instance::Instance;
 
 /// A stream with its session.
@@ -51,17 +51,11 @@ enum Step {
 pub(super) async fn negotiate<L: Link>(
     instance: &Arc<Instance>,
     link: &Arc<L>,
-    security: Security,
+    opening: Opening,
 ) -> Option<Negotiated> {
-    let began = instance.core.clock().uptime();
-    let Some(_stranger) = instance.admit_stranger() else {
-        tracing::warn!(peer = %link.peer(), "too many connections that are not logged in");
-        return None;
-    };
-    // A connection that says nothing costs no machine: strangers may open thousands of them.
-    let first = match security {
-        Security::Plain => first_bytes(instance, link).await?,
-        Security::DirectTls => Vec::new(),
+    let (security, began) = match opening {
+        Opening::Plain { began, .. } => (Security::Plain, began),
+        Opening::Tls { began, .. } => (Security::DirectTls, began),
     };
     let settings = instance.stream_settings();
     let mut machine = Receiving::new(settings, security, instance.random.clone(), began);
@@ -72,15 +66,11 @@ pub(super) async fn negotiate<L: Link>(
         tries: 0,
         session: None,
     };
-    if security == Security::DirectTls {
-        let tls = link
-            .start_tls(instance.core.config().limits.timeouts.tls_handshake)
-            .await;
-        machine.handle(Input::TlsReady(tls.ok()?), instance.core.clock().uptime());
-    }
-    if !first.is_empty() {
-        machine.handle(Input::Bytes(&first), instance.core.clock().uptime());
-        drop(first);
+    let now = instance.core.clock().uptime();
+    match opening {
+        Opening::Tls { tls, .. } => machine.handle(Input::TlsReady(tls), now),
+        Opening::Plain { first, .. } if first.is_empty() => {}
+        Opening::Plain { first, .. } => machine.handle(Input::Bytes(&first), now),
     }
     let mut bucket = Bucket::new(began);
     loop {
@@ -97,21 +87,6 @@ pub(super) async fn negotiate<L: Link>(
         pending.await;
     }
     None
-}
-
-/// The first bytes of a plain connection; `None` when none came in time.
-async fn first_bytes<L: Link>(instance: &Arc<Instance>, link: &Arc<L>) -> Option<Vec<u8>> {
-    let within = instance.core.config().limits.timeouts.negotiation;
-    tokio::select! {
-        first = tokio::time::timeout(within, read(link, <[u8]>::to_vec)) => match first {
-            Ok(Ok(Read::Data(bytes))) => Some(bytes),
-            // Whoever said nothing in all that time gets an empty stream with the reason
-            // (RFC 6120 §4.9.3.4), made by the machine below.
-            Err(_) => Some(Vec::new()),
-            Ok(_) => None,
-        },
-        () = instance.stopping() => None,
-    }
 }
 
 impl<L: Link> Negotiation<'_, L> {

@@ -1,6 +1,7 @@
 //! A client with a bound resource: stanzas in, until the stream ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use balcony_core::module::Event as LifeEvent;
 use balcony_core::trace::Writer;
@@ -9,6 +10,7 @@ use balcony_net::Read;
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{BadStanza, Stanza};
 use balcony_proto::stream::{StreamCondition, StreamError};
+use balcony_stream::receiving::Bound;
 use balcony_stream::{Established, Event};
 use tokio::sync::Notify;
 
@@ -34,11 +36,23 @@ enum Turn {
     Done,
     /// A stanza's effects wait; what came behind it is handled after them.
     Wait(Pending, Vec<u8>),
-    /// The stream is over, by the client's wish or with an error.
-    Over(Option<StreamError>),
+    /// The stream is over.
+    Over(End),
+}
+
+/// How a stream came to its end.
+enum End {
+    /// The client is gone, or ended the stream properly.
+    ByClient,
+    /// The client broke a rule of the stream.
+    Fault(Box<StreamError>),
+    /// Somebody here ended the session.
+    ByServer,
 }
 
 /// Runs a session until its client is gone or it is ended.
+///
+/// Whatever is not waiting for bytes is boxed: this future is what an idle session costs.
 pub(super) async fn run<L: Link>(instance: Arc<Instance>, link: Arc<L>, negotiated: Negotiated) {
     let Negotiated {
         bound,
@@ -47,97 +61,116 @@ pub(super) async fn run<L: Link>(instance: Arc<Instance>, link: Arc<L>, negotiat
         session,
         ending,
     } = negotiated;
+    note_access(&session, &link, bound);
+    let output = Output::new(Arc::clone(&instance.core), Arc::clone(&session));
+    link.set_source(output);
+    let bucket = Bucket::new(instance.core.clock().uptime());
+    let mut steady = Steady {
+        instance,
+        session,
+        established,
+        bucket,
+    };
+    let end = match Box::pin(steady.begin(rest)).await {
+        Some(end) => end,
+        None => steady.converse(&link, &ending).await,
+    };
+    Box::pin(steady.end(&link, end)).await;
+}
+
+fn note_access<L: Link>(session: &Session, link: &Arc<L>, bound: Box<Bound>) {
     tracing::info!(
         jid = %bound.jid, peer = %link.peer(), mechanism = bound.mechanism.as_str(),
         tls = bound.encrypted, "logged in"
     );
-    let client = bound
-        .client
-        .and_then(|client| client.software)
-        .map(String::into_boxed_str);
+    let software = bound.client.and_then(|client| client.software);
     let access = Access {
         address: link.peer(),
         encrypted: bound.encrypted,
         mechanism: bound.mechanism,
-        client,
+        client: software.map(String::into_boxed_str),
     };
     session.notes(|notes| notes.set(access));
-    let core = Arc::clone(&instance.core);
-    link.set_source(Output::new(Arc::clone(&core), Arc::clone(&session)));
-    let bucket = Bucket::new(core.clock().uptime());
-    let mut steady = Steady {
-        instance,
-        session: Arc::clone(&session),
-        established,
-        bucket,
-    };
-    if let Some(pending) = core.fire(LifeEvent::Bound(Arc::clone(&session))) {
-        pending.await;
-    }
-    if let Some(error) = steady.converse(&link, &ending, rest).await {
-        session.end(error);
-    }
-    // The session takes nothing more from here on; what it has is written with the stream's end.
-    link.finish(core.config().limits.timeouts.close).await;
-    tracing::info!(jid = %session.jid(), "gone");
-    if let Some(pending) = core.ended(&session) {
-        pending.await;
-    }
 }
 
 impl Steady {
-    /// Reads until the stream is over. Answers how to end the session; `None` when somebody else
-    /// ended it.
-    async fn converse<L: Link>(
-        &mut self,
-        link: &Arc<L>,
-        ending: &Notify,
-        rest: Vec<u8>,
-    ) -> Option<Option<StreamError>> {
-        if let Some(error) = self.take_all(rest).await {
-            return Some(error);
+    /// Tells the modules of the session, and handles what came with the end of the negotiation.
+    async fn begin(&mut self, rest: Vec<u8>) -> Option<End> {
+        if let Some(pending) = self
+            .instance
+            .core
+            .fire(LifeEvent::Bound(Arc::clone(&self.session)))
+        {
+            pending.await;
         }
+        self.take_all(rest).await
+    }
+
+    /// Reads until the stream is over.
+    async fn converse<L: Link>(&mut self, link: &Arc<L>, ending: &Notify) -> End {
         loop {
             let read = tokio::select! {
                 read = read(link, |bytes| (self.take(bytes), bytes.len())) => read,
-                () = ending.notified() => return None,
+                () = ending.notified() => return End::ByServer,
             };
             let (turn, count) = match read {
                 Ok(Read::Data(data)) => data,
-                Ok(Read::Closed(_)) | Err(_) => return Some(None),
+                Ok(Read::Closed(_)) | Err(_) => return End::ByClient,
             };
             match turn {
                 Turn::Done => {}
-                Turn::Over(error) => return Some(error),
+                Turn::Over(end) => return end,
                 Turn::Wait(pending, rest) => {
-                    // Boxed, like the future itself: an idle session holds neither.
-                    let rest = Box::pin(async {
-                        pending.await;
-                        self.take_all(rest).await
-                    });
-                    if let Some(error) = rest.await {
-                        return Some(error);
+                    if let Some(end) = Box::pin(self.wait(pending, rest)).await {
+                        return end;
                     }
                 }
             }
-            self.slow_down(count).await;
+            if let Some(time) = self.too_fast(count) {
+                Box::pin(tokio::time::sleep(time)).await;
+            }
         }
     }
 
-    async fn slow_down(&mut self, count: usize) {
-        let core = &self.instance.core;
-        let rate = self.instance.rate();
-        if let Some(wait) = self.bucket.take(count, rate, core.clock().uptime()) {
-            Box::pin(tokio::time::sleep(wait)).await;
+    /// How long to wait before more is read.
+    fn too_fast(&mut self, count: usize) -> Option<Duration> {
+        let now = self.instance.core.clock().uptime();
+        self.bucket.take(count, self.instance.rate(), now)
+    }
+
+    async fn end<L: Link>(self, link: &Arc<L>, end: End) {
+        let Self {
+            instance, session, ..
+        } = self;
+        match end {
+            End::ByServer => {}
+            End::ByClient => session.end(None),
+            End::Fault(error) => {
+                let condition = error.condition.as_str();
+                tracing::info!(jid = %session.jid(), condition, "the stream has a fault");
+                session.end(Some(*error));
+            }
         }
+        let core = &instance.core;
+        // The session takes nothing more; what it has is written with the stream's end.
+        link.finish(core.config().limits.timeouts.close).await;
+        tracing::info!(jid = %session.jid(), "gone");
+        if let Some(pending) = core.ended(&session) {
+            pending.await;
+        }
+    }
+
+    async fn wait(&mut self, pending: Pending, rest: Vec<u8>) -> Option<End> {
+        pending.await;
+        self.take_all(rest).await
     }
 
     /// Handles bytes to their end, waiting wherever that is needed.
-    async fn take_all(&mut self, mut bytes: Vec<u8>) -> Option<Option<StreamError>> {
+    async fn take_all(&mut self, mut bytes: Vec<u8>) -> Option<End> {
         loop {
             match self.take(&bytes) {
                 Turn::Done => return None,
-                Turn::Over(error) => return Some(error),
+                Turn::Over(end) => return Some(end),
                 Turn::Wait(pending, rest) => {
                     pending.await;
                     bytes = rest;
@@ -158,7 +191,7 @@ impl Steady {
                 Ok(None) => return Turn::Done,
                 Ok(Some(Event::Stanza(stanza))) => match self.accept(stanza) {
                     Ok(pending) => pending,
-                    Err(error) => return Turn::Over(Some(error)),
+                    Err(error) => return fault(error),
                 },
                 Ok(Some(Event::BadStanza(bad))) => {
                     self.refuse(&bad);
@@ -166,13 +199,12 @@ impl Steady {
                 }
                 Ok(Some(Event::Whitespace)) => None,
                 // RFC 6120 §4.4
-                Ok(Some(Event::Close | Event::Error(_))) => return Turn::Over(None),
+                Ok(Some(Event::Close | Event::Error(_))) => return Turn::Over(End::ByClient),
                 // RFC 6120 §4.9.3.24: nobody here knows this element.
                 Ok(Some(_)) => {
-                    let error = StreamError::new(StreamCondition::UnsupportedStanzaType);
-                    return Turn::Over(Some(error));
+                    return fault(StreamError::new(StreamCondition::UnsupportedStanzaType));
                 }
-                Err(error) => return Turn::Over(Some(error)),
+                Err(error) => return fault(error),
             };
             if let Some(pending) = pending {
                 return Turn::Wait(pending, bytes.to_vec());
@@ -201,4 +233,8 @@ impl Steady {
             self.instance.core.deliver(&self.session, answer);
         }
     }
+}
+
+fn fault(error: StreamError) -> Turn {
+    Turn::Over(End::Fault(Box::new(error)))
 }

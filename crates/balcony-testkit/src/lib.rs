@@ -1,1 +1,15 @@
-//! (sentence)
+//! What tests stand on: a whole server in memory, and conversations that a person can read.
+//!
+//! The format of the scripts is described in `tests/conversations/README.md`.
+#![forbid(unsafe_code)]
+
+pub mod compare;
+mod keys;
+pub mod memory;
+pub mod placeholders;
+pub mod reader;
+pub mod run;
+pub mod script;
+pub mod server;
+
+pub use server::TestServer;

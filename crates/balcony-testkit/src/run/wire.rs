@@ -1,0 +1,52 @@
+//! The client's end of a connection, wherever the server is.
+
+use balcony_stream::TlsInfo;
+
+use super::tcp::TcpWire;
+use crate::memory::End;
+
+/// A connection to a server.
+pub(super) enum Wire {
+    Memory(End),
+    Tcp(Box<TcpWire>),
+}
+
+impl Wire {
+    /// Answers whether the server still listens.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Wire::Memory(end) => end.send(bytes),
+            Wire::Tcp(wire) => wire.send(bytes).await,
+        }
+    }
+
+    /// `None` when nothing more will come. May be given up at any time without a loss.
+    pub(super) async fn receive(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Wire::Memory(end) => end.receive().await,
+            Wire::Tcp(wire) => wire.receive().await,
+        }
+    }
+
+    pub(super) async fn start_tls(&mut self) -> Option<TlsInfo> {
+        match self {
+            Wire::Memory(end) => end.start_tls().await,
+            Wire::Tcp(wire) => wire.start_tls().await,
+        }
+    }
+
+    pub(super) fn stop_reading(&self, stop: bool) {
+        // Over TCP it is enough that nobody reads.
+        if let Wire::Memory(end) = self {
+            end.stop_reading(stop);
+        }
+    }
+
+    /// Sends nothing more.
+    pub(super) async fn close(&mut self) {
+        match self {
+            Wire::Memory(end) => end.close(),
+            Wire::Tcp(wire) => wire.close().await,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The server that a conversation is held with.
+
+use balcony_core::config::Config;
+use balcony_modules::MODULES;
+use balcony_stream::Security;
+
+use super::remote::{Balcony, Other};
+use super::wire::Wire;
+use super::{Patience, REAL, VIRTUAL};
+use crate::TestServer;
+use crate::script::{Admin, Client, Script, Tls};
+
+/// A server.
+pub enum World {
+    /// In this process, in virtual time.
+    Memory(TestServer),
+    /// Our binary, over TCP.
+    Balcony(Box<Balcony>),
+    /// Somebody else's, over TCP.
+    Other(Other),
+}
+
+impl World {
+    pub(super) fn is_real(&self) -> bool {
+        !matches!(self, World::Memory(_))
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        match self.is_real() {
+            true => REAL,
+            false => VIRTUAL,
+        }
+    }
+
+    /// Makes the accounts of a script.
+    pub(super) async fn prepare(&self, script: &Script) -> Result<(), String> {
+        for (account, password) in &script.accounts {
+            match self {
+                World::Memory(server) => server.add_account(account, password).await?,
+                World::Balcony(server) => server.add_account(account, password).await?,
+                World::Other(server) => server.add_account(account, password).await?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn connect(&self, client: &Client) -> Result<Wire, String> {
+        match self {
+            World::Memory(server) => {
+                let security = match client.tls {
+                    Tls::Direct => Security::DirectTls,
+                    _ => Security::Plain,
+                };
+                Ok(Wire::Memory(server.connect(client.address, security)))
+            }
+            World::Balcony(server) => server.connect(client).await,
+            World::Other(server) => server.connect(client).await,
+        }
+    }
+
+    pub(super) async fn admin(&self, script: &Script, act: &Admin) -> Result<(), String> {
+        match self {
+            World::Memory(server) => in_memory(server, script, act).await,
+            World::Balcony(server) => server.admin(script, act).await,
+            World::Other(server) => server.admin(act).await,
+        }
+    }
+}
+
+async fn in_memory(server: &TestServer, script: &Script, act: &Admin) -> Result<(), String> {
+    let core = &server.instance.core;
+    let done = match act {
+        Admin::Create(account, password) => return server.add_account(account, password).await,
+        Admin::Delete(account) => core.delete_account(account).await,
+        Admin::Enable(account, on) => core.set_enabled(account, *on).await,
+        Admin::SetPassword(account, password) => core.set_password(account, password).await,
+        Admin::Reload(more) => {
+            let text = format!("{}\n{more}", script.config);
+            let sections = MODULES
+                .iter()
+                .flat_map(|module| module.config.iter().copied());
+            let config = Config::parse(&text, None, &sections.collect::<Vec<_>>());
+            let config = config.map_err(|problems| format!("{problems:?}"))?;
+            server.instance.reload(config);
+            Ok(())
+        }
+    };
+    done.map_err(|error| error.to_string())
+}

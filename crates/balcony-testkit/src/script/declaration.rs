@@ -1,0 +1,113 @@
+//! What stands before the first step: who speaks, and to what server.
+
+use balcony_proto::jid::Jid;
+use balcony_proto::sasl::Mechanism;
+
+use super::lines::Entry;
+use super::parse::{password, quoted};
+use super::{Client, Login, Mistake, PASSWORD, Script, Tls};
+
+/// Takes an entry that declares something; answers whether it was one.
+pub(super) fn declare(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mistake> {
+    let known = match entry.text {
+        "with config:" => {
+            script.config.clone_from(&entry.block);
+            true
+        }
+        "everyone ignores presence" => {
+            script.ignores_presence = true;
+            true
+        }
+        text => {
+            if let Some(reason) = text.strip_prefix("only balcony:") {
+                script.only_balcony = Some(reason.trim().to_owned());
+                true
+            } else if let Some(account) = text.strip_prefix("There is an account ") {
+                add_account(script, entry, account)?;
+                true
+            } else {
+                speaker(script, entry)?
+            }
+        }
+    };
+    match known && !script.steps.is_empty() {
+        false => Ok(known),
+        true => Err(entry.mistake("this belongs before the first step")),
+    }
+}
+
+pub(super) fn jid(entry: &Entry<'_>, text: &str) -> Result<Jid, Mistake> {
+    Jid::parse(text.trim()).map_err(|error| entry.mistake(format!("{text}: {error}")))
+}
+
+fn add_account(script: &mut Script, entry: &Entry<'_>, text: &str) -> Result<(), Mistake> {
+    let (account, rest) = text.split_once(" with password ").unwrap_or((text, ""));
+    let account = jid(entry, account)?;
+    script.accounts.push((account, password(rest)));
+    Ok(())
+}
+
+/// `Romeo is …`
+fn speaker(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mistake> {
+    let Some((name, rest)) = entry.text.split_once(" is ") else {
+        return Ok(false);
+    };
+    let known = script.clients.iter().any(|client| client.name == name);
+    if known || name.contains(' ') {
+        return Ok(false);
+    }
+    let mut options = rest.split(',').map(str::trim);
+    let what = options.next().unwrap_or_default();
+    let login = if what == "a raw stream" {
+        Login::Raw
+    } else if let Some(host) = what.strip_prefix("anonymous at ") {
+        Login::Anonymous(jid(entry, host)?)
+    } else {
+        Login::Account {
+            jid: jid(entry, what)?,
+            password: PASSWORD.to_owned(),
+            mechanism: None,
+            sasl2: false,
+        }
+    };
+    let mut client = Client::new(name, login);
+    for option in options {
+        if choose(&mut client, option).is_none() {
+            return Err(entry.mistake(format!("nobody can be ‘{option}’")));
+        }
+    }
+    script.clients.push(client);
+    Ok(true)
+}
+
+fn choose(client: &mut Client, option: &str) -> Option<()> {
+    match option {
+        "over direct TLS" => client.tls = Tls::Direct,
+        "without TLS" => client.tls = Tls::None,
+        _ if option.starts_with("at ") => {
+            client.address = option.strip_prefix("at ")?.parse().ok()?;
+        }
+        _ => return choose_login(&mut client.login, option),
+    }
+    Some(())
+}
+
+fn choose_login(login: &mut Login, option: &str) -> Option<()> {
+    let Login::Account {
+        password,
+        mechanism,
+        sasl2,
+        ..
+    } = login
+    else {
+        return None;
+    };
+    if option == "by SASL2" {
+        *sasl2 = true;
+    } else if let Some(given) = option.strip_prefix("with password ") {
+        *password = quoted(given)?;
+    } else {
+        *mechanism = Some(Mechanism::parse(option.strip_prefix("by ")?)?);
+    }
+    Some(())
+}

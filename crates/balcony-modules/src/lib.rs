@@ -3,15 +3,26 @@
 //! A module sees the core only through `balcony_core::module`, and declares itself in a `MODULE`.
 #![forbid(unsafe_code)]
 
+mod access;
+pub mod caps;
+pub mod disco;
+pub mod extdisco;
 pub mod iq_guard;
+mod keys;
+pub mod last;
 pub mod offline;
 pub mod ping;
 pub mod presence;
+pub mod private;
 pub mod roster;
 pub mod session_legacy;
+pub mod stanza_id;
 mod stored;
 pub mod subscription;
+pub mod time;
 mod turns;
+pub mod vcard;
+pub mod version;
 
 use balcony_core::module::ModuleSpec;
 
@@ -24,6 +35,16 @@ pub static MODULES: &[&ModuleSpec] = &[
     &roster::MODULE,
     &iq_guard::MODULE,
     &offline::MODULE,
+    &stanza_id::MODULE,
     // Questions to the server.
+    &disco::MODULE,
+    &caps::MODULE,
     &ping::MODULE,
+    &version::MODULE,
+    &time::MODULE,
+    &last::MODULE,
+    &extdisco::MODULE,
+    // What accounts keep.
+    &private::MODULE,
+    &vcard::MODULE,
 ];

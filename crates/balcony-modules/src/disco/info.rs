@@ -1,0 +1,38 @@
+//! `disco#info` (XEP-0030 §3).
+
+use balcony_core::module::{Answer, BoxFuture, Ctx, Request, Target};
+use balcony_proto::stanza::StanzaError;
+
+use super::known::{account_known, host_known};
+use super::node::{self, Asked};
+use crate::access;
+
+/// About a host, or the account of whoever asks.
+pub(super) fn answer(ctx: &mut Ctx<'_>, request: &Request) -> Answer {
+    if let Some(node) = node::named(&request.payload()?) {
+        let asked = Asked {
+            request,
+            node: Some(&node),
+        };
+        return node::info(ctx, &asked);
+    }
+    let known = match request.target {
+        Target::HOST => host_known(ctx, request.host()?)?,
+        _ => account_known(ctx)?,
+    };
+    Ok(known.answer.clone())
+}
+
+/// About another account. §8: who may not see its presence learns no more than of an account that
+/// does not exist.
+pub(super) fn answer_about_other<'a>(
+    ctx: &'a mut Ctx<'_>,
+    request: &'a Request,
+) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        if !access::sees_presence(ctx, request).await? {
+            return Err(StanzaError::service_unavailable());
+        }
+        answer(ctx, request)
+    })
+}

@@ -1,0 +1,83 @@
+//! `disco#items` (XEP-0030 §4), page by page where that is asked for (XEP-0059).
+
+use balcony_core::module::{Answer, BoxFuture, Ctx, Request, Target};
+use balcony_proto::stanza::{Payload, StanzaError};
+use balcony_proto::xep::disco::{Item, Items};
+use balcony_proto::xep::rsm::PageRequest;
+
+use super::node::{self, Asked};
+use crate::access;
+
+/// Items of one page. XEP-0030 §6.2: nobody should walk a list of more than twenty; whoever pages
+/// has said that they can handle one, and a hundred items are about 10 KB.
+const PAGE: usize = 100;
+
+/// Of a host, or the account of whoever asks.
+pub(super) fn answer(ctx: &mut Ctx<'_>, request: &Request) -> Answer {
+    let node = node::named(&request.payload()?);
+    let items = match &node {
+        Some(node) => {
+            let asked = Asked {
+                request,
+                node: Some(node),
+            };
+            node::items(ctx, &asked)?
+        }
+        None => {
+            let mut items = resources(ctx, request)?;
+            items.extend(node::top_items(ctx, request)?);
+            items
+        }
+    };
+    written(request, node, items)
+}
+
+/// Of another account. §8: who may not see its presence gets an empty answer, node or not, as for
+/// an account that does not exist.
+pub(super) fn answer_about_other<'a>(
+    ctx: &'a mut Ctx<'_>,
+    request: &'a Request,
+) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        if access::sees_presence(ctx, request).await? {
+            return answer(ctx, request);
+        }
+        written(request, node::named(&request.payload()?), Vec::new())
+    })
+}
+
+/// §4.1: the resources of an account; to others those that are available.
+fn resources(ctx: &Ctx<'_>, request: &Request) -> Result<Vec<Item>, StanzaError> {
+    if request.target == Target::HOST {
+        return Ok(Vec::new());
+    }
+    let own = request.target == Target::OWN_ACCOUNT;
+    let sessions = ctx.sessions_of(&request.account()?);
+    let shown = sessions
+        .iter()
+        .filter(|session| own || session.is_available());
+    Ok(shown
+        .map(|session| Item::new(session.jid().clone()))
+        .collect())
+}
+
+fn written(request: &Request, node: Option<String>, items: Vec<Item>) -> Answer {
+    let page = PageRequest::within(&request.element()?)?;
+    // XEP-0059 §2.2: where the whole is empty, the answer is that of XEP-0030.
+    let Some(page) = page.filter(|_| !items.is_empty()) else {
+        return Ok(Payload::from_element(&Items { node, items }.to_element()));
+    };
+    let (range, set) = page.page(&items, PAGE, id)?;
+    let items = items.get(range).unwrap_or_default().to_vec();
+    let query = Items { node, items }.to_element();
+    Ok(Payload::from_element(&query.with_child(set.to_element())))
+}
+
+/// A space is neither in a domainpart nor at the end of a resourcepart, so that no two items have
+/// the same id.
+fn id(item: &Item) -> String {
+    match &item.node {
+        Some(node) => format!("{} {node}", item.jid),
+        None => item.jid.to_string(),
+    }
+}

@@ -1,0 +1,160 @@
+//! XEP-0054 vcard-temp 1.3.0: keeps a vCard for each account, which everybody may read.
+
+use balcony_core::module::{
+    Answer, BoxFuture, Ctx, Feature, Handle, IqHandler, IqKind, KeyKind, ModuleSpec, Request,
+    Section, Spec, Target, stanza_error,
+};
+use balcony_proto::ns;
+use balcony_proto::stanza::{Payload, StanzaError};
+use balcony_proto::xml::Element;
+use balcony_store::{Error, Stored, VCard, Write};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest as _, Sha1};
+
+use crate::keys::key;
+
+/// The payload of a stanza in canonical form.
+const CANONICAL: u16 = 1;
+
+static LIMITS: Section = Section {
+    name: "limits",
+    doc: "",
+    list: false,
+    keys: &[key(
+        "vcard",
+        KeyKind::Size {
+            min: 1_024,
+            max: 16 << 20,
+        },
+        "\"192KiB\"",
+        "Bytes of an account's vCard (XEP-0054), photo included. The default holds a photo of \
+         128 KiB; XEP-0153 §4.6 wants them under 8.",
+    )],
+};
+
+/// vCards.
+pub static MODULE: ModuleSpec = ModuleSpec {
+    name: "vcard",
+    specs: &[Spec::xep("XEP-0054", "vcard-temp", "1.3.0").note("of accounts")],
+    features: &[Feature::both(ns::VCARD)],
+    iq: &[
+        IqHandler {
+            ns: ns::VCARD,
+            name: "vCard",
+            kind: IqKind::Get,
+            target: Target::ACCOUNT,
+            handle: Handle::Waits(get),
+        },
+        IqHandler {
+            ns: ns::VCARD,
+            name: "vCard",
+            kind: IqKind::Set,
+            target: Target::ACCOUNT,
+            handle: Handle::Waits(set),
+        },
+    ],
+    config: &[&LIMITS],
+    conversations: &["xep-0054"],
+    ..ModuleSpec::NOTHING
+};
+
+fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        let account = request.account()?;
+        let found = ctx.store().vcards().get(account.as_str()).await;
+        let found = found.map_err(|cause| stanza_error(&cause))?;
+        let payload = found.and_then(|vcard| decode(&vcard.payload));
+        payload.ok_or_else(|| match request.target {
+            // §3.1
+            Target::OWN_ACCOUNT => StanzaError::item_not_found(),
+            // §3.3: no vCard and no account answer alike.
+            _ => StanzaError::service_unavailable(),
+        })
+    })
+}
+
+fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        // §3.2
+        if request.target != Target::OWN_ACCOUNT {
+            return Err(StanzaError::forbidden());
+        }
+        let vcard = request.payload()?;
+        if vcard.bytes().len() > ctx.config().values("limits").size("vcard") {
+            return Err(StanzaError::policy_violation().with_text("the vCard is too large"));
+        }
+        let write = Write::VCardSet {
+            account: request.account()?.to_string(),
+            vcard: VCard {
+                photo_sha1: photo_hash(&vcard.element()),
+                payload: Stored {
+                    format: CANONICAL,
+                    bytes: vcard.bytes().to_vec(),
+                },
+            },
+        };
+        match ctx.commit(write.into()).await {
+            Ok(()) => Ok(Payload::empty()),
+            // An anonymous account, or one that was deleted meanwhile.
+            Err(Error::NotFound) => Err(StanzaError::not_allowed()),
+            Err(cause) => Err(stanza_error(&cause)),
+        }
+    })
+}
+
+fn decode(row: &Stored) -> Option<Payload> {
+    let payload = match row.format {
+        CANONICAL => Payload::parse(&row.bytes).ok(),
+        _ => None,
+    };
+    if payload.is_none() {
+        tracing::error!(format = row.format, "a vCard cannot be read");
+    }
+    payload
+}
+
+/// XEP-0153 §3.1: SHA-1 of the image itself. `None` without a photo that can be read.
+fn photo_hash(vcard: &Element) -> Option<[u8; 20]> {
+    let photo = vcard.child(ns::VCARD, "PHOTO")?;
+    let mut text = photo.child_text(ns::VCARD, "BINVAL")?;
+    text.retain(|c| !c.is_ascii_whitespace());
+    let image = STANDARD.decode(text).ok()?;
+    (!image.is_empty()).then(|| Sha1::digest(image).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(photo: &str) -> Option<[u8; 20]> {
+        let text = format!("<vCard xmlns='vcard-temp'><FN>Juliet</FN>{photo}</vCard>");
+        photo_hash(&Element::parse(text.as_bytes(), "").unwrap())
+    }
+
+    #[test]
+    fn the_hash_is_of_the_image_and_not_of_its_letters() {
+        // RFC 3174 §7.3, "abc".
+        let expected = "a9993e364706816aba3e25717850c26c9cd0d89d";
+        let found = hash("<PHOTO><TYPE>image/png</TYPE><BINVAL>\n YW\n Jj </BINVAL></PHOTO>");
+        let hex: String = found
+            .unwrap()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(hex, expected);
+    }
+
+    #[test]
+    fn without_an_image_there_is_no_hash() {
+        for photo in [
+            "",
+            "<PHOTO/>",
+            "<PHOTO><BINVAL/></PHOTO>",
+            "<PHOTO><BINVAL>?</BINVAL></PHOTO>",
+            "<PHOTO><EXTVAL>https://localhost/juliet.png</EXTVAL></PHOTO>",
+        ] {
+            assert_eq!(hash(photo), None, "{photo}");
+        }
+    }
+}

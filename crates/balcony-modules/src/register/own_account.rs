@@ -1,0 +1,133 @@
+//! What the owner of an account may do with it (XEP-0077 §3.1, §3.2, §3.3).
+
+use balcony_core::module::{Answer, BoxFuture, Ctx, Request};
+use balcony_proto::jid::{Jid, prepare_local};
+use balcony_proto::ns;
+use balcony_proto::stanza::{Payload, StanzaError};
+use balcony_proto::stream::{StreamCondition, StreamError};
+use balcony_proto::xml::Element;
+
+use super::fields;
+use super::refused;
+use super::settings::Settings;
+
+/// §3.1: that the account is registered, and its name. The password is known to nobody here.
+pub(super) fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        let account = owner(ctx, request).await?;
+        let query = fields::query()
+            .with_child(fields::text("registered", ""))
+            .with_child(fields::text(
+                "instructions",
+                "You are registered. A new password takes the place of the old one.",
+            ))
+            .with_child(fields::text(
+                "username",
+                account.local().unwrap_or_default(),
+            ))
+            .with_child(fields::text("password", ""));
+        Ok(Payload::from_element(&query))
+    })
+}
+
+pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        let account = owner(ctx, request).await?;
+        let query = request.element()?;
+        if query.child(ns::REGISTER, "remove").is_none() {
+            return change_password(ctx, &account, &query).await;
+        }
+        if query.children().count() > 1 {
+            // §3.2, the table.
+            return Err(StanzaError::bad_request().with_text("remove stands alone"));
+        }
+        remove(ctx, request, &account).await
+    })
+}
+
+/// The account of whoever asks, on the host that is asked. §3.2, the table: others were never
+/// registered with it.
+async fn owner(ctx: &mut Ctx<'_>, request: &Request) -> Result<Jid, StanzaError> {
+    let account = request.from()?.bare();
+    let is_ours = request.session.is_some() && account.domain() == request.host()?;
+    // A guest has an address without an account (XEP-0175).
+    if is_ours && ctx.core().account_exists(&account).await.map_err(refused)? {
+        return Ok(account);
+    }
+    Err(StanzaError::registration_required())
+}
+
+/// §3.3.
+async fn change_password(ctx: &mut Ctx<'_>, account: &Jid, query: &Element) -> Answer {
+    let settings = Settings::new(&ctx.config());
+    if !settings.password_change {
+        return Err(StanzaError::not_allowed());
+    }
+    let submitted = fields::change(query)?;
+    let (Some(username), Some(password)) = (submitted.username, submitted.password) else {
+        // An empty password MUST NOT take the place of the old one.
+        return Err(StanzaError::bad_request().with_text("username and password are needed"));
+    };
+    if !names(&username, account) {
+        return Err(StanzaError::forbidden());
+    }
+    settings.check_password(&password)?;
+    ctx.core()
+        .set_password(account, &password)
+        .await
+        .map_err(refused)?;
+    tracing::info!(%account, "password changed");
+    Ok(Payload::empty())
+}
+
+/// Whether a username is that of the account: the localpart, or the bare JID as in §3.3's form.
+fn names(username: &str, account: &Jid) -> bool {
+    prepare_local(username).is_ok_and(|local| account.local() == Some(&*local))
+        || Jid::parse(username).is_ok_and(|jid| jid == *account)
+}
+
+/// §3.2, scenario 1: all sessions end with `not-authorized`. Contacts are told by those who keep
+/// their subscriptions, when they hear that the account goes.
+async fn remove(ctx: &mut Ctx<'_>, request: &Request, account: &Jid) -> Answer {
+    let session = request
+        .session
+        .as_ref()
+        .ok_or_else(StanzaError::registration_required)?;
+    if !Settings::new(&ctx.config()).removal {
+        return Err(StanzaError::not_allowed());
+    }
+    // The session ends with the account, so the result goes in front of it.
+    ctx.push(session, request.stanza.result(Payload::empty()));
+    match ctx.core().delete_account(account).await {
+        Ok(()) => tracing::info!(%account, "removed by its owner"),
+        Err(cause) => {
+            tracing::error!(%account, %cause, "an account was not removed");
+            // Another end than the one that was promised tells the client.
+            let error = StreamError::new(StreamCondition::InternalServerError);
+            session.end(Some(error));
+        }
+    }
+    // Reaches nobody: a session that ended takes nothing more.
+    Ok(Payload::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_username_names_the_account_as_localpart_or_as_bare_jid() {
+        let juliet = Jid::parse("juliet@localhost").unwrap();
+        for username in ["juliet", "Juliet", "juliet@localhost"] {
+            assert!(names(username, &juliet), "{username}");
+        }
+        for username in [
+            "romeo",
+            "juliet@capulet.lit",
+            "juliet@localhost/balcony",
+            "",
+        ] {
+            assert!(!names(username, &juliet), "{username}");
+        }
+    }
+}

@@ -1,6 +1,14 @@
 //! Two other parsers as witnesses: what we take they must take, and read the same tree; and
 //! they must read what we write as we meant it.
 
+// In a test's own functions too a failed unwrap is a failed test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 mod generate;
 
 use balcony_proto::limits::Limits;

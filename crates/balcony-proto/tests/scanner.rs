@@ -1,5 +1,13 @@
 //! What the scanner makes of streams: items, canonical form, and errors.
 
+// In a test's own functions too a failed unwrap is a failed test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 use balcony_proto::limits::Limits;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Condition, IqType, Kind, MessageType, Payload, Stanza};

@@ -1,5 +1,13 @@
 //! However the bytes of a stream are cut, the scanner tells the same.
 
+// In a test's own functions too a failed unwrap is a failed test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 mod generate;
 
 use balcony_proto::limits::Limits;

@@ -55,6 +55,7 @@ fn number(bytes: &[u8]) -> u32 {
 }
 
 /// Offsets are 32 bits: no limit on stanzas comes near 4 GiB.
+#[inline]
 fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
@@ -72,6 +73,7 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Notes that a direct child begins here. `ns` is `None` in the content namespace.
     /// `plain` says whether the text will spell that name without references.
+    #[inline]
     pub(crate) fn child_begins(&mut self, name: &[u8], ns: Option<&[u8]>, plain: bool) {
         let start = self.text.len();
         // `<name xmlns='` comes before the namespace name, unless it needs references.
@@ -97,6 +99,7 @@ impl Recorder {
     }
 
     /// Notes that the child begun last ends here.
+    #[inline]
     pub(crate) fn child_ends(&mut self) {
         let end = offset(self.text.len());
         if let Some(entry) = self.entries.last_mut() {
@@ -105,6 +108,7 @@ impl Recorder {
     }
 
     /// How many direct children there are.
+    #[inline]
     pub(crate) fn children(&self) -> usize {
         self.entries.len()
     }

@@ -6,6 +6,7 @@ use super::head::Head;
 use super::scope::{Mark, Scope, Span};
 use super::tag::{AttrKind, RawAttr, Tag};
 use super::value;
+use super::words::plain_value;
 use crate::limits::Limits;
 use crate::ns;
 use crate::stanza::{Recorder, StanzaName};
@@ -661,7 +662,7 @@ impl Canon {
 }
 
 fn is_plain(name: &[u8]) -> bool {
-    value::leading_plain(name) == name.len()
+    plain_value(name) == name.len()
 }
 
 /// Namespace names come from checked text.

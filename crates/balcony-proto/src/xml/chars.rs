@@ -23,11 +23,13 @@ const fn classes() -> [u8; 256] {
     table
 }
 
+#[inline]
 fn class(byte: u8) -> u8 {
     CLASS.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
 /// Whether an ASCII byte may stand in a name.
+#[inline]
 pub(super) fn is_ascii_name(byte: u8) -> bool {
     class(byte) & NAME != 0
 }
@@ -44,16 +46,19 @@ pub(super) fn leading_ascii_name(bytes: &[u8]) -> usize {
 }
 
 /// Whether an ASCII byte may begin a name.
+#[inline]
 pub(super) fn is_ascii_name_start(byte: u8) -> bool {
     class(byte) & START != 0
 }
 
 /// White space (XML 1.0 §2.3, production 3).
+#[inline]
 pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// How many bytes of white space `bytes` begins with.
+#[inline]
 pub(super) fn leading_space(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| is_space(**byte)).count()
 }
@@ -97,6 +102,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<(char, usize)>, XmlError> {
 
 /// The length of the qualified name that `bytes` begins with, and of its prefix (0 for none).
 /// `None` when the bytes end before the name does.
+#[inline]
 pub(super) fn name(bytes: &[u8], limit: u16) -> Result<Option<(u16, u16)>, XmlError> {
     let plain = leading_ascii_name(bytes);
     let begins = bytes.first().is_some_and(|byte| class(*byte) & START != 0);

@@ -19,6 +19,7 @@ mod scope;
 mod tag;
 mod text;
 mod value;
+mod words;
 
 pub(crate) use element::write_attr;
 pub use element::{Element, Node, Text};

@@ -46,6 +46,7 @@ impl Scope {
         self.arena.capacity() + self.bindings.capacity() * size_of::<Binding>()
     }
 
+    #[inline]
     pub(super) fn mark(&self) -> Mark {
         Mark {
             arena: self.arena.len(),
@@ -53,11 +54,13 @@ impl Scope {
         }
     }
 
+    #[inline]
     pub(super) fn release(&mut self, mark: Mark) {
         self.arena.truncate(mark.arena);
         self.bindings.truncate(mark.bindings);
     }
 
+    #[inline]
     pub(super) fn bytes(&self, span: Span) -> &[u8] {
         let at = span.at as usize;
         self.arena
@@ -66,6 +69,7 @@ impl Scope {
     }
 
     /// Copies a name or namespace name into the arena.
+    #[inline]
     pub(super) fn keep(&mut self, bytes: &[u8], plain: bool) -> Span {
         let span = Span {
             // The arena holds parts of one stanza, far below 4 GiB; names are limited by 16 bits.
@@ -78,6 +82,7 @@ impl Scope {
     }
 
     /// Binds a prefix without asking whether it may be. `plain`: see [`Span::plain`].
+    #[inline]
     pub(super) fn bind(&mut self, prefix: &[u8], name: &[u8], plain: bool) -> Span {
         let prefix = self.keep(prefix, true);
         let ns = self.keep(name, plain);
@@ -86,6 +91,7 @@ impl Scope {
     }
 
     /// Obeys `xmlns:prefix='name'`, or `xmlns='name'` where the prefix is empty.
+    #[inline]
     pub(super) fn declare(
         &mut self,
         prefix: &[u8],

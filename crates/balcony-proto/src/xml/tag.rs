@@ -3,6 +3,7 @@
 use super::chars::{is_ascii_name_start, leading_ascii_name, leading_space, name};
 use super::error::{Limit, XmlError};
 use super::value;
+use super::words::plain_value;
 use crate::limits::Limits;
 
 /// An attribute as it stands in the tag.
@@ -31,6 +32,7 @@ pub(super) enum AttrKind {
     Declaration,
 }
 
+#[inline]
 fn slice(token: &[u8], at: u32, len: u32) -> &[u8] {
     let at = at as usize;
     token.get(at..at + len as usize).unwrap_or_default()
@@ -38,29 +40,35 @@ fn slice(token: &[u8], at: u32, len: u32) -> &[u8] {
 
 impl RawAttr {
     /// Whether both have the same name, prefix included.
+    #[inline]
     pub(super) fn same_name(&self, other: &RawAttr, token: &[u8]) -> bool {
         self.name_len == other.name_len && self.name(token) == other.name(token)
     }
 
     /// The name with its prefix.
+    #[inline]
     pub(super) fn name<'t>(&self, token: &'t [u8]) -> &'t [u8] {
         slice(token, self.name_at, u32::from(self.name_len))
     }
 
+    #[inline]
     pub(super) fn prefix<'t>(&self, token: &'t [u8]) -> &'t [u8] {
         slice(token, self.name_at, u32::from(self.prefix_len))
     }
 
+    #[inline]
     pub(super) fn local<'t>(&self, token: &'t [u8]) -> &'t [u8] {
         local(self.name(token), self.prefix_len)
     }
 
     /// The value as it stands between the quotes.
+    #[inline]
     pub(super) fn raw<'t>(&self, token: &'t [u8]) -> &'t [u8] {
         slice(token, self.value_at, self.value_len)
     }
 
     /// The whole attribute, where it can be copied as it is.
+    #[inline]
     pub(super) fn verbatim<'t>(&self, token: &'t [u8]) -> Option<&'t [u8]> {
         let len = u32::from(self.name_len) + self.value_len + 3;
         self.verbatim.then(|| slice(token, self.name_at, len))
@@ -110,31 +118,37 @@ pub(super) struct Tag {
 
 impl Tag {
     /// Forgets the last tag.
+    #[inline]
     pub(super) fn begin(&mut self) {
         self.attrs.clear();
         self.phase = Phase::Name;
         self.namespaced = false;
     }
 
+    #[inline]
     pub(super) fn name<'t>(&self, token: &'t [u8]) -> &'t [u8] {
         slice(token, 1, u32::from(self.name_len))
     }
 
+    #[inline]
     pub(super) fn prefix<'t>(&self, token: &'t [u8]) -> &'t [u8] {
         slice(token, 1, u32::from(self.prefix_len))
     }
 
     /// Bytes of the prefix and its colon.
+    #[inline]
     pub(super) fn prefix_bytes(&self) -> u16 {
         self.prefix_len + u16::from(self.prefix_len > 0)
     }
 
     /// Whether the first attribute is a declaration; of a tidy tag: of the default namespace.
+    #[inline]
     pub(super) fn declares_default(&self) -> bool {
         let first = self.attrs.first();
         first.is_some_and(|attr| attr.kind == AttrKind::Declaration)
     }
 
+    #[inline]
     pub(super) fn local<'t>(&self, token: &'t [u8]) -> &'t [u8] {
         local(self.name(token), self.prefix_len)
     }
@@ -150,8 +164,10 @@ impl Tag {
             let going = match self.phase {
                 Phase::Name => self.element_name(token, limits)?,
                 Phase::Between(spaced) => {
-                    (!spaced && self.usual_attribute(token, limits))
-                        || self.between(token, limits, spaced)?
+                    if !spaced {
+                        self.usual_attributes(token, limits);
+                    }
+                    self.between(token, limits, spaced)?
                 }
                 Phase::Equals => {
                     self.expect(token, |byte| (byte == b'=').then_some(Phase::Quote))?
@@ -217,54 +233,55 @@ impl Tag {
         }
     }
 
-    /// Takes one attribute if it is all there and as nearly all are: a space, a name without
-    /// colon, `=`, a quote, plain characters. Everything else is for the phases.
-    fn usual_attribute(&mut self, token: &[u8], limits: &Limits) -> bool {
-        let Some([b' ', rest @ ..]) = token.get(self.at..) else {
-            return false;
-        };
-        let name_len = leading_ascii_name(rest);
-        let (name, after) = rest.split_at_checked(name_len).unwrap_or_default();
-        let Some([b'=', quote @ (b'\'' | b'"'), value @ ..]) = Some(after) else {
-            return false;
-        };
-        let value_len = value::leading_plain(value);
-        let fits = name_len <= usize::from(limits.name_bytes)
-            && self.attrs.len() < usize::from(limits.attributes)
-            && name.first().is_some_and(|byte| is_ascii_name_start(*byte));
-        let at = self.at + 1;
-        let (Ok(name_at), Ok(value_len), true) = (
-            u32::try_from(at),
-            u32::try_from(value_len),
-            fits && value.get(value_len) == Some(quote),
-        ) else {
-            return false;
-        };
-        let declaration = name == b"xmlns";
-        let verbatim = *quote == b'\'';
-        self.tidy &= verbatim && (!declaration || self.attrs.is_empty());
-        self.namespaced |= declaration;
-        self.attrs.push(RawAttr {
-            name_at,
-            value_at: name_at + name_len as u32 + 2,
-            value_len,
-            name_len: name_len as u16,
-            prefix_len: 0,
-            kind: if declaration {
-                AttrKind::Declaration
-            } else {
-                AttrKind::Plain
-            },
-            plain: true,
-            verbatim,
-        });
-        self.at = at + name_len + value_len as usize + 3;
-        self.seen = self.at;
-        self.phase = Phase::Between(false);
-        true
+    /// Takes attributes that are all there and as nearly all are: a space, a name without colon,
+    /// `=`, a quote, plain characters. Everything else is for the phases.
+    #[inline]
+    fn usual_attributes(&mut self, token: &[u8], limits: &Limits) {
+        let limit = usize::from(limits.name_bytes);
+        let mut at = self.at;
+        while let Some([b' ', rest @ ..]) = token.get(at..) {
+            let name_len = leading_ascii_name(rest);
+            let Some((name @ [first, ..], [b'=', quote, value @ ..])) =
+                rest.split_at_checked(name_len)
+            else {
+                break;
+            };
+            let value_len = plain_value(value);
+            let usual = value.get(value_len) == Some(quote)
+                && matches!(quote, b'\'' | b'"')
+                && is_ascii_name_start(*first)
+                && name_len <= limit
+                && self.attrs.len() < usize::from(limits.attributes);
+            let (Ok(name_at), Ok(value_len), true) =
+                (u32::try_from(at + 1), u32::try_from(value_len), usual)
+            else {
+                break;
+            };
+            let declaration = name == b"xmlns";
+            let verbatim = *quote == b'\'';
+            self.tidy &= verbatim && (!declaration || self.attrs.is_empty());
+            self.namespaced |= declaration;
+            self.attrs.push(RawAttr {
+                name_at,
+                value_at: name_at + name_len as u32 + 2,
+                value_len,
+                name_len: name_len as u16,
+                prefix_len: 0,
+                kind: if declaration {
+                    AttrKind::Declaration
+                } else {
+                    AttrKind::Plain
+                },
+                plain: true,
+                verbatim,
+            });
+            at += name_len + value_len as usize + 4;
+        }
+        self.at = at;
     }
 
     /// One byte on, to `phase`.
+    #[inline]
     fn step(&mut self, phase: Phase) -> bool {
         self.at += 1;
         self.seen = self.at;
@@ -272,6 +289,7 @@ impl Tag {
         true
     }
 
+    #[inline]
     fn skip_space(&mut self, token: &[u8]) {
         self.seen = self.at;
         self.at += leading_space(token.get(self.at..).unwrap_or_default());
@@ -331,7 +349,7 @@ impl Tag {
         let rest = token.get(self.seen..).unwrap_or_default();
         if self.seen == self.at {
             // Nearly every value is short and plain, and there at once.
-            let plain = value::leading_plain(rest);
+            let plain = plain_value(rest);
             if rest.get(plain) == Some(&quote) {
                 return self.value_ends(self.seen + plain, quote, true);
             }

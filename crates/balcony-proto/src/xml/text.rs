@@ -2,14 +2,14 @@
 
 use super::canon::Canon;
 use super::error::XmlError;
+use super::words::plain_text;
 
 const NOT_A_CHARACTER: XmlError = XmlError::NotWellFormed("not a character of XML");
 
-/// Whether a byte of text needs a closer look.
+/// Whether a byte of valid text needs a closer look; 0xEF begins U+FFFE and U+FFFF.
 fn is_special(byte: u8) -> bool {
     (byte < 0x20 && byte != b'\t' && byte != b'\n')
-        || byte >= 0x80
-        || matches!(byte, b'&' | b'<' | b'>' | b']')
+        || matches!(byte, b'&' | b'<' | b'>' | b']' | 0xEF)
 }
 
 impl Canon {
@@ -60,11 +60,8 @@ impl Canon {
     /// Writes the characters of `run`. Gives the bytes written: fewer than all when `run` ends
     /// within a character.
     pub(super) fn characters(&mut self, run: &[u8], cdata: bool) -> Result<usize, XmlError> {
-        // No early exit: this loop over all bytes is vectorised.
-        let special = run
-            .iter()
-            .fold(false, |found, byte| found | is_special(*byte));
-        if !special && !self.after_cr {
+        let plain = plain_text(run);
+        if plain == run.len() && !self.after_cr {
             self.brackets = 0;
             self.recorder.text.extend_from_slice(run);
             return Ok(run.len());
@@ -96,9 +93,7 @@ impl Canon {
             }
         }
         loop {
-            let stop = rest
-                .iter()
-                .position(|byte| is_special(*byte) && (*byte < 0x80 || *byte == 0xEF));
+            let stop = rest.iter().position(|byte| is_special(*byte));
             let (plain, tail) = rest
                 .split_at_checked(stop.unwrap_or(rest.len()))
                 .unwrap_or((rest, b""));

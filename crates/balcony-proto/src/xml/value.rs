@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::chars::{is_ascii_name, is_xml_char};
 use super::error::XmlError;
+use super::words::plain_value;
 
 /// The entities that need no declaration (XML 1.0 §4.6), the only ones that XMPP has
 /// (RFC 6120 §11.1).
@@ -71,63 +72,23 @@ fn numeric(digits: &[u8]) -> Result<Option<(char, usize)>, XmlError> {
     Ok(None)
 }
 
-/// How many bytes `rest` begins with that canonical form leaves alone, whatever the quotes.
-#[inline]
-pub(super) fn leading_plain(rest: &[u8]) -> usize {
-    let (chunks, _) = rest.as_chunks::<16>();
-    // Sixteen at a time without a branch, which the compiler makes one vector comparison.
-    let plain = |chunk: &&[u8; 16]| {
-        !chunk
-            .iter()
-            .fold(false, |found, byte| found | !is_plain(*byte))
-    };
-    let whole = chunks.iter().take_while(plain).count() * 16;
-    let rest = rest.get(whole..).unwrap_or_default();
-    for (at, byte) in rest.iter().enumerate() {
-        if !PLAIN.get(usize::from(*byte)).is_some_and(|plain| *plain) {
-            return whole + at;
-        }
-    }
-    whole + rest.len()
-}
-
-const fn is_plain(byte: u8) -> bool {
-    (byte >= 0x20)
-        & (byte < 0x80)
-        & (byte != b'&')
-        & (byte != b'<')
-        & (byte != b'>')
-        & (byte != b'\'')
-        & (byte != b'"')
-}
-
-static PLAIN: [bool; 256] = plain_bytes();
-
-#[allow(clippy::indexing_slicing)] // evaluated by the compiler, where a bad index fails the build
-const fn plain_bytes() -> [bool; 256] {
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 0x80 {
-        table[byte as usize] = is_plain(byte);
-        byte += 1;
-    }
-    table
-}
-
 /// Checks a raw value. `true`: it holds nothing but characters that canonical form leaves alone.
 pub(super) fn check(raw: &[u8]) -> Result<bool, XmlError> {
-    let special = |byte: u8| {
-        (byte < 0x20) | (byte >= 0x80) | (byte == b'&') | (byte == b'\'') | (byte == b'>')
-    };
-    // No early exit: this loop over all bytes is vectorised.
-    if !raw.iter().fold(false, |found, byte| found | special(*byte)) {
-        return Ok(true);
+    let mut at = 0;
+    loop {
+        at += plain_value(raw.get(at..).unwrap_or_default());
+        match raw.get(at) {
+            None => return Ok(true),
+            Some(b'"') => at += 1,
+            Some(_) => break,
+        }
     }
     walk(raw, |_| ())?;
     Ok(false)
 }
 
 /// The value of a checked attribute.
+#[inline]
 pub(super) fn decode(raw: &[u8], plain: bool) -> Result<Cow<'_, str>, XmlError> {
     if plain {
         let text = std::str::from_utf8(raw).map_err(|_| XmlError::InvalidUtf8)?;

@@ -93,7 +93,11 @@ impl Connection {
     ) -> HandshakeFuture {
         let connection = Arc::clone(self);
         Box::pin(async move {
-            let handshake = handshake(&connection, config);
+            // Boxed once the peer says something: one that does not costs no room for it.
+            let handshake = async {
+                connection.socket.readable().await?;
+                Box::pin(handshake(&connection, config)).await
+            };
             let result = match tokio::time::timeout(within, handshake).await {
                 Ok(result) => result,
                 Err(_) => Err(HandshakeError::TimedOut),

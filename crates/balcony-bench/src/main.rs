@@ -1,1 +1,60 @@
-fn main() {}
+//! A load generator for any XMPP server: one thread, one poll, and every message checked.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+mod error;
+mod fleet;
+mod keys;
+mod measure;
+mod options;
+mod order;
+mod stamp;
+mod traffic;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Loads an XMPP server, measures what that costs it, and fails when a message is lost, doubled or
+/// out of order
+#[derive(Parser, Debug)]
+#[command(name = "balcony-bench", version)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Accounts(commands::accounts::Accounts),
+    Login(commands::login::Login),
+    Idle(commands::idle::Idle),
+    Chat(commands::chat::Chat),
+}
+
+fn main() -> ExitCode {
+    raise_descriptor_limit();
+    let result = match Line::parse().command {
+        Command::Accounts(command) => command.run(),
+        Command::Login(command) => command.run(),
+        Command::Idle(command) => command.run(),
+        Command::Chat(command) => command.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("balcony-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Every session is a descriptor. Where it cannot be raised, connecting fails and says so.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+}

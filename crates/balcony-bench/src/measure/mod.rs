@@ -1,0 +1,10 @@
+//! What is measured, and how it is told.
+
+mod histogram;
+mod meter;
+mod process;
+mod report;
+
+pub(crate) use histogram::Histogram;
+pub(crate) use meter::{Meter, Spent, memory_of};
+pub(crate) use report::{Report, Run};

@@ -1,0 +1,96 @@
+//! Whether what was sent arrived once and in order.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+
+/// Numbers that may be missing on one route at a time; beyond that the run is lost anyway.
+const MISSING: usize = 10_000;
+
+/// What came on one route to one receiver.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Order {
+    /// The number that has to come now.
+    next: u32,
+    /// Numbers that were passed over.
+    missing: BTreeSet<u32>,
+}
+
+/// Faults of all routes together. A run counts only when there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Faults {
+    pub(crate) lost: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) reordered: u64,
+}
+
+impl Faults {
+    /// Of both together.
+    pub(crate) fn add(&mut self, other: Faults) {
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+    }
+
+    /// # Errors
+    /// [`Error::Faults`] when there are any.
+    pub(crate) fn verdict(self) -> Result<()> {
+        if self == Faults::default() {
+            return Ok(());
+        }
+        Err(Error::Faults {
+            lost: self.lost,
+            duplicated: self.duplicated,
+            reordered: self.reordered,
+        })
+    }
+}
+
+impl Order {
+    /// A number came.
+    pub(crate) fn take(&mut self, number: u32, faults: &mut Faults) {
+        if number == self.next {
+            self.next += 1;
+        } else if number < self.next {
+            match self.missing.remove(&number) {
+                true => faults.reordered += 1,
+                false => faults.duplicated += 1,
+            }
+        } else {
+            let room = MISSING.saturating_sub(self.missing.len());
+            self.missing.extend((self.next..number).take(room));
+            self.next = number + 1;
+        }
+    }
+
+    /// Adds what never came of the `sent` first numbers.
+    pub(crate) fn finish(&self, sent: u32, faults: &mut Faults) {
+        faults.lost += self.missing.len() as u64 + u64::from(sent.saturating_sub(self.next));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(numbers: &[u32], sent: u32) -> (u64, u64, u64) {
+        let mut order = Order::default();
+        let mut faults = Faults::default();
+        for number in numbers {
+            order.take(*number, &mut faults);
+        }
+        order.finish(sent, &mut faults);
+        (faults.lost, faults.duplicated, faults.reordered)
+    }
+
+    #[test]
+    fn each_fault_is_counted_as_what_it_is() {
+        assert_eq!(check(&[0, 1, 2], 3), (0, 0, 0));
+        assert_eq!(check(&[0, 2], 3), (1, 0, 0));
+        assert_eq!(check(&[0, 1], 3), (1, 0, 0));
+        assert_eq!(check(&[0, 1, 1, 2], 3), (0, 1, 0));
+        assert_eq!(check(&[0, 2, 1], 3), (0, 0, 1));
+        assert_eq!(check(&[0, 2, 1, 1], 3), (0, 1, 1));
+        assert_eq!(check(&[], 2), (2, 0, 0));
+    }
+}

@@ -1,0 +1,348 @@
+//! The loop: one thread, one poll, all streams.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use balcony_stream::initiating::Initiating;
+use mio::{Events, Interest, Poll, Token};
+
+use super::link::{Drained, Link, READ_BYTES};
+use super::markup::{self, Front};
+use super::session::{Bound, Session, Stage};
+use super::timer::Timer;
+use super::tls::Connector;
+use crate::error::{Error, Result};
+
+/// The timer's token; sessions count from zero.
+const TIMER: Token = Token(usize::MAX);
+
+/// Wake-ups taken in one turn. More would only let what is to be sent wait longer.
+const EVENTS: usize = 1024;
+
+/// How long an orderly end may take; then the sockets are dropped.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// What the load does with what comes. Anything sent is written at the end of the turn.
+pub(crate) trait Load {
+    /// A stream stands.
+    fn ready(&mut self, engine: &mut Engine, session: usize, bound: Bound) -> Result<()>;
+
+    /// A first-level element came. Pings and other requests were answered already.
+    fn stanza(&mut self, engine: &mut Engine, session: usize, stanza: &[u8]) -> Result<()>;
+}
+
+/// All streams. A session is named by its number, in the order of their connection.
+pub(crate) struct Engine {
+    poll: Poll,
+    events: Events,
+    timer: Timer,
+    sessions: Vec<Session>,
+    connector: Option<Connector>,
+    /// Sessions with something to write.
+    dirty: Vec<usize>,
+    raw: Vec<u8>,
+    input: Vec<u8>,
+    closing: bool,
+    closed: usize,
+}
+
+impl Engine {
+    /// `connector`: for streams under TLS.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn new(connector: Option<Connector>) -> Result<Engine> {
+        let poll = Poll::new().map_err(Error::io("making a poll"))?;
+        Ok(Engine {
+            timer: Timer::new(poll.registry(), TIMER)?,
+            poll,
+            events: Events::with_capacity(EVENTS),
+            sessions: Vec::new(),
+            connector,
+            dirty: Vec::new(),
+            raw: vec![0; READ_BYTES],
+            input: vec![0; READ_BYTES],
+            closing: false,
+            closed: 0,
+        })
+    }
+
+    /// Connects; `stream` negotiates, without one the bare connection is used. `tls_first`: TLS
+    /// comes before all else.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Tls`].
+    pub(crate) fn connect(
+        &mut self,
+        address: SocketAddr,
+        who: String,
+        stream: Option<Initiating>,
+        tls_first: bool,
+    ) -> Result<usize> {
+        let mut link = Link::connect(address)?;
+        if let (true, Some(connector)) = (tls_first, &self.connector) {
+            link.start_tls(connector)?;
+        }
+        let number = self.sessions.len();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        let registered = registry.register(&mut link.socket, Token(number), interest);
+        registered.map_err(Error::io("watching a socket"))?;
+        let mut session = Session::new(link, who, stream);
+        session.outputs(self.connector.as_ref())?;
+        self.sessions.push(session);
+        Ok(number)
+    }
+
+    /// Sends at the end of this turn.
+    pub(crate) fn send(&mut self, session: usize, bytes: &[u8]) {
+        self.write(session, |out| out.extend_from_slice(bytes));
+    }
+
+    /// As [`Engine::send`], written in place.
+    pub(crate) fn write(&mut self, session: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(found) = self.sessions.get_mut(session) else { return };
+        if !found.link.is_behind() {
+            self.dirty.push(session);
+        }
+        write(found.link.out());
+    }
+
+    /// Ticks once each `period`, which ends the wait of [`Engine::turn`]; zero stops it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn tick_every(&self, period: Duration) -> Result<()> {
+        self.timer.set(period)
+    }
+
+    /// Waits until something comes or `wait` is over, and handles it.
+    ///
+    /// # Errors
+    /// Those of the load, and [`Error::Login`] or [`Error::Closed`] when a stream fails.
+    pub(crate) fn turn(&mut self, load: &mut dyn Load, wait: Duration) -> Result<()> {
+        self.flush_dirty()?;
+        match self.poll.poll(&mut self.events, Some(wait)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            other => other.map_err(Error::io("polling"))?,
+        }
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let mut result = Ok(());
+        for event in &events {
+            match event.token() {
+                TIMER => self.timer.taken(),
+                Token(session) if result.is_ok() => result = self.wake(session, load),
+                _ => {}
+            }
+        }
+        self.events = events;
+        result.and_then(|()| self.flush_dirty())
+    }
+
+    /// Turns until `done` says so.
+    ///
+    /// # Errors
+    /// As [`Engine::turn`], and [`Error::Timeout`] after `limit`.
+    pub(crate) fn turn_until<L: Load>(
+        &mut self,
+        load: &mut L,
+        limit: Duration,
+        what: &str,
+        done: impl Fn(&L) -> bool,
+    ) -> Result<()> {
+        let until = Instant::now() + limit;
+        while !done(load) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::Timeout(what.to_owned()));
+            }
+            self.turn(load, left)?;
+        }
+        Ok(())
+    }
+
+    /// Ends all streams in order and drops them. Nothing that still comes counts.
+    ///
+    /// # Errors
+    /// [`Error::Io`] of the poll.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        self.closing = true;
+        let until = Instant::now() + CLOSING;
+        for session in 0..self.sessions.len() {
+            if self.sessions.get(session).is_some_and(|found| found.bare) {
+                self.closed += 1;
+            } else {
+                self.send(session, b"</stream:stream>");
+            }
+        }
+        while self.closed < self.sessions.len() && Instant::now() < until {
+            self.turn(&mut Deaf, Duration::from_millis(100))?;
+        }
+        self.sessions.clear();
+        self.dirty.clear();
+        self.closing = false;
+        self.closed = 0;
+        Ok(())
+    }
+
+    fn flush_dirty(&mut self) -> Result<()> {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for session in dirty.drain(..) {
+            if let Some(found) = self.sessions.get_mut(session)
+                && let Err(error) = found.link.flush()
+            {
+                self.lost(session, Error::io("writing")(error))?;
+            }
+        }
+        self.dirty = dirty;
+        Ok(())
+    }
+
+    fn wake(&mut self, session: usize, load: &mut dyn Load) -> Result<()> {
+        loop {
+            let Some(found) = self.sessions.get_mut(session) else { return Ok(()) };
+            if found.link.is_behind()
+                && let Err(error) = found.link.flush()
+            {
+                return self.lost(session, Error::io("writing")(error));
+            }
+            let (count, drained) = match found.link.read(&mut self.raw, &mut self.input) {
+                Ok(read) => read,
+                Err(error) => {
+                    let who = found.who.clone();
+                    return self.lost(session, Error::io(format!("reading of {who}"))(error));
+                }
+            };
+            let input = std::mem::take(&mut self.input);
+            let result = self.take(session, input.get(..count).unwrap_or_default(), load);
+            self.input = input;
+            result?;
+            match drained {
+                Drained::More => {}
+                Drained::Empty => return Ok(()),
+                Drained::Eof => return self.eof(session),
+            }
+        }
+    }
+
+    fn take(&mut self, session: usize, bytes: &[u8], load: &mut dyn Load) -> Result<()> {
+        let Some(found) = self.sessions.get_mut(session) else { return Ok(()) };
+        if !matches!(found.stage, Stage::Ready) {
+            let bound = found.negotiate(bytes, self.connector.as_ref())?;
+            if found.link.is_behind() {
+                self.dirty.push(session);
+            }
+            let Some(bound) = bound else { return Ok(()) };
+            load.ready(self, session, bound)?;
+            return self.take(session, &[], load);
+        }
+        if found.held.is_empty() {
+            let eaten = self.elements(session, bytes, load)?;
+            let rest = bytes.get(eaten..).unwrap_or_default();
+            if let (false, Some(found)) = (rest.is_empty(), self.sessions.get_mut(session)) {
+                found.held.extend_from_slice(rest);
+            }
+            return Ok(());
+        }
+        let mut held = std::mem::take(&mut found.held);
+        held.extend_from_slice(bytes);
+        let eaten = self.elements(session, &held, load)?;
+        held.drain(..eaten);
+        if let Some(found) = self.sessions.get_mut(session) {
+            found.held = held;
+        }
+        Ok(())
+    }
+
+    /// Hands on every whole element; how many bytes they had.
+    fn elements(&mut self, session: usize, bytes: &[u8], load: &mut dyn Load) -> Result<usize> {
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            match markup::front(rest) {
+                Front::Partial => break,
+                Front::Space(length) => at += length,
+                Front::Close => {
+                    self.eof(session)?;
+                    return Ok(bytes.len());
+                }
+                Front::Element(length) => {
+                    at += length;
+                    self.element(session, rest.get(..length).unwrap_or_default(), load)?;
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    fn element(&mut self, session: usize, element: &[u8], load: &mut dyn Load) -> Result<()> {
+        if element.starts_with(b"<stream:") {
+            let text = format!(": {}", String::from_utf8_lossy(element));
+            let who = self.who(session).to_owned();
+            return self.lost(session, Error::Closed { who, text });
+        }
+        if markup::is(element, "iq") && is_request(element) {
+            self.answer(session, element);
+            return Ok(());
+        }
+        load.stanza(self, session, element)
+    }
+
+    /// RFC 6120 §8.2.3: a request has to be answered. Pings get a result (XEP-0199 §4.1); of
+    /// roster pushes the result says that they were received (RFC 6121 §2.1.6).
+    fn answer(&mut self, session: usize, request: &[u8]) {
+        let id = markup::attribute(request, "id").unwrap_or_default().to_vec();
+        let from = markup::attribute(request, "from").unwrap_or_default().to_vec();
+        self.write(session, |out| {
+            out.extend_from_slice(b"<iq type='result' id='");
+            out.extend_from_slice(&id);
+            if !from.is_empty() {
+                out.extend_from_slice(b"' to='");
+                out.extend_from_slice(&from);
+            }
+            out.extend_from_slice(b"'/>");
+        });
+    }
+
+    /// Who a session is.
+    pub(crate) fn who(&self, session: usize) -> &str {
+        self.sessions.get(session).map_or("?", |found| &found.who)
+    }
+
+    fn eof(&mut self, session: usize) -> Result<()> {
+        let Some(found) = self.sessions.get_mut(session) else { return Ok(()) };
+        let error = found.eof();
+        self.lost(session, error)
+    }
+
+    /// A stream is at its end: an error unless all are being closed.
+    fn lost(&mut self, session: usize, error: Error) -> Result<()> {
+        if !self.closing {
+            return Err(error);
+        }
+        if let Some(found) = self.sessions.get_mut(session)
+            && !matches!(found.stage, Stage::Closed)
+        {
+            found.stage = Stage::Closed;
+            self.closed += 1;
+        }
+        Ok(())
+    }
+}
+
+fn is_request(iq: &[u8]) -> bool {
+    matches!(markup::attribute(iq, "type"), Some(b"get" | b"set"))
+}
+
+/// For the end of the streams.
+struct Deaf;
+
+impl Load for Deaf {
+    fn ready(&mut self, _: &mut Engine, _: usize, _: Bound) -> Result<()> {
+        Ok(())
+    }
+
+    fn stanza(&mut self, _: &mut Engine, _: usize, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}

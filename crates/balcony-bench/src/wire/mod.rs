@@ -1,0 +1,12 @@
+//! Bytes: sockets, TLS, elements, and the loop that waits for them.
+
+mod engine;
+mod link;
+pub(crate) mod markup;
+mod session;
+mod timer;
+pub(crate) mod tls;
+
+pub(crate) use engine::{Engine, Load};
+pub(crate) use link::{Link, READ_BYTES};
+pub(crate) use session::Bound;

@@ -1,0 +1,145 @@
+//! TLS of the client and of the relay.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use balcony_proto::sasl::ChannelBindings;
+use balcony_stream::TlsInfo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, Connection, DigitallySignedStruct, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+
+use crate::error::{Error, Result};
+
+/// RFC 9266 §2.
+const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
+
+/// Makes connections to one server.
+#[derive(Clone, Debug)]
+pub(crate) struct Connector {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl Connector {
+    /// TLS 1.3 without resumption, so that each login pays for a whole handshake. The certificate
+    /// is checked against the authority in `ca`; without one it is not checked.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a domain or an authority that cannot be used.
+    pub(crate) fn new(domain: &str, ca: Option<&Path>) -> Result<Connector> {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = match ca {
+            Some(path) => authority(path, provider.clone())?,
+            None => Arc::new(Trusting(provider.clone())) as Arc<dyn ServerCertVerifier>,
+        };
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        // XEP-0368 §3.
+        config.alpn_protocols = vec![b"xmpp-client".to_vec()];
+        let name = ServerName::try_from(domain.to_owned());
+        Ok(Connector {
+            config: Arc::new(config),
+            name: name.map_err(|_| Error::Usage(format!("{domain} is no name for TLS")))?,
+        })
+    }
+
+    pub(crate) fn connect(&self) -> Result<Connection> {
+        let mut connection = ClientConnection::new(self.config.clone(), self.name.clone())?;
+        // What is queued is bounded by the load, not here.
+        connection.set_buffer_limit(None);
+        Ok(connection.into())
+    }
+}
+
+/// What the stream has to know of a finished handshake.
+pub(crate) fn info(connection: &Connection) -> TlsInfo {
+    let version13 = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+    let exporter = connection.export_keying_material([0; 32], EXPORTER_LABEL, Some(b""));
+    TlsInfo {
+        version13,
+        bindings: ChannelBindings {
+            exporter: exporter.ok().filter(|_| version13),
+            server_end_point: None,
+        },
+        ..TlsInfo::default()
+    }
+}
+
+/// The relay's side, with a self-signed certificate over ECDSA P-256, as the peers have.
+///
+/// # Errors
+/// [`Error::Usage`] when the certificate cannot be made.
+pub(crate) fn relay_config() -> Result<Arc<ServerConfig>> {
+    let failed = |error: rcgen::Error| Error::Usage(format!("making a certificate: {error}"));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).map_err(failed)?;
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der());
+    let key = key.map_err(|error| Error::Usage(error.to_owned()))?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.into()], key)?;
+    Ok(Arc::new(config))
+}
+
+fn authority(path: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+    let bad = |what: String| Error::Usage(format!("{}: {what}", path.display()));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| bad(e.to_string()))? {
+        roots.add(certificate.map_err(|e| bad(e.to_string()))?)?;
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    Ok(verifier.map_err(|e| bad(e.to_string()))?)
+}
+
+/// Takes every certificate: it is the server's cost that is measured, on a loopback address. The
+/// signatures are checked, as every client does.
+#[derive(Debug)]
+struct Trusting(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -35,6 +35,8 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("session_start", lambda _: self._settle(None))
         for event in ("failed_all_auth", "connection_failed", "ssl_invalid_chain"):
             self.add_event_handler(event, lambda why, name=event: self._fail(name, why))
+        self.gone = asyncio.Event()
+        self.add_event_handler("disconnected", lambda _: self.gone.set())
         self.add_event_handler("stream_error", lambda error: self.errors.append(error["condition"]))
 
     async def login(self, presence=True, seconds=20):
@@ -52,6 +54,10 @@ class Client(slixmpp.ClientXMPP):
     async def logout(self):
         """Ends the stream."""
         await self.disconnect(wait=5)
+
+    async def ended(self, seconds=10):
+        """Waits until the server has ended the stream."""
+        await asyncio.wait_for(self.gone.wait(), seconds)
 
     def leave(self):
         """The connection is gone without a word."""

@@ -41,6 +41,12 @@ impl Names {
         self.0.insert(name.into(), value.into());
     }
 
+    /// What a name stands for; `None` when it stands for nothing yet.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// Whether a value fits what a script expects. Names that are new get what they meet.
     pub fn fits(&mut self, expected: &str, value: &str) -> bool {
         let saved = self.clone();

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use balcony_core::Clock;
 use balcony_proto::ns;
 use balcony_proto::xml::Element;
 use balcony_stream::initiating::{
     Bound, ClientConfig, Failure, Initiating, Input, Output, Secret, TlsPolicy,
 };
-use tokio::time::Instant;
 
 use super::wire::Wire;
 use crate::keys;
@@ -97,7 +97,7 @@ pub(super) async fn log_in(client: &Client, wire: &mut Wire) -> Result<LoggedIn,
     let random = balcony_server::system_random()?;
     let mut talk = Talk {
         machine: Initiating::new(Arc::new(config), random, Duration::ZERO),
-        began: Instant::now(),
+        clock: Clock::system(),
         reader: Reader::default(),
         features: None,
     };
@@ -121,7 +121,7 @@ pub(super) async fn log_in(client: &Client, wire: &mut Wire) -> Result<LoggedIn,
 /// A negotiation under way.
 struct Talk {
     machine: Initiating,
-    began: Instant,
+    clock: Clock,
     reader: Reader,
     features: Option<Element>,
 }
@@ -141,9 +141,9 @@ impl Talk {
                 }
             }
             let left = self.machine.deadline().unwrap_or_default();
-            let left = left.saturating_sub(self.began.elapsed());
+            let left = left.saturating_sub(self.clock.uptime());
             let input = tokio::time::timeout(left, wire.receive()).await;
-            let now = self.began.elapsed();
+            let now = self.clock.uptime();
             match &input {
                 Ok(Some(bytes)) => {
                     self.read(bytes)?;
@@ -159,7 +159,7 @@ impl Talk {
         let Some(tls) = wire.start_tls().await else {
             return Err("the TLS handshake failed".to_owned().into());
         };
-        let now = self.began.elapsed();
+        let now = self.clock.uptime();
         self.machine.handle(Input::TlsReady(tls), now);
         Ok(())
     }

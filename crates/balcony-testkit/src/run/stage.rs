@@ -200,6 +200,7 @@ impl<'a> Stage<'a> {
                 let instead = show(piece.as_ref());
                 return Err(format!("{instead} came. Expected:\n{}", pretty(first)));
             };
+            let got = &self.with_sender(who, first, got)?;
             let candidates = if any_order { left.len() } else { 1 };
             let mut reasons = Vec::new();
             let found = left.iter().take(candidates).position(|one| {
@@ -212,6 +213,29 @@ impl<'a> Stage<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What comes without a sender is from the account (RFC 6120 §8.1.2.1); a server may say so or
+    /// not, whatever the script does.
+    fn with_sender(
+        &self,
+        who: usize,
+        expected: &Element,
+        got: &Element,
+    ) -> Result<Element, String> {
+        let name = &self.client(who)?.name;
+        let mut got = got.clone();
+        let Some(account) = self.names.get(&format!("bare jid of {name}")) else {
+            return Ok(got);
+        };
+        match (expected.attr("from"), got.attr("from")) {
+            (Some(_), None) if got.ns() == ns::CLIENT => got.set_attr("from", account),
+            (None, Some(from)) if from == account => {
+                got.remove_attr("from");
+            }
+            _ => {}
+        }
+        Ok(got)
     }
 
     async fn receive_nothing(&mut self, who: usize) -> Result<(), String> {

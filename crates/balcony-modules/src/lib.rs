@@ -4,6 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod access;
+pub mod adhoc;
+pub mod admin;
+pub mod blocking;
 pub mod caps;
 pub mod disco;
 pub mod extdisco;
@@ -14,6 +17,7 @@ pub mod offline;
 pub mod ping;
 pub mod presence;
 pub mod private;
+pub mod register;
 pub mod roster;
 pub mod session_legacy;
 pub mod stanza_id;
@@ -28,14 +32,21 @@ use balcony_core::module::ModuleSpec;
 
 /// All modules. Their order decides where nothing else does.
 pub static MODULES: &[&ModuleSpec] = &[
-    // RFC 6121. When a session ends, presence is told before the roster is dropped.
+    // RFC 6121. When a session ends, presence is told before the roster
+    // and the block list are dropped.
     &session_legacy::MODULE,
     &subscription::MODULE,
     &presence::MODULE,
     &roster::MODULE,
+    &blocking::MODULE,
     &iq_guard::MODULE,
     &offline::MODULE,
     &stanza_id::MODULE,
+    // What people do with their account.
+    &register::MODULE,
+    // What admins do.
+    &adhoc::MODULE,
+    &admin::MODULE,
     // Questions to the server.
     &disco::MODULE,
     &caps::MODULE,

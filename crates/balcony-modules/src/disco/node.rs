@@ -4,7 +4,7 @@ use balcony_core::module::{Ctx, Request};
 use balcony_proto::stanza::{Child, Payload, StanzaError};
 use balcony_proto::xep::disco::{Info, Item};
 
-use crate::caps;
+use crate::{adhoc, caps};
 
 /// A question about a host or an account that whoever asks may have answered.
 pub(crate) struct Asked<'a> {
@@ -26,7 +26,7 @@ pub(crate) struct Nodes {
 }
 
 /// The modules with nodes; each name belongs to one of them.
-static PROVIDERS: &[&Nodes] = &[&caps::NODES];
+static PROVIDERS: &[&Nodes] = &[&caps::NODES, &adhoc::NODES];
 
 /// The node that a query names. An empty one, which must not be (§4.2), counts as none.
 pub(super) fn named(query: &Child<'_>) -> Option<String> {

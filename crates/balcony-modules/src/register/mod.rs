@@ -89,7 +89,7 @@ impl Default for Registrar {
 }
 
 /// What a client is told when the core did not do what it asked for.
-fn refused(cause: balcony_core::Error) -> StanzaError {
+pub(crate) fn refused(cause: balcony_core::Error) -> StanzaError {
     use balcony_core::Error;
     match cause {
         // §3.1: the name is taken.

@@ -62,13 +62,6 @@ impl Throttle {
         }
         entry.count = entry.count.saturating_add(1);
     }
-
-    /// Takes back a try that turned out to be rightful.
-    pub fn forgive(&self, address: IpAddr) {
-        if let Some(entry) = self.tries.lock().get_mut(&group(address)) {
-            entry.count = entry.count.saturating_sub(1);
-        }
-    }
 }
 
 fn group(address: IpAddr) -> IpAddr {

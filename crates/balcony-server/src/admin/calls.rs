@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use balcony_admin_api::{
-    Account, Answer, Direction, ErrorKind, HostStats, Request, Session, Stats, TraceLine,
+    Account, Answer, Direction, ErrorKind, HostStats, Invite, Request, Session, Stats, TraceLine,
     VERSION as API_VERSION, Versions,
 };
 use balcony_core::trace::Writer;
 use balcony_core::{Core, Error};
+use balcony_modules::register;
 use balcony_proto::jid::Jid;
 use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_store::WriteSet;
@@ -45,6 +46,10 @@ pub(super) async fn answer(process: &Arc<Process>, request: Request) -> Answer {
         Request::SessionEnd { jid, reason } => session_end(core, &jid, reason),
         Request::Reload => Ok(reload(process).await),
         Request::Stats => stats(process).await,
+        Request::InviteCreate {
+            host,
+            expires_seconds,
+        } => invite(core, &host, expires_seconds).await,
         _ => Err(Error::Malformed(
             "this server does not know that request".into(),
         )),
@@ -223,6 +228,23 @@ fn memory_bytes() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
+}
+
+async fn invite(
+    core: &Arc<Core>,
+    host: &str,
+    expires_seconds: Option<u64>,
+) -> Result<Answer, Error> {
+    let host = core
+        .host(host)
+        .ok_or_else(|| Error::NoSuchHost(host.to_owned()))?;
+    let invite = register::create_invite(core, &host, None, expires_seconds).await?;
+    Ok(Answer::Invite(Invite {
+        host: host.name().to_owned(),
+        token: invite.token,
+        uri: invite.uri,
+        expires: u64::try_from(invite.expires_at_micros / 1_000_000).ok(),
+    }))
 }
 
 /// Shows the streams of an account until the other side closes.

@@ -109,21 +109,24 @@ pub(super) async fn plain<L: Link>(
     }
 }
 
-/// Charges the address with a try; it is taken back if the login succeeds.
+/// Whether the address may try to log in: not after too many failures.
+///
+/// A try counts as failed when the next one comes, or when the connection ends without a login:
+/// many who log in at the same time from behind one address must not keep each other out.
 fn may_try<L: Link>(stream: &mut Negotiation<'_, L>) -> bool {
+    stream.note_failure();
     let limits = &stream.instance.core.config().limits;
     let (window, now) = (
         limits.login_failures_window,
         stream.instance.core.clock().uptime(),
     );
-    let failures = &stream.instance.failures;
     let peer = stream.link.peer();
-    if failures.is_spent(peer, limits.login_failures_per_address, window, now) {
+    let max = limits.login_failures_per_address;
+    if stream.instance.failures.is_spent(peer, max, window, now) {
         tracing::info!(%peer, "too many failed logins from this address");
         return false;
     }
-    failures.count(peer, window, now);
-    stream.tries += 1;
+    stream.trying = true;
     true
 }
 

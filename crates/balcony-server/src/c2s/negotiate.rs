@@ -32,8 +32,8 @@ pub(super) struct Negotiation<'a, L> {
     pub(super) link: &'a Arc<L>,
     /// The host that the stream is for, once it is known.
     pub(super) host: Option<Jid>,
-    /// Tries to log in that this connection is charged with until one succeeds.
-    pub(super) tries: u32,
+    /// A try to log in is under way.
+    pub(super) trying: bool,
     pub(super) session: Option<(Arc<Session>, Arc<Notify>)>,
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn negotiate<L: Link>(
         instance,
         link,
         host: None,
-        tries: 0,
+        trying: false,
         session: None,
     };
     let now = instance.core.clock().uptime();
@@ -80,6 +80,7 @@ pub(super) async fn negotiate<L: Link>(
             Step::Over => break,
         }
     }
+    negotiation.note_failure();
     // A session whose client never heard of it: what came for it meanwhile is looked after.
     if let Some((session, _)) = negotiation.session
         && let Some(pending) = instance.core.ended(&session)
@@ -176,6 +177,16 @@ impl<L: Link> Negotiation<'_, L> {
         }
     }
 
+    /// The try that was under way came to nothing: it counts against the address.
+    pub(super) fn note_failure(&mut self) {
+        if std::mem::take(&mut self.trying) {
+            let window = self.instance.core.config().limits.login_failures_window;
+            self.instance
+                .failures
+                .count(self.link.peer(), window, self.now());
+        }
+    }
+
     async fn close(&self) {
         let within = self.instance.core.config().limits.timeouts.close;
         self.link.finish(within).await;
@@ -183,10 +194,6 @@ impl<L: Link> Negotiation<'_, L> {
 
     fn finish(self, machine: Receiving, bound: Box<Bound>) -> Option<Negotiated> {
         let (session, ending) = self.session?;
-        // Who got in was no attacker: the tries on the way are forgotten.
-        for _ in 0..self.tries {
-            self.instance.failures.forgive(self.link.peer());
-        }
         let (established, rest) = machine.into_established();
         Some(Negotiated {
             bound,

@@ -69,7 +69,8 @@ impl<'a> Fleet<'a> {
             arrival.next(&mut self.engine)?;
         }
         let all = |arrival: &Arrival<'_>| arrival.arrived == count;
-        self.engine.turn_until(&mut arrival, limit, "the logins", all)?;
+        self.engine
+            .turn_until(&mut arrival, limit, "the logins", all)?;
         let latency = arrival.latency;
         self.keys.save(self.target.keys.as_deref())?;
         Ok(latency)
@@ -89,7 +90,9 @@ struct Arrival<'a> {
 impl Arrival<'_> {
     /// Connects the next user, if there is one.
     fn next(&mut self, engine: &mut Engine) -> Result<()> {
-        let Some(number) = self.users.next() else { return Ok(()) };
+        let Some(number) = self.users.next() else {
+            return Ok(());
+        };
         let user = self.target.user(number);
         let config = ClientConfig {
             secret: Secret::Password {
@@ -139,7 +142,11 @@ impl Load for Arrival<'_> {
 /// RFC 6121 §2.2 wants the roster before the presence. Servers without carbons or pings answer with
 /// an error, which does as well.
 fn hello(domain: &str, csi: bool) -> String {
-    let inactive = if csi { "<inactive xmlns='urn:xmpp:csi:0'/>" } else { "" };
+    let inactive = if csi {
+        "<inactive xmlns='urn:xmpp:csi:0'/>"
+    } else {
+        ""
+    };
     format!(
         "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>\
          <iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>\

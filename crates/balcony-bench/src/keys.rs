@@ -41,7 +41,9 @@ impl Keys {
         };
         let bad = || Error::Usage("the file of --keys holds something else".into());
         let rows: HashMap<String, Row> = serde_json::from_slice(&text).map_err(|_| bad())?;
-        let keys = rows.into_iter().map(|(user, row)| Some((user, row.read()?)));
+        let keys = rows
+            .into_iter()
+            .map(|(user, row)| Some((user, row.read()?)));
         Ok(Keys {
             keys: keys.collect::<Option<_>>().ok_or_else(bad)?,
             changed: false,
@@ -53,7 +55,9 @@ impl Keys {
     /// # Errors
     /// [`Error::Io`].
     pub(crate) fn save(&mut self, path: Option<&Path>) -> Result<()> {
-        let Some(path) = path.filter(|_| self.changed) else { return Ok(()) };
+        let Some(path) = path.filter(|_| self.changed) else {
+            return Ok(());
+        };
         let rows = self.keys.iter().map(|(user, keys)| (user, Row::new(keys)));
         let rows: HashMap<&String, Row> = rows.collect();
         let text = serde_json::to_vec(&rows).unwrap_or_default();

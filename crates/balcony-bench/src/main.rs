@@ -9,6 +9,7 @@ mod keys;
 mod measure;
 mod options;
 mod order;
+mod ring;
 mod stamp;
 mod traffic;
 mod wire;
@@ -30,18 +31,26 @@ struct Line {
 #[derive(Subcommand, Debug)]
 enum Command {
     Accounts(commands::accounts::Accounts),
+    Roster(commands::roster::Roster),
     Login(commands::login::Login),
     Idle(commands::idle::Idle),
     Chat(commands::chat::Chat),
+    Presence(commands::presence::Presence),
+    Iq(commands::iq::Iq),
+    Relay(commands::relay::Relay),
 }
 
 fn main() -> ExitCode {
     raise_descriptor_limit();
     let result = match Line::parse().command {
         Command::Accounts(command) => command.run(),
+        Command::Roster(command) => command.run(),
         Command::Login(command) => command.run(),
         Command::Idle(command) => command.run(),
         Command::Chat(command) => command.run(),
+        Command::Presence(command) => command.run(),
+        Command::Iq(command) => command.run(),
+        Command::Relay(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,6 +10,8 @@ use balcony_stream::initiating::TlsPolicy;
 use clap::{Args, ValueEnum};
 
 use crate::error::{Error, Result};
+use crate::measure::Report;
+use crate::traffic::{Pace, Plan};
 use crate::wire::tls::Connector;
 
 /// The most users, pairs and sessions of one process: more than it has descriptors for.
@@ -121,10 +123,50 @@ impl Timing {
     }
 }
 
+/// How many requests or updates are under way.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// A second over all users. Without it: as fast as they are answered
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) rate: Option<u64>,
+    /// Under way for each user or pair where no rate is named
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) window: u64,
+}
+
+impl Load {
+    pub(crate) fn plan(&self, timing: &Timing, pid: Option<u32>) -> Plan {
+        Plan {
+            pace: match self.rate {
+                Some(rate) => Pace::Rate(rate as f64),
+                None => Pace::Window(self.window as u32),
+            },
+            warmup: timing.warm(),
+            seconds: timing.measured(),
+            pid,
+        }
+    }
+
+    /// A report that names these settings.
+    pub(crate) fn report(&self, case: &str, tls: Tls, label: &str) -> Report {
+        let pace = self.rate.map_or("loop".to_owned(), |rate| rate.to_string());
+        let mut report = Report::new(format!("{case}-{pace}-{}", tls.as_str()), label);
+        match self.rate {
+            Some(rate) => report.set("rate", rate),
+            None => report.set("window", self.window),
+        }
+        report
+    }
+}
+
 /// A day is more than any case takes.
 fn seconds(text: &str) -> std::result::Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=86_400.0).contains(&value) { Ok(value) } else { Err("0 to 86400".to_owned()) }
+    if (0.0..=86_400.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err("0 to 86400".to_owned())
+    }
 }
 
 impl Target {
@@ -159,7 +201,9 @@ impl Target {
     /// [`Error::Usage`], [`Error::Tls`].
     pub(crate) fn connector(&self) -> Result<Option<Connector>> {
         let wanted = self.tls != Tls::None;
-        wanted.then(|| Connector::new(&self.domain, self.ca.as_deref())).transpose()
+        wanted
+            .then(|| Connector::new(&self.domain, self.ca.as_deref()))
+            .transpose()
     }
 
     /// The localpart of a user.
@@ -182,7 +226,10 @@ impl Target {
     /// [`Error::Usage`] for a name that is not known.
     pub(crate) fn mechanisms(&self) -> Result<Vec<Mechanism>> {
         if self.mechanism == "any" {
-            return Ok(Mechanism::ALL.into_iter().filter(|m| m.hash().is_some()).collect());
+            return Ok(Mechanism::ALL
+                .into_iter()
+                .filter(|m| m.hash().is_some())
+                .collect());
         }
         let found = Mechanism::parse(&self.mechanism);
         let unknown = || Error::Usage(format!("{} is no known mechanism", self.mechanism));
@@ -221,13 +268,21 @@ mod tests {
         assert!(target(&["--host", "::1"]).address().is_ok());
         assert!(target(&["--host", "::ffff:127.0.0.1"]).address().is_ok());
         assert!(target(&["--host", "192.0.2.1"]).address().is_err());
-        assert!(target(&["--host", "192.0.2.1", "--allow-remote"]).address().is_ok());
+        assert!(
+            target(&["--host", "192.0.2.1", "--allow-remote"])
+                .address()
+                .is_ok()
+        );
     }
 
     #[test]
     fn a_remote_certificate_is_checked_or_said_not_to_be() {
         let remote = ["--host", "192.0.2.1", "--allow-remote", "--tls", "direct"];
         assert!(target(&remote).address().is_err());
-        assert!(target(&[&remote[..], &["--insecure"]].concat()).address().is_ok());
+        assert!(
+            target(&[&remote[..], &["--insecure"]].concat())
+                .address()
+                .is_ok()
+        );
     }
 }

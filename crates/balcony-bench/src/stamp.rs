@@ -26,7 +26,12 @@ pub(crate) struct Stamp {
 impl Stamp {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(MARK);
-        let values = [self.run.into(), self.route.into(), self.number.into(), self.nanos];
+        let values = [
+            self.run.into(),
+            self.route.into(),
+            self.number.into(),
+            self.nanos,
+        ];
         for (value, digits) in values.into_iter().zip(DIGITS) {
             hex(value, digits, out);
         }
@@ -36,7 +41,11 @@ impl Stamp {
 fn hex(value: u64, digits: usize, out: &mut Vec<u8>) {
     for at in (0..digits).rev() {
         let digit = (value >> (4 * at)) as u8 & 15;
-        out.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+        out.push(if digit < 10 {
+            b'0' + digit
+        } else {
+            b'a' + digit - 10
+        });
     }
 }
 

@@ -30,7 +30,9 @@ impl Idle {
     pub(crate) fn run(&self) -> Result<()> {
         let target = &self.target;
         if target.pid.is_none() {
-            return Err(Error::Usage("the memory of which process? Name it by --pid".into()));
+            return Err(Error::Usage(
+                "the memory of which process? Name it by --pid".into(),
+            ));
         }
         let mut report = Report::new(format!("idle-{}", target.tls.as_str()), &target.label);
         report.set("users", self.users);
@@ -52,7 +54,11 @@ impl Idle {
             let end = Duration::from_secs(wait);
             rest(&mut fleet.engine, end.saturating_sub(since.elapsed()))?;
             let grown = memory_of(target.pid)?.unwrap_or(0) as f64 - empty as f64;
-            let name = if wait < 45 { "kib_each_30s" } else { "kib_each_60s" };
+            let name = if wait < 45 {
+                "kib_each_30s"
+            } else {
+                "kib_each_60s"
+            };
             run.add(name, "KiB", grown / 1024.0 / users as f64);
         }
         let meter = Meter::start(target.pid)?;

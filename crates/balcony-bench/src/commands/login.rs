@@ -31,7 +31,11 @@ pub(crate) struct Login {
 impl Login {
     pub(crate) fn run(&self) -> Result<()> {
         let target = &self.target;
-        let hello = if self.hello { Hello::Client } else { Hello::Silent };
+        let hello = if self.hello {
+            Hello::Client
+        } else {
+            Hello::Silent
+        };
         let mut report = Report::new(format!("login-{}", target.tls.as_str()), &target.label);
         report.set("users", self.users);
         report.set("parallel", target.parallel);
@@ -49,7 +53,11 @@ impl Login {
             let latency = fleet.log_in(users.clone(), hello)?;
             let spent = meter.spent()?;
             let mut run = Run::default();
-            run.add("per_s", "1/s", self.users as f64 / spent.elapsed.as_secs_f64());
+            run.add(
+                "per_s",
+                "1/s",
+                self.users as f64 / spent.elapsed.as_secs_f64(),
+            );
             run.cpu(&spent, self.users, ["server_us", "own_us"]);
             run.latency(&latency);
             report.push(run);

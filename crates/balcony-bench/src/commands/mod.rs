@@ -3,4 +3,8 @@
 pub(crate) mod accounts;
 pub(crate) mod chat;
 pub(crate) mod idle;
+pub(crate) mod iq;
 pub(crate) mod login;
+pub(crate) mod presence;
+pub(crate) mod relay;
+pub(crate) mod roster;

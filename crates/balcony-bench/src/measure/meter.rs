@@ -80,7 +80,8 @@ fn no_process(pid: u32) -> Error {
 }
 
 fn ticks(count: u64) -> Duration {
-    Duration::from_secs(count) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100)
+    Duration::from_secs(count)
+        / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100)
 }
 
 fn own_cpu() -> Duration {

@@ -26,7 +26,12 @@ pub(super) fn machine_ticks() -> Option<u64> {
     let fields = line.split_whitespace().enumerate().filter_map(field);
     // proc(5): user nice system idle iowait irq softirq steal, then guest times that user and nice
     // already hold.
-    Some(fields.filter(|(at, _)| matches!(at, 0..=2 | 5..=7)).map(|(_, n)| n).sum())
+    Some(
+        fields
+            .filter(|(at, _)| matches!(at, 0..=2 | 5..=7))
+            .map(|(_, n)| n)
+            .sum(),
+    )
 }
 
 fn stat(pid: u32) -> Option<String> {
@@ -41,13 +46,19 @@ fn fields(stat: &str) -> impl Iterator<Item = &str> {
 
 /// proc(5): utime, stime, cutime and cstime are the fields 14 to 17.
 fn ticks(stat: &str) -> Option<u64> {
-    let numbers: Vec<u64> = fields(stat).skip(11).take(4).map_while(|n| n.parse().ok()).collect();
+    let numbers: Vec<u64> = fields(stat)
+        .skip(11)
+        .take(4)
+        .map_while(|n| n.parse().ok())
+        .collect();
     (numbers.len() == 4).then(|| numbers.iter().sum())
 }
 
 fn resident(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kilobytes * 1024)
 }

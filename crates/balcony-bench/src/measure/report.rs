@@ -113,7 +113,12 @@ impl Report {
     fn human(&self) -> String {
         let mut line = format!("{} {}:", self.label, self.case);
         for summary in self.summaries() {
-            let Summary { measure, median, min, max } = summary;
+            let Summary {
+                measure,
+                median,
+                min,
+                max,
+            } = summary;
             let _ = write!(line, " {} {}", measure.name, short(median));
             if self.runs.len() > 1 {
                 let _ = write!(line, " [{}..{}]", short(min), short(max));
@@ -129,11 +134,15 @@ impl Report {
     fn json(&self) -> Value {
         let run = |run: &Run| -> Value {
             let pairs = run.measures.iter();
-            pairs.map(|m| (m.name.to_owned(), json!(m.value))).collect::<Map<_, _>>().into()
+            pairs
+                .map(|m| (m.name.to_owned(), json!(m.value)))
+                .collect::<Map<_, _>>()
+                .into()
         };
         let summaries = self.summaries();
         let summary = |s: &Summary| {
-            let value = json!({"unit": s.measure.unit, "median": s.median, "min": s.min, "max": s.max});
+            let value =
+                json!({"unit": s.measure.unit, "median": s.median, "min": s.min, "max": s.max});
             (s.measure.name.to_owned(), value)
         };
         json!({
@@ -147,7 +156,9 @@ impl Report {
     }
 
     fn summaries(&self) -> Vec<Summary> {
-        let Some(first) = self.runs.first() else { return Vec::new() };
+        let Some(first) = self.runs.first() else {
+            return Vec::new();
+        };
         let summary = |measure: &Measure| {
             let values = self.runs.iter().filter_map(|run| run.value(measure.name));
             let mut values: Vec<f64> = values.collect();

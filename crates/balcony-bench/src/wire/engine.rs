@@ -8,7 +8,6 @@ use balcony_stream::initiating::Initiating;
 use mio::{Events, Interest, Poll, Token};
 
 use super::link::{Drained, Link, READ_BYTES};
-use super::markup::{self, Front};
 use super::session::{Bound, Session, Stage};
 use super::timer::Timer;
 use super::tls::Connector;
@@ -37,10 +36,10 @@ pub(crate) struct Engine {
     poll: Poll,
     events: Events,
     timer: Timer,
-    sessions: Vec<Session>,
-    connector: Option<Connector>,
+    pub(super) sessions: Vec<Session>,
+    pub(super) connector: Option<Connector>,
     /// Sessions with something to write.
-    dirty: Vec<usize>,
+    pub(super) dirty: Vec<usize>,
     raw: Vec<u8>,
     input: Vec<u8>,
     closing: bool,
@@ -102,7 +101,9 @@ impl Engine {
 
     /// As [`Engine::send`], written in place.
     pub(crate) fn write(&mut self, session: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let Some(found) = self.sessions.get_mut(session) else { return };
+        let Some(found) = self.sessions.get_mut(session) else {
+            return;
+        };
         if !found.link.is_behind() {
             self.dirty.push(session);
         }
@@ -201,7 +202,9 @@ impl Engine {
 
     fn wake(&mut self, session: usize, load: &mut dyn Load) -> Result<()> {
         loop {
-            let Some(found) = self.sessions.get_mut(session) else { return Ok(()) };
+            let Some(found) = self.sessions.get_mut(session) else {
+                return Ok(());
+            };
             if found.link.is_behind()
                 && let Err(error) = found.link.flush()
             {
@@ -226,97 +229,21 @@ impl Engine {
         }
     }
 
-    fn take(&mut self, session: usize, bytes: &[u8], load: &mut dyn Load) -> Result<()> {
-        let Some(found) = self.sessions.get_mut(session) else { return Ok(()) };
-        if !matches!(found.stage, Stage::Ready) {
-            let bound = found.negotiate(bytes, self.connector.as_ref())?;
-            if found.link.is_behind() {
-                self.dirty.push(session);
-            }
-            let Some(bound) = bound else { return Ok(()) };
-            load.ready(self, session, bound)?;
-            return self.take(session, &[], load);
-        }
-        if found.held.is_empty() {
-            let eaten = self.elements(session, bytes, load)?;
-            let rest = bytes.get(eaten..).unwrap_or_default();
-            if let (false, Some(found)) = (rest.is_empty(), self.sessions.get_mut(session)) {
-                found.held.extend_from_slice(rest);
-            }
-            return Ok(());
-        }
-        let mut held = std::mem::take(&mut found.held);
-        held.extend_from_slice(bytes);
-        let eaten = self.elements(session, &held, load)?;
-        held.drain(..eaten);
-        if let Some(found) = self.sessions.get_mut(session) {
-            found.held = held;
-        }
-        Ok(())
-    }
-
-    /// Hands on every whole element; how many bytes they had.
-    fn elements(&mut self, session: usize, bytes: &[u8], load: &mut dyn Load) -> Result<usize> {
-        let mut at = 0;
-        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            match markup::front(rest) {
-                Front::Partial => break,
-                Front::Space(length) => at += length,
-                Front::Close => {
-                    self.eof(session)?;
-                    return Ok(bytes.len());
-                }
-                Front::Element(length) => {
-                    at += length;
-                    self.element(session, rest.get(..length).unwrap_or_default(), load)?;
-                }
-            }
-        }
-        Ok(at)
-    }
-
-    fn element(&mut self, session: usize, element: &[u8], load: &mut dyn Load) -> Result<()> {
-        if element.starts_with(b"<stream:") {
-            let text = format!(": {}", String::from_utf8_lossy(element));
-            let who = self.who(session).to_owned();
-            return self.lost(session, Error::Closed { who, text });
-        }
-        if markup::is(element, "iq") && is_request(element) {
-            self.answer(session, element);
-            return Ok(());
-        }
-        load.stanza(self, session, element)
-    }
-
-    /// RFC 6120 §8.2.3: a request has to be answered. Pings get a result (XEP-0199 §4.1); of
-    /// roster pushes the result says that they were received (RFC 6121 §2.1.6).
-    fn answer(&mut self, session: usize, request: &[u8]) {
-        let id = markup::attribute(request, "id").unwrap_or_default().to_vec();
-        let from = markup::attribute(request, "from").unwrap_or_default().to_vec();
-        self.write(session, |out| {
-            out.extend_from_slice(b"<iq type='result' id='");
-            out.extend_from_slice(&id);
-            if !from.is_empty() {
-                out.extend_from_slice(b"' to='");
-                out.extend_from_slice(&from);
-            }
-            out.extend_from_slice(b"'/>");
-        });
-    }
-
     /// Who a session is.
     pub(crate) fn who(&self, session: usize) -> &str {
         self.sessions.get(session).map_or("?", |found| &found.who)
     }
 
-    fn eof(&mut self, session: usize) -> Result<()> {
-        let Some(found) = self.sessions.get_mut(session) else { return Ok(()) };
+    pub(super) fn eof(&mut self, session: usize) -> Result<()> {
+        let Some(found) = self.sessions.get_mut(session) else {
+            return Ok(());
+        };
         let error = found.eof();
         self.lost(session, error)
     }
 
     /// A stream is at its end: an error unless all are being closed.
-    fn lost(&mut self, session: usize, error: Error) -> Result<()> {
+    pub(super) fn lost(&mut self, session: usize, error: Error) -> Result<()> {
         if !self.closing {
             return Err(error);
         }
@@ -328,10 +255,6 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-fn is_request(iq: &[u8]) -> bool {
-    matches!(markup::attribute(iq, "type"), Some(b"get" | b"set"))
 }
 
 /// For the end of the streams.

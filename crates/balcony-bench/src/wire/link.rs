@@ -41,7 +41,9 @@ impl Link {
     /// [`Error::Io`].
     pub(crate) fn connect(address: SocketAddr) -> Result<Link> {
         let socket = TcpStream::connect(address);
-        Ok(Link::over(socket.map_err(Error::io(format!("connecting to {address}")))?))
+        Ok(Link::over(
+            socket.map_err(Error::io(format!("connecting to {address}")))?,
+        ))
     }
 
     /// On a socket that stands, or begins to.
@@ -59,7 +61,7 @@ impl Link {
     /// # Errors
     /// [`Error::Tls`].
     pub(crate) fn start_tls(&mut self, connector: &Connector) -> Result<()> {
-        self.encrypt(connector.connect()?);
+        self.encrypt(connector.connect()?.into());
         Ok(())
     }
 
@@ -185,5 +187,8 @@ fn read_once(socket: &mut TcpStream, space: &mut [u8]) -> io::Result<(usize, Dra
 
 /// `NotConnected`: written to before the connection stood.
 fn is_later(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::NotConnected
+    )
 }

@@ -18,7 +18,10 @@ pub(crate) enum Front {
 /// Finds the first element. Comments, CDATA sections and processing instructions do not occur:
 /// RFC 6120 §11.1 forbids a server to send all but CDATA, and none writes that.
 pub(crate) fn front(bytes: &[u8]) -> Front {
-    let space = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let space = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_whitespace())
+        .count();
     if space > 0 {
         return Front::Space(space);
     }
@@ -66,7 +69,10 @@ pub(crate) fn attribute<'a>(element: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut at = memchr(b' ', tag)?;
     loop {
         let rest = tag.get(at..)?;
-        at += rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        at += rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_whitespace())
+            .count();
         let equals = at + memchr(b'=', tag.get(at..)?)?;
         let quote = *tag.get(equals + 1)?;
         let begin = equals + 2;
@@ -80,8 +86,12 @@ pub(crate) fn attribute<'a>(element: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 /// Whether the element has this name.
 pub(crate) fn is(element: &[u8], name: &str) -> bool {
-    let behind = element.strip_prefix(b"<").and_then(|rest| rest.strip_prefix(name.as_bytes()));
-    behind.and_then(|rest| rest.first()).is_some_and(|byte| b" />\t\r\n".contains(byte))
+    let behind = element
+        .strip_prefix(b"<")
+        .and_then(|rest| rest.strip_prefix(name.as_bytes()));
+    behind
+        .and_then(|rest| rest.first())
+        .is_some_and(|byte| b" />\t\r\n".contains(byte))
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 mod engine;
 mod link;
 pub(crate) mod markup;
+mod reading;
 mod session;
 mod timer;
 pub(crate) mod tls;
 
 pub(crate) use engine::{Engine, Load};
-pub(crate) use link::{Link, READ_BYTES};
+pub(crate) use link::{Drained, Link, READ_BYTES};
 pub(crate) use session::Bound;

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::sasl::scram::ClientKeys;
 use balcony_stream::initiating::{self, Initiating, Input, Output};
@@ -40,8 +39,6 @@ pub(super) enum Stage {
 /// A stream that stands.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    /// The full JID; `None` on a bare connection.
-    pub(crate) jid: Option<Jid>,
     /// Kept for the next login.
     pub(crate) keys: Option<ClientKeys>,
     /// Client state indication (XEP-0352) is offered.
@@ -81,7 +78,9 @@ impl Session {
             return Ok((!self.link.is_handshaking()).then(|| self.stands(None)));
         }
         let handshaken = self.link.tls().is_some() && !self.link.is_handshaking();
-        let Stage::Negotiating(stream) = &mut self.stage else { return Ok(None) };
+        let Stage::Negotiating(stream) = &mut self.stage else {
+            return Ok(None);
+        };
         if handshaken && !self.told {
             self.told = true;
             let info = self.link.tls().map(tls::info).unwrap_or_default();
@@ -140,9 +139,11 @@ impl Session {
 
     fn stands(&mut self, bound: Option<initiating::Bound>) -> Bound {
         self.stage = Stage::Ready;
-        let csi = bound.as_ref().is_some_and(|bound| bound.features.has(ns::CSI, "csi"));
-        let (jid, keys) = bound.map_or((None, None), |bound| (Some(bound.jid), bound.keys));
+        let csi = bound
+            .as_ref()
+            .is_some_and(|bound| bound.features.has(ns::CSI, "csi"));
+        let keys = bound.and_then(|bound| bound.keys);
         let took = self.began.elapsed();
-        Bound { jid, keys, csi, took }
+        Bound { keys, csi, took }
     }
 }

@@ -22,7 +22,8 @@ impl Timer {
     /// A timer that stands still.
     pub(super) fn new(registry: &Registry, token: Token) -> Result<Timer> {
         let failed = |error: rustix::io::Errno| Error::io("making a timer")(error.into());
-        let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK).map_err(failed)?;
+        let fd =
+            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK).map_err(failed)?;
         let mut source = SourceFd(&fd.as_raw_fd());
         let registered = registry.register(&mut source, token, Interest::READABLE);
         // The borrow of the descriptor ends here; the kernel holds it registered.
@@ -42,8 +43,12 @@ impl Timer {
             tv_sec: i64::try_from(period.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(period.subsec_nanos()),
         };
-        let spec = Itimerspec { it_interval: time, it_value: time };
+        let spec = Itimerspec {
+            it_interval: time,
+            it_value: time,
+        };
         let set = timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &spec);
-        set.map(|_| ()).map_err(|error| Error::io("setting a timer")(error.into()))
+        set.map(|_| ())
+            .map_err(|error| Error::io("setting a timer")(error.into()))
     }
 }

@@ -54,11 +54,15 @@ impl Connector {
         })
     }
 
-    pub(crate) fn connect(&self) -> Result<Connection> {
+    /// A connection before its handshake.
+    ///
+    /// # Errors
+    /// [`Error::Tls`].
+    pub(crate) fn connect(&self) -> Result<ClientConnection> {
         let mut connection = ClientConnection::new(self.config.clone(), self.name.clone())?;
         // What is queued is bounded by the load, not here.
         connection.set_buffer_limit(None);
-        Ok(connection.into())
+        Ok(connection)
     }
 }
 

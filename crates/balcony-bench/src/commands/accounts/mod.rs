@@ -1,5 +1,7 @@
 //! Accounts to log in with, made in either of two ways.
 
+mod registration;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -10,9 +12,10 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::options::{MOST_USERS, Target};
+use registration::register;
 
-/// Connections to the admin socket: the server derives keys for that many accounts at once, and no
-/// machine that is measured on has more cores to spare.
+/// Connections at a time: the server derives keys for that many accounts at once, and that
+/// keeps the cores of a small machine busy.
 const JOBS: usize = 4;
 
 /// Make the accounts that the other commands log in with. Those that exist already are left as they
@@ -35,34 +38,56 @@ impl Accounts {
         let count = self.count as usize;
         let made = match &self.socket {
             Some(socket) => self.by_socket(socket, count)?,
-            None => return Err(Error::Usage("name --socket".into())),
+            None => self.in_band(count)?,
         };
         println!("{made} accounts made, {} existed", count - made);
         Ok(())
     }
 
     fn by_socket(&self, socket: &Path, count: usize) -> Result<usize> {
-        let next = AtomicUsize::new(0);
-        let job = || -> Result<usize> {
+        in_parallel(count, || {
             let mut admin = Admin::connect(socket)?;
-            let mut made = 0;
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= count {
-                    return Ok(made);
-                }
+            Ok(move |number| {
                 let jid = self.target.jid(number)?;
-                made += usize::from(admin.add(jid.as_str(), &self.target.password)?);
-            }
-        };
-        std::thread::scope(|scope| {
-            let jobs: Vec<_> = (0..JOBS).map(|_| scope.spawn(job)).collect();
-            let results = jobs.into_iter().map(|job| {
-                job.join().map_err(|_| Error::Usage("a thread failed".into())).flatten()
-            });
-            results.sum()
+                admin.add(jid.as_str(), &self.target.password)
+            })
         })
     }
+
+    fn in_band(&self, count: usize) -> Result<usize> {
+        let (target, address) = (&self.target, self.target.address()?);
+        let connector = target.connector()?;
+        in_parallel(count, || {
+            let connector = connector.as_ref();
+            Ok(move |number| register(target, address, connector, &target.user(number)))
+        })
+    }
+}
+
+/// Does something for each number below `count`, in [`JOBS`] threads that `start` makes ready; how
+/// often the answer was true.
+fn in_parallel<M>(count: usize, start: impl Fn() -> Result<M> + Sync) -> Result<usize>
+where
+    M: FnMut(usize) -> Result<bool>,
+{
+    let next = AtomicUsize::new(0);
+    let job = || -> Result<usize> {
+        let (mut make, mut made) = (start()?, 0);
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                return Ok(made);
+            }
+            made += usize::from(make(number)?);
+        }
+    };
+    std::thread::scope(|scope| {
+        let jobs: Vec<_> = (0..JOBS).map(|_| scope.spawn(job)).collect();
+        let failed = |_| Error::Usage("a thread failed".into());
+        jobs.into_iter()
+            .map(|job| job.join().map_err(failed)?)
+            .sum()
+    })
 }
 
 /// Balcony's admin API: one JSON object on a line, and one back.

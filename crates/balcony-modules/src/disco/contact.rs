@@ -31,9 +31,10 @@ pub(super) static HOST: Section = Section {
     keys: &[
         addresses(
             "abuse_addresses",
-            "Where to complain about spam and worse, as URIs such as `\"mailto:abuse@example.org\"` \
-             and `\"xmpp:abuse@example.org\"`. Anybody may read these lists (XEP-0157), hence the \
-             empty defaults; what is no URI is left out with a warning.",
+            "Where to complain about spam and worse, as URIs such as \
+             `\"mailto:abuse@example.org\"` and `\"xmpp:abuse@example.org\"`. Anybody may read \
+             these lists (XEP-0157), hence the empty defaults; what is no URI is left out with a \
+             warning.",
         ),
         addresses("admin_addresses", "How to reach those who run the server."),
         addresses(

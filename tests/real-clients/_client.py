@@ -2,9 +2,16 @@
 
 import asyncio
 import logging
+import sys
 import time
 
-import slixmpp
+from _report import SKIPPED
+
+try:
+    import slixmpp
+except ImportError:
+    print("slixmpp is not installed (Python package of that name)")
+    sys.exit(SKIPPED)
 from slixmpp.exceptions import IqError, XMPPError  # noqa: F401, for the scripts
 from slixmpp.xmlstream import tostring
 

@@ -11,17 +11,19 @@ WIDTH, HEIGHT = 160, 50
 
 
 class Profanity:
-    """One account of profanity. `policy` is `force` (STARTTLS) or `legacy` (direct TLS)."""
+    """One profanity. With a `server` it has an account there and trusts the test's authority;
+    without one it is as a person finds it."""
 
-    def __init__(self, folder, cleanup, server, jid, password):
+    def __init__(self, folder, cleanup, server=None, jid=None, password=None):
         self.tmux, self.program = need("tmux"), need("profanity")
         self.server, self.cleanup, self.jid = server, cleanup, jid
-        self.folder = folder / "profanity"
+        self.folder = folder / (f"profanity-{jid}" if server is None else "profanity")
         self.config = self.folder / "config" / "profanity"
         self.data = self.folder / "data" / "profanity"
         self.config.mkdir(parents=True)
         self.data.mkdir(parents=True)
-        authority = server.authority.hashed()
+        # OpenSSL's default folder is empty on a machine without ca-certificates.
+        authority = server.authority.hashed() if server else self.folder
         (self.config / "profrc").write_text(
             f"[connection]\nautoping=0\ntls.certpath={authority}\n"
             "[logging]\nchlog=false\n[ui]\nsplash=false\nstatuses.console=all\nenc.warn=false\n")
@@ -33,12 +35,16 @@ class Profanity:
         self.runs = 0
 
     def start(self, policy):
-        """Starts it; it logs in by itself."""
+        """Starts it; it logs in by STARTTLS (`force`) or direct TLS (`legacy`)."""
         port = self.server.direct if policy == "legacy" else self.server.starttls
         (self.data / "accounts").write_text(
             f"[{self.jid}]\nenabled=true\njid={self.jid}\npassword={self.password}\n"
             f"server=127.0.0.1\nport={port}\nresource=orchard\ntls.policy={policy}\n"
             "presence.last=online\npresence.login=online\npriority.online=0\n")
+        return self.open("-a", self.jid)
+
+    def open(self, *options):
+        """Starts it, with nobody logged in."""
         self.runs += 1
         log = self.folder / f"profanity-{self.runs}.log"
         places = {"HOME": self.folder, "XDG_CONFIG_HOME": self.config.parent,
@@ -46,7 +52,7 @@ class Profanity:
         words = [f"{name}={value}" for name, value in places.items()]
         self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(WIDTH), "-y", str(HEIGHT),
                    "env", "-u", "DBUS_SESSION_BUS_ADDRESS", *words,
-                   self.program, "-l", "DEBUG", "-f", str(log), "-a", self.jid)
+                   self.program, "-l", "DEBUG", "-f", str(log), *options)
         self.cleanup.callback(self.kill)
         self._tmux("pipe-pane", "-o", f"cat >> '{self.folder}/terminal-{self.runs}'")
         return self
@@ -74,7 +80,8 @@ class Profanity:
 
     def quit(self, seconds=10):
         """Types /quit and waits until it is gone."""
-        self.type("/quit")
+        if self._alive():
+            self.type("/quit")
         end = time.monotonic() + seconds
         while self._alive():
             if time.monotonic() > end:

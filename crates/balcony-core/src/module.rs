@@ -12,7 +12,7 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Child, Payload, Stanza, StanzaError};
 use balcony_proto::xml::Element;
 
-pub use crate::config::{Config, Key, Kind as KeyKind, Section};
+pub use crate::config::{Applies, Config, Fallback, Key, Kind as KeyKind, Section};
 pub use crate::context::Ctx;
 pub use crate::envelope::{Envelope, Origin};
 pub use crate::error::stanza_error;
@@ -163,7 +163,7 @@ pub struct StreamFeature {
     /// Whether it is offered after login; else before.
     pub after_login: bool,
     /// Makes the element; `None` when the host does not offer it.
-    pub make: fn(&Host) -> Option<Element>,
+    pub make: fn(&Ctx<'_>, &Host) -> Option<Element>,
 }
 
 // --- iq ------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 //! XEP-0115 Entity Capabilities 1.6.0: the hash of what a host answers, and the node behind it.
 
-use balcony_core::module::{Feature, ModuleSpec, Spec, Target};
+use balcony_core::module::{Feature, ModuleSpec, Spec, StreamFeature, Target};
 use balcony_proto::ns;
 
 use crate::disco::{self, Asked, Nodes};
@@ -12,9 +12,16 @@ pub(crate) const NODE: &str = "urn:uuid:9f2f4f3e-1c2b-4f6d-8a57-0b1e6c5a7d21";
 pub static MODULE: ModuleSpec = ModuleSpec {
     name: "caps",
     specs: &[Spec::xep("XEP-0115", "Entity Capabilities", "1.6.0")
-        .partial("the stream feature of §6.3")
         .note("the server's own; those of clients pass in their presence")],
     features: &[Feature::host(ns::CAPS)],
+    // §6.3
+    stream_features: &[StreamFeature {
+        after_login: true,
+        make: |ctx, host| {
+            let known = disco::host_known(ctx, host.name()).ok()?;
+            Some(known.caps.to_element())
+        },
+    }],
     conversations: &["xep-0115"],
     ..ModuleSpec::NOTHING
 };

@@ -1,7 +1,6 @@
 //! Keys of the configuration as modules declare them, all of which a reload may change.
 
-use balcony_core::config::{Applies, Fallback};
-use balcony_core::module::{Key, KeyKind};
+use balcony_core::module::{Applies, Fallback, Key, KeyKind};
 
 /// A key with a default, written as in the file.
 pub(crate) const fn key(

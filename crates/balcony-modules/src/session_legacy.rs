@@ -27,7 +27,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     stream_features: &[StreamFeature {
         after_login: true,
         // RFC 6121 Appendix E: a client of today leaves it out, and this says that it may.
-        make: |_| {
+        make: |_, _| {
             let optional = Element::new(ns::SESSION, "optional");
             Some(Element::new(ns::SESSION, "session").with_child(optional))
         },

@@ -14,11 +14,13 @@ use std::sync::Arc;
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Kind, Stanza, StanzaError};
 use balcony_proto::stream::{StreamCondition, StreamError};
+use balcony_proto::xml::Element;
 
 use crate::Core;
 use crate::context::{Ctx, Work, Works};
 use crate::envelope::{Envelope, Origin};
 use crate::error::undelivered;
+use crate::host::Host;
 use crate::module::{BoxFuture, Event, Handle, Listen, Request, Target};
 use crate::router::Rule;
 use crate::session::{Refused, Session};
@@ -45,6 +47,19 @@ impl Core {
     /// Takes a stanza of the server's own, with `from` and `to`.
     pub fn submit(self: &Arc<Self>, stanza: Stanza) -> Option<Pending> {
         self.run(Envelope::new(stanza, Origin::Server))
+    }
+
+    /// What the modules add to the stream features of a host (RFC 6120 §4.3.2).
+    #[must_use]
+    pub fn stream_features(self: &Arc<Self>, host: &Host, after_login: bool) -> Vec<Element> {
+        let mut works = Works::default();
+        let ctx = Ctx::new(self, &mut works);
+        let modules = self.modules().iter();
+        modules
+            .flat_map(|module| module.stream_features)
+            .filter(|feature| feature.after_login == after_login)
+            .filter_map(|feature| (feature.make)(&ctx, host))
+            .collect()
     }
 
     /// Answers an iq of a client that has not logged in (XEP-0077 §3.1). `None`: nobody answers

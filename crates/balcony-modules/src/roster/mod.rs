@@ -58,7 +58,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         // §2.6.1
         StreamFeature {
             after_login: true,
-            make: |_| Some(Element::new(ns::ROSTER_VER, "ver")),
+            make: |_, _| Some(Element::new(ns::ROSTER_VER, "ver")),
         },
     ],
     state: Some(|_| Box::new(Rosters::default())),

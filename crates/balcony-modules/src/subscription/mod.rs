@@ -63,7 +63,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         // §3.4
         StreamFeature {
             after_login: true,
-            make: |_| Some(Element::new(ns::SUB_PREAPPROVAL, "sub")),
+            make: |_, _| Some(Element::new(ns::SUB_PREAPPROVAL, "sub")),
         },
     ],
     conversations: &["rfc6121/subscription"],

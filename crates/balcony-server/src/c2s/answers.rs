@@ -27,15 +27,7 @@ pub(super) fn host<L: Link>(stream: &mut Negotiation<'_, L>, domain: &str) -> An
         return Answer::Host(None);
     };
     stream.host = Some(host.jid().clone());
-    let features = |after_login: bool| {
-        let modules = stream.instance.core.modules();
-        modules
-            .iter()
-            .flat_map(|module| module.stream_features)
-            .filter(|feature| feature.after_login == after_login)
-            .filter_map(|feature| (feature.make)(&host))
-            .collect()
-    };
+    let features = |after_login| stream.instance.core.stream_features(&host, after_login);
     Answer::Host(Some(Arc::new(HostFacts {
         mechanisms: mechanisms(settings),
         tls_required: config.tls.required,

@@ -52,8 +52,13 @@ enum End {
 
 /// Runs a session until its client is gone or it is ended.
 ///
-/// Whatever is not waiting for bytes is boxed: this future is what an idle session costs.
-pub(super) async fn run<L: Link>(instance: Arc<Instance>, link: Arc<L>, negotiated: Negotiated) {
+/// Whatever is not waiting for bytes is boxed, and the future takes only what it needs all along:
+/// it is what an idle session costs.
+pub(super) fn run<L: Link>(
+    instance: Arc<Instance>,
+    link: Arc<L>,
+    negotiated: Negotiated,
+) -> impl Future<Output = ()> + Send {
     let Negotiated {
         bound,
         established,
@@ -61,7 +66,7 @@ pub(super) async fn run<L: Link>(instance: Arc<Instance>, link: Arc<L>, negotiat
         session,
         ending,
     } = negotiated;
-    note_access(&session, &link, bound);
+    note_access(&session, &link, *bound);
     let output = Output::new(Arc::clone(&instance.core), Arc::clone(&session));
     link.set_source(output);
     let bucket = Bucket::new(instance.core.clock().uptime());
@@ -71,14 +76,16 @@ pub(super) async fn run<L: Link>(instance: Arc<Instance>, link: Arc<L>, negotiat
         established,
         bucket,
     };
-    let end = match Box::pin(steady.begin(rest)).await {
-        Some(end) => end,
-        None => steady.converse(&link, &ending).await,
-    };
-    Box::pin(steady.end(&link, end)).await;
+    async move {
+        let end = match Box::pin(steady.begin(rest)).await {
+            Some(end) => end,
+            None => steady.converse(&link, &ending).await,
+        };
+        Box::pin(steady.end(&link, end)).await;
+    }
 }
 
-fn note_access<L: Link>(session: &Session, link: &Arc<L>, bound: Box<Bound>) {
+fn note_access<L: Link>(session: &Session, link: &Arc<L>, bound: Bound) {
     tracing::info!(
         jid = %bound.jid, peer = %link.peer(), mechanism = bound.mechanism.as_str(),
         tls = bound.encrypted, "logged in"
@@ -138,7 +145,7 @@ impl Steady {
         self.bucket.take(count, self.instance.rate(), now)
     }
 
-    async fn end<L: Link>(self, link: &Arc<L>, end: End) {
+    async fn end<L: Link>(&self, link: &Arc<L>, end: End) {
         let Self {
             instance, session, ..
         } = self;

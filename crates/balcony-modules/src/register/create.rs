@@ -56,7 +56,9 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
 
 /// The host, where it lets strangers register.
 fn host(ctx: &Ctx<'_>, request: &Request) -> Result<Arc<Host>, StanzaError> {
-    let host = ctx.host(request.host()?);
+    // A stranger's request has the host as its `to`, and no `from`.
+    let to = request.stanza.to.as_ref();
+    let host = to.and_then(|to| ctx.host(to.domain()));
     let open = host.filter(|host| host.registration() != Registration::Closed);
     open.ok_or_else(|| match request.is_set() {
         true => StanzaError::not_allowed(),

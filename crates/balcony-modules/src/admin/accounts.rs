@@ -140,7 +140,7 @@ async fn each(ctx: &mut Ctx<'_>, call: &Call, what: What) -> Result<Done, Stanza
 async fn one(ctx: &mut Ctx<'_>, call: &Call, jid: &Jid, what: What) -> Result<(), StanzaError> {
     let account = super::own_account(&call.host, jid)?;
     if what != What::Enable && account.as_str() == call.requester.bare_str() {
-        // The session would end in the middle of the command, and perhaps nobody be left to undo it.
+        // The session would end in the middle of the command, with nobody left to undo it.
         return Err(StanzaError::not_allowed().with_text("that is your own account"));
     }
     let core = ctx.core();

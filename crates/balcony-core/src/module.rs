@@ -12,13 +12,15 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Child, Payload, Stanza, StanzaError};
 use balcony_proto::xml::Element;
 
-pub use crate::config::{Applies, Config, Fallback, Key, Kind as KeyKind, Section};
+pub use crate::Core;
+pub use crate::config::{Applies, Config, Fallback, Key, Kind as KeyKind, Registration, Section};
 pub use crate::context::Ctx;
 pub use crate::envelope::{Envelope, Origin};
-pub use crate::error::stanza_error;
+pub use crate::error::{Error, stanza_error};
 pub use crate::host::Host;
 pub use crate::notes::Notes;
 pub use crate::session::Session;
+pub use crate::throttle::Throttle;
 
 /// A future that a slow hook or handler answers with.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -264,16 +266,17 @@ impl Request {
             .ok_or_else(StanzaError::bad_request)
     }
 
+    /// Whom the request is for: its addressee, else who asks. A stranger names a host only.
+    fn addressed(&self) -> Result<&Jid, StanzaError> {
+        self.stanza.to.as_ref().map_or_else(|| self.from(), Ok)
+    }
+
     /// The bare JID of the account that is asked about: the addressee, else the sender.
     ///
     /// # Errors
     /// `bad-request` when the iq has no `from`, which no iq that got here lacks.
     pub fn account(&self) -> Result<Jid, StanzaError> {
-        Ok(self
-            .stanza
-            .to
-            .as_ref()
-            .map_or(self.from()?.bare(), Jid::bare))
+        Ok(self.addressed()?.bare())
     }
 
     /// The name of the host that is asked.
@@ -281,11 +284,7 @@ impl Request {
     /// # Errors
     /// `bad-request` when the iq has no `from`, which no iq that got here lacks.
     pub fn host(&self) -> Result<&str, StanzaError> {
-        Ok(self
-            .stanza
-            .to
-            .as_ref()
-            .map_or(self.from()?.domain(), Jid::domain))
+        Ok(self.addressed()?.domain())
     }
 
     /// The payload, without making a tree of it.

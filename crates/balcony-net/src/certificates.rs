@@ -61,7 +61,8 @@ pub enum CertificateError {
         error: std::io::Error,
     },
     /// One of the pair is missing.
-    #[error("{} is there but {} is not; put it beside it, or remove the first to have a self-signed pair made", present.display(), missing.display())]
+    #[error("{} is there but {} is not; put it beside it, or remove the first to have a \
+         self-signed pair made", present.display(), missing.display())]
     Missing {
         /// The file that exists.
         present: PathBuf,
@@ -69,7 +70,8 @@ pub enum CertificateError {
         missing: PathBuf,
     },
     /// The file is not PEM, or has nothing of the kind in it.
-    #[error("{} holds no {wanted} in PEM form ({detail}); replace it by one that begins with -----BEGIN", path.display())]
+    #[error("{} holds no {wanted} in PEM form ({detail}); replace it by one that begins with \
+         -----BEGIN", path.display())]
     NotPem {
         /// Which file.
         path: PathBuf,
@@ -87,7 +89,8 @@ pub enum CertificateError {
         detail: String,
     },
     /// The key is of a kind that TLS here cannot use.
-    #[error("{} holds a key that cannot be used ({detail}); use ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits or more", path.display())]
+    #[error("{} holds a key that cannot be used ({detail}); use ECDSA P-256 or P-384, Ed25519, or \
+         RSA of 2048 bits or more", path.display())]
     BadKey {
         /// Which file.
         path: PathBuf,
@@ -95,7 +98,8 @@ pub enum CertificateError {
         detail: String,
     },
     /// Certificate and key are not a pair.
-    #[error("the key in {} does not belong to the first certificate in {}; put the pair there, the host's own certificate before its issuers'", key.display(), certificate.display())]
+    #[error("the key in {} does not belong to the first certificate in {}; put the pair there, \
+         the host's own certificate before its issuers'", key.display(), certificate.display())]
     Mismatch {
         /// The key's file.
         key: PathBuf,
@@ -104,7 +108,8 @@ pub enum CertificateError {
     },
     /// A self-signed certificate could not be made.
     #[error(
-        "cannot make a self-signed certificate for {host}: {detail}; put {host}.crt and {host}.key into the directory"
+        "cannot make a self-signed certificate for {host}: {detail}; put {host}.crt and \
+             {host}.key into the directory"
     )]
     NotMade {
         /// For which host.
@@ -311,7 +316,8 @@ fn load_pair(host: &str, certificate: &Path, key: &Path) -> Result<Entry, Certif
         },
     })?;
     if facts.ends_within(SystemTime::now(), Duration::ZERO) {
-        tracing::warn!(host, file = %certificate.display(), "the certificate has expired; clients will refuse it");
+        tracing::warn!(host, file = %certificate.display(), "the certificate has expired; clients \
+             will refuse it");
     }
     Ok(Entry {
         key: Arc::new(pair),

@@ -231,7 +231,11 @@ fn canonical_holds(payload: &Payload) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn well_formed_documents_are_read_alike(tape in prop::collection::vec(any::<u8>(), 0..300)) {

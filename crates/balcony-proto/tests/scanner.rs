@@ -537,6 +537,19 @@ fn restart_expects_a_header_again() {
 }
 
 #[test]
+fn space_before_the_declaration_passes_after_a_restart_only() {
+    let spaced = format!("\n<?xml version='1.0'?>{OPEN}");
+    let mut scanner = Scanner::new(ns::CLIENT, Limits::BEFORE_LOGIN);
+    assert!(matches!(
+        scanner.next(&mut spaced.as_bytes()),
+        Err(XmlError::Restricted(_))
+    ));
+    scanner.restart();
+    let mut rest = spaced.as_bytes();
+    assert!(matches!(scanner.next(&mut rest), Ok(Some(Item::Open(_)))));
+}
+
+#[test]
 fn an_idle_scanner_is_small_and_holds_nothing() {
     assert!(size_of::<Scanner>() <= 128, "{}", size_of::<Scanner>());
     let mut scanner = Scanner::new(ns::CLIENT, Limits::AFTER_LOGIN);

@@ -59,7 +59,11 @@ fn check(bytes: &[u8], limits: Limits, tape: &mut Tape<'_>) -> Result<(), TestCa
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn cuts_do_not_change_what_is_told(tape in prop::collection::vec(any::<u8>(), 0..300)) {

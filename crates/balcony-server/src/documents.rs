@@ -83,7 +83,8 @@ fn implemented() -> Vec<Implemented> {
 
 fn xeps() -> String {
     let mut text = String::from(
-        "# What is implemented\n\nMade from the modules' declarations by `cargo xtask generate`.\n\n\
+        "# What is implemented\n\n\
+         Made from the modules' declarations by `cargo xtask generate`.\n\n\
          | document | title | version read | module | state | note |\n|---|---|---|---|---|---|\n",
     );
     for Implemented {

@@ -2,6 +2,7 @@
 
 use balcony_core::trace::{Piece, Writer};
 use balcony_core::{Core, Session};
+use balcony_stream::{Event, established};
 
 /// Shows a piece of a session's stream to whoever watches it; switches the log of the session off
 /// when nobody does any more.
@@ -18,6 +19,21 @@ pub(crate) fn show(core: &Core, session: &Session, writer: Writer, bytes: &[u8])
     if !core.trace().show(session.account().as_str(), piece) {
         session.set_traced(false);
     }
+}
+
+/// Shows what a client wrote, in canonical form: whole elements, so that no secret is cut in two.
+pub(crate) fn show_event(core: &Core, session: &Session, event: &Event) {
+    let mut xml = Vec::new();
+    match event {
+        Event::Stanza(stanza) => stanza.write(&mut xml),
+        Event::BadStanza(bad) => xml.extend_from_slice(format!("{bad:?}").as_bytes()),
+        Event::Nonza(element) => element.write("", &mut xml),
+        Event::Whitespace => xml.push(b' '),
+        Event::Error(error) => established::write_error(error, &mut xml),
+        Event::Close => established::write_close(&mut xml),
+        _ => {}
+    }
+    show(core, session, Writer::Client, &xml);
 }
 
 /// Elements whose text is a secret: passwords of XEP-0077 and SASL exchanges.

@@ -237,9 +237,10 @@ pub(super) static LIMITS: Section = Section {
         int(
             "login_attempts",
             (2, 6),
-            "3",
-            "Failed logins until a stream is closed: two retries (RFC 6120 §6.4.5 wants at least \
-             2 and no more than 5).",
+            "5",
+            "Failed logins until a stream is closed: four retries, since some clients try a \
+             mechanism with each channel binding they know (RFC 6120 §6.4.5 wants at least 2 and \
+             no more than 5).",
         ),
         int(
             "bind_attempts",
@@ -358,7 +359,7 @@ pub struct Limits {
     pub connect_burst_per_address: u32,
     /// Connections that are not logged in. Default: 10,000.
     pub unauthenticated: usize,
-    /// Failed logins until a stream is closed. Default: 3.
+    /// Failed logins until a stream is closed. Default: 5.
     pub login_attempts: u8,
     /// Failed resource bindings until a stream is closed. Default: 6.
     pub bind_attempts: u8,

@@ -145,7 +145,7 @@ fn the_default_limits_are_those_of_the_scanner() {
         limits.before_login,
         balcony_proto::limits::Limits::BEFORE_LOGIN
     );
-    assert_eq!(limits.login_attempts, 3);
+    assert_eq!(limits.login_attempts, 5);
     assert_eq!(limits.timeouts.negotiation, Duration::from_secs(60));
 }
 

@@ -140,9 +140,9 @@ impl Failures {
 }
 
 /// What the requester is told when the core did not do it.
-fn refused(cause: balcony_core::Error) -> StanzaError {
+fn refused(cause: balcony_core::module::Error) -> StanzaError {
     match cause {
-        balcony_core::Error::NoSuchAccount(_) => {
+        balcony_core::module::Error::NoSuchAccount(_) => {
             StanzaError::item_not_found().with_text("there is no such account")
         }
         cause => register::refused(cause),

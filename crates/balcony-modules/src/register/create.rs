@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use balcony_core::config::Registration;
+use balcony_core::module::Registration;
+use balcony_core::module::Throttle;
 use balcony_core::module::{Answer, BoxFuture, Ctx, Host, Request};
-use balcony_core::throttle::Throttle;
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{ErrorType, Payload, StanzaError};
@@ -121,7 +121,9 @@ async fn create(
         Ok(Some(pending)) => pending.await,
         Ok(None) => {}
         // Somebody else used the invitation in the meantime.
-        Err(balcony_core::Error::Store(balcony_store::Error::NotFound)) if by_invitation => {
+        Err(balcony_core::module::Error::Store(balcony_store::Error::NotFound))
+            if by_invitation =>
+        {
             return Err(invite::not_good());
         }
         Err(cause) => return Err(refused(cause)),

@@ -1,6 +1,6 @@
 //! What a registration asks for, and what a client fills in (XEP-0077 §3.1, §4).
 
-use balcony_core::config::Registration;
+use balcony_core::module::Registration;
 use balcony_proto::ns;
 use balcony_proto::stanza::StanzaError;
 use balcony_proto::xep::data_form::{DataForm, Field, FieldType, FormType};

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use balcony_core::module::{Core, Error};
 use balcony_core::module::{Ctx, Host, stanza_error};
-use balcony_core::{Core, Error};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
 use balcony_store::{Invite, Write, WriteSet};

@@ -10,10 +10,10 @@ mod settings;
 
 pub use invite::{NewInvite, create_invite};
 
+use balcony_core::module::Throttle;
 use balcony_core::module::{
     Feature, Handle, IqHandler, IqKind, ModuleSpec, Spec, Target, stanza_error,
 };
-use balcony_core::throttle::Throttle;
 use balcony_proto::ns;
 use balcony_proto::stanza::StanzaError;
 use tokio::sync::Semaphore;
@@ -89,8 +89,8 @@ impl Default for Registrar {
 }
 
 /// What a client is told when the core did not do what it asked for.
-pub(crate) fn refused(cause: balcony_core::Error) -> StanzaError {
-    use balcony_core::Error;
+pub(crate) fn refused(cause: balcony_core::module::Error) -> StanzaError {
+    use balcony_core::module::Error;
     match cause {
         // §3.1: the name is taken.
         Error::AccountExists(_) => StanzaError::conflict(),

@@ -78,7 +78,8 @@ macro_rules! conditions {
         }
 
         impl StanzaError {
-            $(#[doc = concat!("`", $text, "` with the recommended type (RFC 6120 §8.3.3.", $section, ").")]
+            $(#[doc = concat!("`", $text, "` with the recommended type (RFC 6120 §8.3.3.",
+                $section, ").")]
             pub fn $maker() -> Self {
                 StanzaError::new(Condition::$name)
             })*

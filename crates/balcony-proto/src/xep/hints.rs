@@ -48,7 +48,11 @@ mod tests {
             Element::new(ns::HINTS, "no-copy"),
             Element::new("urn:example", "store"),
         ]);
-        let expected = Hints { no_store: true, no_copy: true, ..Hints::default() };
+        let expected = Hints {
+            no_store: true,
+            no_copy: true,
+            ..Hints::default()
+        };
         assert_eq!(Hints::of(&payload), expected);
     }
 }

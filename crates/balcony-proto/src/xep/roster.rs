@@ -87,7 +87,9 @@ impl Roster {
     /// # Errors
     /// [`RosterError`] for the first item that cannot be read.
     pub fn parse(query: &Element) -> Result<Self, RosterError> {
-        let items = query.children().filter(|child| child.is(ns::ROSTER, "item"));
+        let items = query
+            .children()
+            .filter(|child| child.is(ns::ROSTER, "item"));
         Ok(Roster {
             ver: query.attr("ver").map(str::to_owned),
             items: items.map(Item::parse).collect::<Result<_, _>>()?,
@@ -122,10 +124,15 @@ impl Item {
     /// # Errors
     /// [`RosterError`] when it has no `jid` or a malformed one.
     pub fn parse(item: &Element) -> Result<Self, RosterError> {
-        let groups = item.children().filter(|child| child.is(ns::ROSTER, "group"));
+        let groups = item
+            .children()
+            .filter(|child| child.is(ns::ROSTER, "group"));
         Ok(Item {
             jid: Jid::parse(item.attr("jid").ok_or(RosterError::NoJid)?)?,
-            name: item.attr("name").filter(|name| !name.is_empty()).map(str::to_owned),
+            name: item
+                .attr("name")
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
             groups: groups.map(Element::text).collect(),
             subscription: Subscription::parse(item.attr("subscription")),
             ask: item.attr("ask") == Some("subscribe"),
@@ -163,7 +170,10 @@ mod tests {
         item.subscription = Subscription::From;
         item.ask = true;
         item.approved = true;
-        let roster = Roster { ver: Some("ver7".into()), items: vec![item] };
+        let roster = Roster {
+            ver: Some("ver7".into()),
+            items: vec![item],
+        };
         assert_eq!(Roster::parse(&roster.to_element()), Ok(roster));
     }
 
@@ -175,7 +185,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(roster.ver.as_deref(), Some(""));
-        assert_eq!(roster.items, [Item::new(Jid::parse("a@localhost").unwrap())]);
+        assert_eq!(
+            roster.items,
+            [Item::new(Jid::parse("a@localhost").unwrap())]
+        );
     }
 
     #[test]

@@ -62,6 +62,7 @@ pub struct Scanner {
     busy: Option<Box<Canon>>,
     failed: Option<XmlError>,
     state: State,
+    restarted: bool,
 }
 
 /// Working memory larger than this is given back rather than kept for the next element: it came
@@ -94,12 +95,14 @@ impl Scanner {
             busy: None,
             failed: None,
             state: State::Start,
+            restarted: false,
         }
     }
 
     /// Expects a new stream header, as after TLS and SASL (RFC 6120 §4.3.3).
     pub fn restart(&mut self) {
         *self = Scanner::new(self.content_ns, self.limits);
+        self.restarted = true;
     }
 
     /// Other limits from here on.
@@ -170,7 +173,11 @@ impl Scanner {
                     b'<' => self.busy = Some(Box::default()),
                     0 | 0xFE | 0xFF => return Err(XmlError::UnsupportedEncoding),
                     _ if skip_space(input) => {
-                        self.state = State::Prolog;
+                        // COMPAT(go-sendxmpp, 0.5): a line feed behind its last SASL element comes
+                        // before the declaration of the restarted stream.
+                        if !self.restarted {
+                            self.state = State::Prolog;
+                        }
                         continue;
                     }
                     _ => return Err(XmlError::NotWellFormed("text before the stream")),

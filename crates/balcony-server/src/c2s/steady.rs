@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balcony_core::module::Event as LifeEvent;
-use balcony_core::trace::Writer;
 use balcony_core::{Pending, Session};
 use balcony_net::Read;
 use balcony_proto::jid::Jid;
@@ -34,8 +33,8 @@ struct Steady {
 enum Turn {
     /// All that came is handled.
     Done,
-    /// A stanza's effects wait; what came behind it is handled after them.
-    Wait(Pending, Vec<u8>),
+    /// A stanza's effects wait; what came behind it is to be handled after them.
+    Wait(Pending),
     /// The stream is over.
     Over(End),
 }
@@ -117,17 +116,17 @@ impl Steady {
     async fn converse<L: Link>(&mut self, link: &Arc<L>, ending: &Notify) -> End {
         loop {
             let read = tokio::select! {
-                read = read(link, |bytes| (self.take(bytes), bytes.len())) => read,
+                read = read(link, |bytes| (self.take_read(bytes), bytes.len())) => read,
                 () = ending.notified() => return End::ByServer,
             };
-            let (turn, count) = match read {
+            let ((turn, rest), count) = match read {
                 Ok(Read::Data(data)) => data,
                 Ok(Read::Closed(_)) | Err(_) => return End::ByClient,
             };
             match turn {
                 Turn::Done => {}
                 Turn::Over(end) => return end,
-                Turn::Wait(pending, rest) => {
+                Turn::Wait(pending) => {
                     if let Some(end) = Box::pin(self.wait(pending, rest)).await {
                         return end;
                     }
@@ -162,7 +161,7 @@ impl Steady {
         // The session takes nothing more; what it has is written with the stream's end.
         link.finish(core.config().limits.timeouts.close).await;
         tracing::info!(jid = %session.jid(), "gone");
-        if let Some(pending) = core.ended(&session) {
+        if let Some(pending) = core.ended(session) {
             pending.await;
         }
     }
@@ -173,50 +172,60 @@ impl Steady {
     }
 
     /// Handles bytes to their end, waiting wherever that is needed.
-    async fn take_all(&mut self, mut bytes: Vec<u8>) -> Option<End> {
+    async fn take_all(&mut self, bytes: Vec<u8>) -> Option<End> {
+        let mut bytes = bytes.as_slice();
         loop {
-            match self.take(&bytes) {
+            match self.take(&mut bytes) {
                 Turn::Done => return None,
                 Turn::Over(end) => return Some(end),
-                Turn::Wait(pending, rest) => {
-                    pending.await;
-                    bytes = rest;
-                }
+                Turn::Wait(pending) => pending.await,
             }
         }
     }
 
-    /// Handles bytes until their end, or until something has to be waited for.
-    fn take(&mut self, mut bytes: &[u8]) -> Turn {
-        if self.session.is_traced() {
-            stream_log::show(&self.instance.core, &self.session, Writer::Client, bytes);
-        }
+    /// Handles bytes until their end, or until something has to be waited for; what is left of
+    /// `bytes` is to be handled after that.
+    fn take(&mut self, bytes: &mut &[u8]) -> Turn {
         self.session
             .touch(self.instance.core.clock().coarse_seconds());
         loop {
-            let pending = match self.established.receive(&mut bytes) {
+            let event = match self.established.receive(bytes) {
                 Ok(None) => return Turn::Done,
-                Ok(Some(Event::Stanza(stanza))) => match self.accept(stanza) {
+                Ok(Some(event)) => event,
+                Err(error) => return fault(error),
+            };
+            if self.session.is_traced() {
+                stream_log::show_event(&self.instance.core, &self.session, &event);
+            }
+            let pending = match event {
+                Event::Stanza(stanza) => match self.accept(stanza) {
                     Ok(pending) => pending,
                     Err(error) => return fault(error),
                 },
-                Ok(Some(Event::BadStanza(bad))) => {
+                Event::BadStanza(bad) => {
                     self.refuse(&bad);
                     None
                 }
-                Ok(Some(Event::Whitespace)) => None,
+                Event::Whitespace => None,
                 // RFC 6120 §4.4
-                Ok(Some(Event::Close | Event::Error(_))) => return Turn::Over(End::ByClient),
+                Event::Close | Event::Error(_) => return Turn::Over(End::ByClient),
                 // RFC 6120 §4.9.3.24: nobody here knows this element.
-                Ok(Some(_)) => {
-                    return fault(StreamError::new(StreamCondition::UnsupportedStanzaType));
-                }
-                Err(error) => return fault(error),
+                _ => return fault(StreamError::new(StreamCondition::UnsupportedStanzaType)),
             };
             if let Some(pending) = pending {
-                return Turn::Wait(pending, bytes.to_vec());
+                return Turn::Wait(pending);
             }
         }
+    }
+
+    /// Handles what came with one read. What is behind a stanza that waits is kept.
+    fn take_read(&mut self, mut bytes: &[u8]) -> (Turn, Vec<u8>) {
+        let turn = self.take(&mut bytes);
+        let rest = match turn {
+            Turn::Wait(_) => bytes.to_vec(),
+            Turn::Done | Turn::Over(_) => Vec::new(),
+        };
+        (turn, rest)
     }
 
     /// Stamps the sender's address and sends the stanza on its way.

@@ -1,7 +1,8 @@
 //! Plays a conversation: against a server in memory in virtual time, or over TCP in real time.
 
+mod balcony;
 mod login;
-mod remote;
+mod other;
 mod speaker;
 mod stage;
 mod tcp;
@@ -16,7 +17,8 @@ use crate::TestServer;
 use crate::script::{Mistake, Script};
 use stage::Stage;
 
-pub use remote::{Balcony, Other};
+pub use balcony::{Balcony, binary};
+pub use other::Other;
 pub use world::World;
 
 /// A conversation that went another way.
@@ -97,11 +99,17 @@ pub async fn play(script: &Script, world: &World) -> Result<(), Failure> {
     };
     world.prepare(script).await.map_err(at(1))?;
     let mut stage = Stage::new(script, world);
-    for step in &script.steps {
-        stage.act(&step.act).await.map_err(at(step.line))?;
-    }
-    let end = script.steps.last().map_or(1, |step| step.line);
-    stage.end().await.map_err(at(end))
+    let result = async {
+        for step in &script.steps {
+            stage.act(&step.act).await.map_err(at(step.line))?;
+        }
+        let end = script.steps.last().map_or(1, |step| step.line);
+        stage.end().await.map_err(at(end))
+    };
+    let result = result.await;
+    drop(stage);
+    world.clean(script).await;
+    result
 }
 
 /// Reads a script and plays it in memory; answers in words what went wrong.

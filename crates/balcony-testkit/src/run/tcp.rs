@@ -1,6 +1,6 @@
 //! A connection over TCP, with TLS where the conversation wants it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use balcony_proto::sasl::ChannelBindings;
@@ -10,7 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, ProtocolVersion, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -36,10 +36,28 @@ trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 impl TcpWire {
-    /// Connects to a server of this host.
-    pub(super) async fn connect(address: SocketAddr, host: &str) -> Result<Self, String> {
-        let stream = TcpStream::connect(address).await;
-        let stream = stream.map_err(|error| format!("{address}: {error}"))?;
+    /// Connects to a server of this host. The last part of `from` tells clients on loopback
+    /// apart: 192.0.2.7 comes from 127.0.2.7.
+    pub(super) async fn connect(
+        address: SocketAddr,
+        from: IpAddr,
+        host: &str,
+    ) -> Result<Self, String> {
+        let stream = async {
+            let IpAddr::V4(from) = from else {
+                return TcpStream::connect(address).await;
+            };
+            if from.is_loopback() {
+                return TcpStream::connect(address).await;
+            }
+            let [_, _, _, last] = from.octets();
+            let socket = TcpSocket::new_v4()?;
+            socket.bind((Ipv4Addr::new(127, 0, 2, last), 0).into())?;
+            socket.connect(address).await
+        };
+        let stream = stream
+            .await
+            .map_err(|error| format!("{address}: {error}"))?;
         Ok(Self {
             stream: Stream::Plain(stream),
             host: host.to_owned(),

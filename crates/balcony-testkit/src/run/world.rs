@@ -4,7 +4,8 @@ use balcony_core::config::Config;
 use balcony_modules::MODULES;
 use balcony_stream::Security;
 
-use super::remote::{Balcony, Other};
+use super::balcony::Balcony;
+use super::other::Other;
 use super::wire::Wire;
 use super::{Patience, REAL, VIRTUAL};
 use crate::TestServer;
@@ -37,11 +38,21 @@ impl World {
         for (account, password) in &script.accounts {
             match self {
                 World::Memory(server) => server.add_account(account, password).await?,
-                World::Balcony(server) => server.add_account(account, password).await?,
+                World::Balcony(server) => server.add_account(account.as_str(), password)?,
                 World::Other(server) => server.add_account(account, password).await?,
             }
         }
         Ok(())
+    }
+
+    /// Leaves no trace of a script on a server that others use after it.
+    pub(super) async fn clean(&self, script: &Script) {
+        if let World::Other(server) = self {
+            for (account, password) in &script.accounts {
+                // It may be gone already, with another password, or never have been.
+                let _ = server.remove_account(account, password).await;
+            }
+        }
     }
 
     pub(super) async fn connect(&self, client: &Client) -> Result<Wire, String> {
@@ -61,7 +72,7 @@ impl World {
     pub(super) async fn admin(&self, script: &Script, act: &Admin) -> Result<(), String> {
         match self {
             World::Memory(server) => in_memory(server, script, act).await,
-            World::Balcony(server) => server.admin(script, act).await,
+            World::Balcony(server) => server.admin(script, act),
             World::Other(server) => server.admin(act).await,
         }
     }

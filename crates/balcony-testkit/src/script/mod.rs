@@ -53,7 +53,7 @@ pub struct Client {
 }
 
 impl Client {
-    fn new(name: &str, login: Login) -> Client {
+    pub(crate) fn new(name: &str, login: Login) -> Client {
         Client {
             name: name.to_owned(),
             login,

@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
-use balcony_proto::stanza::Stanza;
+use balcony_proto::stanza::{Payload, Stanza};
 use balcony_store::{Store, Ticket, WriteSet};
 
 use crate::Core;
 use crate::config::Config;
 use crate::envelope::{Envelope, Origin};
 use crate::host::Host;
-use crate::module::{Event, ModuleSpec};
+use crate::module::{Answer, Event, ModuleSpec, Request};
 use crate::session::Session;
 use crate::sessions::{List, Sessions};
 
@@ -24,7 +24,11 @@ pub(crate) enum Work {
 
 /// A queue of [`Work`], done in order. What modules add is done after what they are handling.
 #[derive(Default)]
-pub(crate) struct Works(pub(crate) VecDeque<Work>);
+pub(crate) struct Works(
+    pub(crate) VecDeque<Work>,
+    /// Whether the request at hand was answered by its handler, see [`Ctx::answer`].
+    pub(crate) bool,
+);
 
 /// The hands of a module: everything that it may do while it handles something.
 pub struct Ctx<'c> {
@@ -48,6 +52,18 @@ impl<'c> Ctx<'c> {
     /// delivery applies to.
     pub fn push(&mut self, session: &Arc<Session>, stanza: Stanza) {
         self.core.deliver(session, stanza);
+    }
+
+    /// Answers a request of a session now, and not when the handler returns: for a handler that
+    /// must have its answer in the session's queue before it lets others write there. The handler
+    /// returns what this returns.
+    pub fn answer(&mut self, request: &Request, payload: Payload) -> Answer {
+        let Some(session) = &request.session else {
+            return Ok(payload);
+        };
+        self.core.deliver(session, request.stanza.result(payload));
+        self.works.1 = true;
+        Ok(Payload::empty())
     }
 
     /// Tells the modules that something happened, after what is being handled.

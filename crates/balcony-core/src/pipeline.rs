@@ -17,9 +17,10 @@ pub(crate) enum Group {
     ArrivingRecord,
     ArrivingAfter,
     Undelivered,
+    UndeliveredAfter,
 }
 
-const GROUPS: usize = 7;
+const GROUPS: usize = 8;
 const KINDS: [(Kinds, &str); 3] = [
     (Kinds::MESSAGE, "message"),
     (Kinds::PRESENCE, "presence"),
@@ -35,6 +36,7 @@ impl Group {
             (Stage::Arriving, Band::Guard | Band::Transform) => Self::ArrivingBefore,
             (Stage::Arriving, Band::Record) => Self::ArrivingRecord,
             (Stage::Arriving, Band::Copy | Band::Notify) => Self::ArrivingAfter,
+            (Stage::Undelivered, Band::Copy | Band::Notify) => Self::UndeliveredAfter,
             (Stage::Undelivered, _) => Self::Undelivered,
         }
     }

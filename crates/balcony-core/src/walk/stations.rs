@@ -27,6 +27,7 @@ pub(super) enum Station {
     Commit,
     SendingAfter,
     ArrivingAfter,
+    UndeliveredAfter,
     Deliver,
     Done,
 }
@@ -83,10 +84,13 @@ impl Walk {
                 Station::Decide => self.decide(core, works),
                 Station::SendingRecord => self.sender_hooks(core, works, Group::SendingRecord),
                 Station::ArrivingRecord => self.hooks(core, works, Group::ArrivingRecord),
-                Station::Undelivered => self.nobody_took_it(core, works),
+                Station::Undelivered => self.nobody_took_it(core, works, Group::Undelivered),
                 Station::Commit => self.commit(),
                 Station::SendingAfter => self.sender_hooks(core, works, Group::SendingAfter),
                 Station::ArrivingAfter => self.hooks(core, works, Group::ArrivingAfter),
+                Station::UndeliveredAfter => {
+                    self.nobody_took_it(core, works, Group::UndeliveredAfter)
+                }
                 Station::Deliver => self.deliver(core),
                 Station::Done => Some(Pause::Done),
             };
@@ -108,7 +112,8 @@ impl Walk {
             Station::Undelivered => Station::Commit,
             Station::Commit => Station::SendingAfter,
             Station::SendingAfter => Station::ArrivingAfter,
-            Station::ArrivingAfter => Station::Deliver,
+            Station::ArrivingAfter => Station::UndeliveredAfter,
+            Station::UndeliveredAfter => Station::Deliver,
             Station::Deliver | Station::Done => Station::Done,
         };
     }
@@ -325,12 +330,17 @@ impl Walk {
         None
     }
 
-    fn nobody_took_it(&mut self, core: &Arc<Core>, works: &mut Works) -> Option<Pause> {
+    fn nobody_took_it(
+        &mut self,
+        core: &Arc<Core>,
+        works: &mut Works,
+        group: Group,
+    ) -> Option<Pause> {
         if !self.undelivered {
             self.step();
             return None;
         }
-        self.hooks(core, works, Group::Undelivered)
+        self.hooks(core, works, group)
     }
 
     fn commit(&mut self) -> Option<Pause> {

@@ -66,6 +66,9 @@ pub(super) fn targets(rule: Rule, to: &Jid, mut sessions: List) -> List {
 
 /// Sends the answer to a request; a session of ours gets it at once, in the order of its stream.
 pub(super) fn reply(core: &Arc<Core>, works: &mut Works, request: &Request, answer: Answer) {
+    if std::mem::take(&mut works.1) {
+        return;
+    }
     let stanza = match answer {
         Ok(payload) => Some(request.stanza.result(payload)),
         Err(error) => request.stanza.error(&error),

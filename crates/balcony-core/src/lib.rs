@@ -25,7 +25,7 @@ pub use clock::Clock;
 pub use error::Error;
 pub use host::Host;
 pub use pipeline::listing as pipeline_listing;
-pub use session::{Outgoing, Session, Wake};
+pub use session::{Copies, Outgoing, Session, Wake};
 pub use sessions::{List as SessionList, Sessions};
 pub use walk::Pending;
 
@@ -248,19 +248,39 @@ impl Core {
     }
 
     /// The connection of a session is gone. What waits in its queue goes to other resources, to
-    /// the offline queue or back to its sender; its contacts learn that it went.
+    /// the offline queue or back to its sender, in its order; then its contacts learn that it went.
+    /// What is answered must be awaited.
+    #[must_use]
     pub fn ended(self: &Arc<Self>, session: &Arc<Session>) -> Option<Pending> {
         session.end(None);
-        let left = self.sessions.remove(session);
-        for item in session.drain(usize::MAX).0 {
-            if let Outgoing::Stanza(stanza) = item {
-                self.left_over(stanza);
-            }
-        }
-        if left.is_some() {
+        if self.sessions.remove(session).is_some() {
             self.announce(session);
         }
-        self.fire(Event::Ended(Arc::clone(session)))
+        let unwritten: Vec<_> = session
+            .drain(usize::MAX)
+            .0
+            .into_iter()
+            .filter_map(|item| match item {
+                Outgoing::Stanza(stanza) => Some(stanza),
+                Outgoing::Shared(stanza, copies) => copies.give_up().then_some(stanza),
+                Outgoing::Kept(_) | Outgoing::Written(_) | Outgoing::Close(_) => None,
+            })
+            .collect();
+        let farewell = self.fire(Event::Ended(Arc::clone(session)));
+        if unwritten.is_empty() {
+            return farewell;
+        }
+        let core = Arc::clone(self);
+        Some(Box::pin(async move {
+            for stanza in unwritten {
+                if let Some(pending) = core.left_over(stanza) {
+                    pending.await;
+                }
+            }
+            if let Some(farewell) = farewell {
+                farewell.await;
+            }
+        }))
     }
 
     fn announce(&self, session: &Session) {

@@ -1,7 +1,7 @@
 //! A connected resource (RFC 6120 §7): who it is, how it shows itself, what waits to be written.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI8, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI8, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
@@ -27,6 +27,8 @@ pub trait Wake: Send + Sync {
 pub enum Outgoing {
     /// A stanza for the client.
     Stanza(Stanza),
+    /// A message that other sessions have as well.
+    Shared(Stanza, Arc<Copies>),
     /// A stanza that is kept elsewhere until it is written: nothing is lost if it never is.
     Kept(Stanza),
     /// To be told when all that stands before it is written to the socket.
@@ -38,9 +40,40 @@ pub enum Outgoing {
 impl Outgoing {
     fn size(&self) -> usize {
         match self {
-            Self::Stanza(stanza) | Self::Kept(stanza) => stanza.size(),
+            Self::Stanza(stanza) | Self::Kept(stanza) | Self::Shared(stanza, _) => stanza.size(),
             Self::Written(_) | Self::Close(_) => 0,
         }
+    }
+}
+
+/// A message that went to several sessions, of which it is enough if one writes it.
+#[derive(Debug)]
+pub struct Copies {
+    /// Sessions that may still write it.
+    hopeful: AtomicUsize,
+    written: AtomicBool,
+}
+
+impl Copies {
+    /// As many sessions get the message.
+    #[must_use]
+    pub fn new(sessions: usize) -> Arc<Self> {
+        Arc::new(Self {
+            hopeful: AtomicUsize::new(sessions),
+            written: AtomicBool::new(false),
+        })
+    }
+
+    /// One session writes it.
+    pub fn note_written(&self) {
+        self.written.store(true, Ordering::Release);
+    }
+
+    /// One session will not write it. Answers whether nobody did or will, so that it must be
+    /// looked after.
+    #[must_use]
+    pub fn give_up(&self) -> bool {
+        self.hopeful.fetch_sub(1, Ordering::AcqRel) == 1 && !self.written.load(Ordering::Acquire)
     }
 }
 
@@ -216,11 +249,25 @@ impl Session {
         self.put(stanza, limit, Outgoing::Kept)
     }
 
+    /// Queues a message that other sessions get as well.
+    ///
+    /// # Errors
+    /// As [`Session::enqueue`].
+    pub fn enqueue_shared(
+        &self,
+        stanza: Stanza,
+        copies: &Arc<Copies>,
+        limit: usize,
+    ) -> Result<(), Refused> {
+        let copies = Arc::clone(copies);
+        self.put(stanza, limit, |stanza| Outgoing::Shared(stanza, copies))
+    }
+
     fn put(
         &self,
         stanza: Stanza,
         limit: usize,
-        make: fn(Stanza) -> Outgoing,
+        make: impl FnOnce(Stanza) -> Outgoing,
     ) -> Result<(), Refused> {
         let mut queue = self.queue.lock();
         if self.has_ended() {
@@ -266,6 +313,16 @@ impl Session {
         self.wake.end();
     }
 
+    /// The connection is gone: the session ends, and who waits for output to be written learns
+    /// that it will not be.
+    pub fn lose_connection(&self) {
+        self.end(None);
+        let mut queue = self.queue.lock();
+        queue
+            .items
+            .retain(|item| !matches!(item, Outgoing::Written(_)));
+    }
+
     /// Whether [`Session::end`] was called.
     #[must_use]
     pub fn has_ended(&self) -> bool {
@@ -306,7 +363,6 @@ impl std::fmt::Debug for Session {
 mod tests {
     use super::*;
     use balcony_proto::stanza::MessageType;
-    use std::sync::atomic::AtomicUsize;
 
     struct Count(Arc<AtomicUsize>);
     impl Wake for Count {
@@ -348,6 +404,26 @@ mod tests {
             .unwrap();
         let again = session.enqueue(Stanza::message(MessageType::Chat), 1);
         assert!(matches!(again, Err(Refused::Full(_))));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_output_learns_that_the_connection_is_gone() {
+        let (session, _) = session();
+        let before = session.written();
+        session.lose_connection();
+        assert!(before.await.is_err());
+        assert!(session.written().await.is_err());
+    }
+
+    #[test]
+    fn a_shared_message_is_looked_after_by_the_last_who_gives_up() {
+        let lost = Copies::new(2);
+        assert!(!lost.give_up());
+        assert!(lost.give_up());
+        let read = Copies::new(2);
+        read.note_written();
+        assert!(!read.give_up());
+        assert!(!read.give_up());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What all connections of this server process share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use balcony_core::config::{Config, Rate};
@@ -23,6 +23,7 @@ pub struct Instance {
     rate: ArcSwap<Rate>,
     stop: watch::Sender<bool>,
     strangers: AtomicUsize,
+    panics: AtomicU64,
 }
 
 /// A connection that is not logged in, counted as long as this lives.
@@ -47,6 +48,7 @@ impl Instance {
             failures: Throttle::default(),
             stop: watch::Sender::new(false),
             strangers: AtomicUsize::new(0),
+            panics: AtomicU64::new(0),
             core,
         })
     }
@@ -84,9 +86,27 @@ impl Instance {
         self.strangers.load(Ordering::Relaxed)
     }
 
+    /// Counts a bug that ended a task.
+    pub(crate) fn count_panic(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!("a bug ended a task; the report on standard error says where");
+    }
+
+    /// Bugs that ended a task since the start.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
     /// Tells all connections to end.
     pub fn stop(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Whether [`Instance::stop`] was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
     }
 
     /// Waits until [`Instance::stop`] is called.

@@ -19,6 +19,7 @@ use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_store::{SqliteStore, Store, sqlite};
 use balcony_stream::Security;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::c2s::{self, TcpLink};
 use crate::instance::{Instance, system_random};
@@ -74,7 +75,7 @@ impl Process {
         let process = Arc::new(process);
         let admin = admin::listen(Arc::clone(&process), &config.listen.admin)?;
         welcome(&config, &addresses);
-        tokio::spawn(tick(Arc::clone(&process.instance.core)));
+        tokio::spawn(tick(Arc::clone(&process.instance)));
         tokio::spawn(renew_certificates(Arc::clone(&process)));
         process.wait_for_signal().await?;
         process.drain(listening).await;
@@ -243,15 +244,29 @@ fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, String> {
     Ok(Arc::new(store))
 }
 
-async fn tick(core: Arc<Core>) {
+/// Renews the coarse clock and tells the modules of each second. What they do is a task of its own,
+/// so that one that fails or waits never stops the clock; there is one at a time.
+async fn tick(instance: Arc<Instance>) {
+    let core = Arc::clone(&instance.core);
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut work: Option<JoinHandle<()>> = None;
     loop {
         every.tick().await;
         core.clock().tick();
-        if let Some(pending) = core.fire(Event::Tick) {
-            pending.await;
+        match work.take() {
+            Some(unfinished) if !unfinished.is_finished() => {
+                work = Some(unfinished);
+                continue;
+            }
+            Some(finished) => {
+                if finished.await.is_err_and(|error| error.is_panic()) {
+                    instance.count_panic();
+                }
+            }
+            None => {}
         }
+        work = core.fire(Event::Tick).map(tokio::spawn);
     }
 }
 

@@ -22,10 +22,9 @@ use crate::envelope::{Envelope, Origin};
 use crate::error::undelivered;
 use crate::host::Host;
 use crate::module::{BoxFuture, Event, Handle, Listen, Request, Target};
-use crate::router::Rule;
-use crate::session::{Refused, Session};
+use crate::session::{Copies, Refused, Session};
 use stations::{Pause, Walk};
-use targets::{reply, rule_for};
+use targets::reply;
 
 /// What is left of the work on a stanza; it must be awaited before the stream's next stanza.
 pub type Pending = BoxFuture<'static, ()>;
@@ -105,27 +104,20 @@ impl Core {
         })
     }
 
-    /// Looks after a stanza that a session did not take because it ended or was full.
-    pub(crate) fn left_over(self: &Arc<Self>, stanza: Stanza) {
-        let envelope = Envelope::new(stanza, Origin::Server);
-        let (rule, _) = rule_for(self, &envelope);
-        let to_all = envelope.to().is_some_and(Jid::is_bare);
-        let pending = match envelope.stanza.kind {
-            // The other resources, to which it was addressed too, have it.
-            Kind::Message(_) if to_all && rule != Rule::Undelivered => None,
+    /// Looks after a stanza that no session wrote, because the one that had it ended or was full.
+    pub(crate) fn left_over(self: &Arc<Self>, stanza: Stanza) -> Option<Pending> {
+        match stanza.kind {
+            // Decided anew: another resource, the offline queue or an error (RFC 6121 §8.5.3.2.1).
             Kind::Message(_) => {
-                let walk = Walk::from_decision(envelope);
-                self.start(walk)
+                let envelope = Envelope::new(stanza, Origin::Server);
+                self.start(Walk::from_decision(envelope))
             }
             // RFC 6121 §8.5.3.2.3: the resource is no more.
             Kind::Iq(_) => {
-                let answer = envelope.stanza.error(&StanzaError::service_unavailable());
+                let answer = stanza.error(&StanzaError::service_unavailable());
                 answer.and_then(|answer| self.submit(answer))
             }
             Kind::Presence(_) => None,
-        };
-        if let Some(pending) = pending {
-            tokio::spawn(pending);
         }
     }
 
@@ -157,15 +149,44 @@ impl Core {
     /// Writes a stanza to a session. What an ended session did not take is looked after by
     /// [`Core::ended`]; a session whose client does not read is ended.
     pub fn deliver(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza) {
-        match session.enqueue(stanza, self.queue_limit()) {
-            Ok(()) => {}
+        let queued = session.enqueue(stanza, self.queue_limit());
+        if let Some(stanza) = self.refused(session, queued) {
+            self.spawn_left_over(stanza);
+        }
+    }
+
+    /// Writes a message to one of several sessions.
+    fn deliver_shared(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        stanza: Stanza,
+        copies: &Arc<Copies>,
+    ) {
+        let queued = session.enqueue_shared(stanza, copies, self.queue_limit());
+        if let Some(stanza) = self.refused(session, queued)
+            && copies.give_up()
+        {
+            self.spawn_left_over(stanza);
+        }
+    }
+
+    /// What a session did not take. One whose queue is full is ended.
+    fn refused(&self, session: &Session, queued: Result<(), Refused>) -> Option<Stanza> {
+        match queued {
+            Ok(()) => None,
+            Err(Refused::Ended(stanza)) => Some(*stanza),
             Err(Refused::Full(stanza)) => {
                 tracing::info!(session = %session.jid(), "the client does not read; ended");
                 // RFC 6120 §4.9.3.17: too much waits for the client to read it.
                 session.end(Some(StreamError::new(StreamCondition::ResourceConstraint)));
-                self.left_over(*stanza);
+                Some(*stanza)
             }
-            Err(Refused::Ended(stanza)) => self.left_over(*stanza),
+        }
+    }
+
+    fn spawn_left_over(self: &Arc<Self>, stanza: Stanza) {
+        if let Some(pending) = self.left_over(stanza) {
+            tokio::spawn(pending);
         }
     }
 }

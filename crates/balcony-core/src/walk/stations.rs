@@ -12,6 +12,7 @@ use crate::envelope::{Envelope, Origin};
 use crate::module::{Flow, Handle, Hook, Request, Target, WaitingHandler, WaitingHook};
 use crate::pipeline::Group;
 use crate::router::{self, Place, Rule};
+use crate::session::Copies;
 use crate::sessions::List;
 
 /// The stations of a walk, in their order.
@@ -352,16 +353,20 @@ impl Walk {
     }
 
     fn deliver(&mut self, core: &Arc<Core>) -> Option<Pause> {
-        let mut targets = std::mem::take(&mut self.targets);
-        let Some(last) = targets.pop() else {
-            self.end();
-            return None;
-        };
-        for session in &targets {
-            core.deliver(session, self.envelope.stanza.clone());
-        }
+        let targets = std::mem::take(&mut self.targets);
         let spent = Stanza::message(MessageType::Normal);
-        core.deliver(&last, std::mem::replace(&mut self.envelope.stanza, spent));
+        let stanza = std::mem::replace(&mut self.envelope.stanza, spent);
+        match targets.as_slice() {
+            [] => {}
+            [session] => core.deliver(session, stanza),
+            several if matches!(stanza.kind, Kind::Message(_)) => {
+                let copies = Copies::new(several.len());
+                for session in several {
+                    core.deliver_shared(session, stanza.clone(), &copies);
+                }
+            }
+            several => several.iter().for_each(|s| core.deliver(s, stanza.clone())),
+        }
         self.end();
         None
     }

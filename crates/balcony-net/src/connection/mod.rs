@@ -102,6 +102,19 @@ enum Ending {
     Closed,
 }
 
+/// What becomes of output that the kernel has and the peer has not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// It goes on its way.
+    Send,
+    /// The kernel drops it instead of holding it for minutes for a peer that does not take it.
+    Drop,
+}
+
+/// How long to wait before looking again whether a peer that reads slowly has taken all: short
+/// beside the time-out of closing, and nobody waits for it but the end.
+const WRITTEN_YET: Duration = Duration::from_millis(5);
+
 /// What is done under the connection's lock.
 #[derive(Default)]
 struct Io {
@@ -210,19 +223,38 @@ impl Connection {
         self.schedule_flush();
     }
 
-    /// Reads and drops what the peer still sends until it closes, at most for `limit`; then ends
-    /// the connection. Without it, input that arrives after `close_after_flush` would make the
-    /// kernel answer with a reset that can destroy the last output on its way. Boxed: not for the
-    /// idle state.
+    /// Sees `close_after_flush` through: waits until all is written, then reads and drops what the
+    /// peer still sends until it closes; at most for `limit`. Then ends the connection. Without it,
+    /// input that arrives meanwhile would make the kernel answer with a reset that can destroy the
+    /// last output on its way. Boxed: not for the idle state.
     pub async fn linger(self: &Arc<Self>, limit: Duration) {
-        let until_closed =
-            async { while let Ok(read::Read::Data(())) = self.read(|_| ()).await {} };
-        let _ = tokio::time::timeout(limit, Box::pin(until_closed)).await;
-        self.abort();
+        let until_closed = async {
+            // A peer that has sent its FIN may still read, so that comes second.
+            while !self.is_written() {
+                self.flush();
+                if !self.is_written() {
+                    tokio::time::sleep(WRITTEN_YET).await;
+                }
+            }
+            while let Ok(read::Read::Data(())) = self.read(|_| ()).await {}
+        };
+        match tokio::time::timeout(limit, Box::pin(until_closed)).await {
+            Ok(()) => self.end_with(Closed::Aborted, Rest::Send),
+            Err(_) => self.abort(),
+        }
+    }
+
+    /// Whether the kernel has all output and the FIN behind it, or nothing more can be written.
+    fn is_written(&self) -> bool {
+        self.ended().is_some() || self.io.lock().ending == Ending::Closed
     }
 
     /// Ends the connection for `reason`, unless it has ended before.
     fn end(&self, reason: Closed) {
+        self.end_with(reason, Rest::Drop);
+    }
+
+    fn end_with(&self, reason: Closed, rest: Rest) {
         let open =
             self.ended
                 .compare_exchange(0, reason.to_code(), Ordering::AcqRel, Ordering::Acquire);
@@ -230,8 +262,9 @@ impl Connection {
             return;
         }
         let socket = SockRef::from(&self.socket);
-        // The kernel drops what the peer never took instead of holding it for minutes.
-        let _ = socket.set_linger(Some(Duration::ZERO));
+        if rest == Rest::Drop {
+            let _ = socket.set_linger(Some(Duration::ZERO));
+        }
         // Both directions: the reader's task wakes up and finds the end.
         let _ = socket.shutdown(Shutdown::Both);
         let (source, pending) = {

@@ -218,7 +218,11 @@ async fn stats(process: &Process) -> Result<Answer, Error> {
         unauthenticated: process.instance.strangers() as u64,
         memory_bytes: memory_bytes(),
         hosts,
-        counters: [("connections_refused".to_owned(), process.gate.refused())].into(),
+        counters: [
+            ("connections_refused".to_owned(), process.gate.refused()),
+            ("panics".to_owned(), process.instance.panics()),
+        ]
+        .into(),
     }))
 }
 

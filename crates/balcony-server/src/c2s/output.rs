@@ -58,6 +58,13 @@ impl Output {
     }
 }
 
+/// The connection lets go of its source when it ends.
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.session.lose_connection();
+    }
+}
+
 impl Source for Output {
     fn fill(&self, out: &mut Vec<u8>) -> bool {
         self.tell();
@@ -67,6 +74,10 @@ impl Source for Output {
         for item in items {
             match item {
                 Outgoing::Stanza(stanza) | Outgoing::Kept(stanza) => stanza.write(out),
+                Outgoing::Shared(stanza, copies) => {
+                    copies.note_written();
+                    stanza.write(out);
+                }
                 Outgoing::Written(tell) => waiting.push(tell),
                 Outgoing::Close(None) => established::write_close(out),
                 Outgoing::Close(Some(error)) => established::write_error(&error, out),

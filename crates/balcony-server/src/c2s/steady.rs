@@ -75,12 +75,45 @@ pub(super) fn run<L: Link>(
         established,
         bucket,
     };
+    let guard = Guard {
+        instance: Arc::clone(&steady.instance),
+        session: Arc::clone(&steady.session),
+        link: Arc::clone(&link),
+    };
     async move {
+        let _guard = guard;
         let end = match Box::pin(steady.begin(rest)).await {
             Some(end) => end,
             None => steady.converse(&link, &ending).await,
         };
         Box::pin(steady.end(&link, end)).await;
+    }
+}
+
+/// Ends a session whose task came to a bad end: a bug in a module costs the client its stream, and
+/// nobody else anything.
+struct Guard<L: Link> {
+    instance: Arc<Instance>,
+    session: Arc<Session>,
+    link: Arc<L>,
+}
+
+impl<L: Link> Drop for Guard<L> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        self.instance.count_panic();
+        let error = StreamError::new(StreamCondition::InternalServerError);
+        self.session.end(Some(error));
+        let (core, session) = (Arc::clone(&self.instance.core), Arc::clone(&self.session));
+        let link = Arc::clone(&self.link);
+        tokio::spawn(async move {
+            link.finish(core.config().limits.timeouts.close).await;
+            if let Some(pending) = core.ended(&session) {
+                pending.await;
+            }
+        });
     }
 }
 
@@ -108,6 +141,11 @@ impl Steady {
             .fire(LifeEvent::Bound(Arc::clone(&self.session)))
         {
             pending.await;
+        }
+        if self.instance.is_stopping() {
+            // It was bound after all others had been told.
+            let error = StreamError::new(StreamCondition::SystemShutdown);
+            return Some(End::Fault(Box::new(error)));
         }
         self.take_all(rest).await
     }
@@ -203,7 +241,9 @@ impl Steady {
                     Err(error) => return fault(error),
                 },
                 Event::BadStanza(bad) => {
-                    self.refuse(&bad);
+                    if let Err(error) = self.refuse(&bad) {
+                        return fault(error);
+                    }
                     None
                 }
                 Event::Whitespace => None,
@@ -243,11 +283,20 @@ impl Steady {
     }
 
     /// RFC 6120 §8.3.1: a stanza that cannot be routed as it is gets an error.
-    fn refuse(&self, bad: &BadStanza) {
+    fn refuse(&self, bad: &BadStanza) -> Result<(), StreamError> {
+        // §8.1.2.1 goes first: whatever else is wrong, nobody writes in another's name.
+        if let Some(from) = &bad.from {
+            let from = Jid::parse(from).ok();
+            let own = [self.session.jid(), self.session.account()];
+            if !from.is_some_and(|from| own.contains(&&from)) {
+                return Err(StreamError::new(StreamCondition::InvalidFrom));
+            }
+        }
         if let Some(mut answer) = bad.answer() {
             answer.to = Some(self.session.jid().clone());
             self.instance.core.deliver(&self.session, answer);
         }
+        Ok(())
     }
 }
 

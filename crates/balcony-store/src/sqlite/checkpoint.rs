@@ -80,6 +80,10 @@ impl Checkpoints {
 
     /// The thread's part; returns when the store is closed.
     pub(super) fn run(&self, conn: &Connection) {
+        self.copy_with(|| copy(conn));
+    }
+
+    fn copy_with(&self, mut copy: impl FnMut() -> Option<i32>) {
         loop {
             let mut phase = self.phase.lock();
             while matches!(*phase, Phase::Idle | Phase::Rest) {
@@ -89,7 +93,7 @@ impl Checkpoints {
                 return;
             }
             drop(phase);
-            let copied = copy(conn);
+            let copied = copy();
             let rest = self.pages.load(Ordering::Relaxed) - copied.unwrap_or(0);
             let mut phase = self.phase.lock();
             if *phase == Phase::Copying {
@@ -120,5 +124,46 @@ fn copy(conn: &Connection) -> Option<i32> {
             tracing::warn!(%error, "checkpoint failed");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// How often the thread copies within a tenth of a second, when each call copies `step` more
+    /// pages of a log of `BEGIN_PAGES`.
+    fn calls(step: i32) -> usize {
+        let checkpoints = Checkpoints {
+            phase: Mutex::new(Phase::Copying),
+            changed: Condvar::new(),
+            pages: Arc::new(AtomicI32::new(BEGIN_PAGES)),
+        };
+        let (calls, copied) = (AtomicUsize::new(0), AtomicI32::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                checkpoints.copy_with(|| {
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    Some(copied.fetch_add(step, Ordering::Relaxed) + step)
+                });
+            });
+            std::thread::sleep(Duration::from_millis(100));
+            checkpoints.close();
+        });
+        calls.into_inner()
+    }
+
+    #[test]
+    fn a_log_that_a_reader_holds_is_not_tried_over_and_over() {
+        assert!((1..=2).contains(&calls(0)));
+    }
+
+    #[test]
+    fn a_log_that_is_copied_in_parts_is_copied_without_a_pause() {
+        let parts = usize::try_from((BEGIN_PAGES - REST_PAGES) / 100).unwrap();
+        assert_eq!(calls(100), parts);
     }
 }

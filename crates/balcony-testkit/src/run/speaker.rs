@@ -26,6 +26,13 @@ pub(super) struct Speaker {
     pub(super) features: Option<Element>,
 }
 
+/// As long as servers give a client for it, or longer.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+
+async fn handshake(wire: &mut Wire) -> bool {
+    matches!(timeout(HANDSHAKE, wire.start_tls()).await, Ok(Some(_)))
+}
+
 impl Speaker {
     pub(super) fn is_connected(&self) -> bool {
         self.wire.is_some()
@@ -37,7 +44,7 @@ impl Speaker {
 
     /// Opens a raw stream's connection.
     pub(super) async fn connect(&mut self, mut wire: Wire, direct_tls: bool) -> Result<(), String> {
-        if direct_tls && wire.start_tls().await.is_none() {
+        if direct_tls && !handshake(&mut wire).await {
             return Err("the TLS handshake failed".into());
         }
         *self = Speaker {
@@ -81,8 +88,8 @@ impl Speaker {
     }
 
     pub(super) async fn start_tls(&mut self) -> Result<(), String> {
-        let done = self.wire()?.start_tls().await;
-        done.map(drop).ok_or("the TLS handshake failed".into())
+        let done = handshake(self.wire()?).await;
+        done.then_some(()).ok_or("the TLS handshake failed".into())
     }
 
     pub(super) fn stop_reading(&mut self, stop: bool) -> Result<(), String> {

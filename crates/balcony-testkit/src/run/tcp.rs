@@ -23,6 +23,8 @@ const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
 pub(super) struct TcpWire {
     stream: Stream,
     host: String,
+    /// Whether logins are bound to the TLS connection.
+    pub(super) binds: bool,
 }
 
 enum Stream {
@@ -61,6 +63,7 @@ impl TcpWire {
         Ok(Self {
             stream: Stream::Plain(stream),
             host: host.to_owned(),
+            binds: true,
         })
     }
 
@@ -97,7 +100,10 @@ impl TcpWire {
         let name = ServerName::try_from(self.host.clone()).ok()?;
         let connector = TlsConnector::from(client_config()?);
         let stream = connector.connect(name, stream).await.ok()?;
-        let info = info(&stream);
+        let mut info = info(&stream);
+        if !self.binds {
+            info.bindings = ChannelBindings::default();
+        }
         self.stream = Stream::Tls(Box::new(stream));
         Some(info)
     }

@@ -22,6 +22,9 @@ pub(super) fn declare(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mi
             if let Some(reason) = text.strip_prefix("only balcony:") {
                 script.only_balcony = Some(reason.trim().to_owned());
                 true
+            } else if let Some((server, how)) = exception(text) {
+                script.not.push((server.to_owned(), how.to_owned()));
+                true
             } else if let Some(account) = text.strip_prefix("There is an account ") {
                 add_account(script, entry, account)?;
                 true
@@ -34,6 +37,12 @@ pub(super) fn declare(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mi
         false => Ok(known),
         true => Err(entry.mistake("this belongs before the first step")),
     }
+}
+
+/// `not prosody: how it fails`
+fn exception(text: &str) -> Option<(&str, &str)> {
+    let (server, how) = text.strip_prefix("not ")?.split_once(':')?;
+    Some((server.trim(), how.trim()))
 }
 
 pub(super) fn jid(entry: &Entry<'_>, text: &str) -> Result<Jid, Mistake> {

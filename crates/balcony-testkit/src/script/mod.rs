@@ -29,6 +29,8 @@ pub struct Script {
     pub config: String,
     /// Why no other server can be held to it. `None`: any can.
     pub only_balcony: Option<String>,
+    /// Which other servers are known to fail, and how.
+    pub not: Vec<(String, String)>,
     /// Presence is dropped unless a step waits for it.
     pub ignores_presence: bool,
     /// Who speaks.
@@ -59,6 +61,15 @@ impl Client {
             login,
             tls: Tls::StartTls,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+
+    /// The domain that it wants; that of the tests for a raw stream, which says it itself.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        match &self.login {
+            Login::Account { jid, .. } | Login::Anonymous(jid) => jid.domain(),
+            Login::Raw => "localhost",
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Script, Mistake> {
         title: title.to_owned(),
         config: String::new(),
         only_balcony: None,
+        not: Vec::new(),
         ignores_presence: false,
         clients: Vec::new(),
         accounts: Vec::new(),

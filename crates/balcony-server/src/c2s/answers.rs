@@ -101,25 +101,19 @@ pub(super) async fn plain<L: Link>(
     }
 }
 
-/// Whether the address may try to log in: not after too many failures.
-///
-/// A try counts as failed when the next one comes, or when the connection ends without a login:
-/// many who log in at the same time from behind one address must not keep each other out.
+/// Whether the address may try to log in: not after too many failures. Many who log in at the same
+/// time from behind one address do not keep each other out.
 fn may_try<L: Link>(stream: &mut Negotiation<'_, L>) -> bool {
-    stream.note_failure();
+    stream.end_try(true);
     let limits = &stream.instance.core.config().limits;
-    let (window, now) = (
-        limits.login_failures_window,
-        stream.instance.core.clock().uptime(),
-    );
+    let (window, now) = (limits.login_failures_window, stream.now());
     let peer = stream.link.peer();
     let max = limits.login_failures_per_address;
-    if stream.instance.failures.is_spent(peer, max, window, now) {
+    stream.trying = stream.instance.failures.begin(peer, max, window, now);
+    if !stream.trying {
         tracing::info!(%peer, "too many failed logins from this address");
-        return false;
     }
-    stream.trying = true;
-    true
+    stream.trying
 }
 
 /// An address for a client without an account (XEP-0175).
@@ -130,6 +124,8 @@ pub(super) fn anonymous<L: Link>(stream: &Negotiation<'_, L>, host: &str) -> Ans
 
 /// Installs the session.
 pub(super) fn bind<L: Link>(stream: &mut Negotiation<'_, L>, request: &BindRequest) -> Answer {
+    // Who is asked to bind has proved the password.
+    stream.end_try(false);
     let ending = Arc::new(Notify::new());
     let bell = Bell {
         link: Arc::clone(stream.link),

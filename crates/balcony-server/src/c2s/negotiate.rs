@@ -80,7 +80,7 @@ pub(super) async fn negotiate<L: Link>(
             Step::Over => break,
         }
     }
-    negotiation.note_failure();
+    negotiation.end_try(true);
     // A session whose client never heard of it: what came for it meanwhile is looked after.
     if let Some((session, _)) = negotiation.session
         && let Some(pending) = instance.core.ended(&session)
@@ -91,7 +91,7 @@ pub(super) async fn negotiate<L: Link>(
 }
 
 impl<L: Link> Negotiation<'_, L> {
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.instance.core.clock().uptime()
     }
 
@@ -147,6 +147,7 @@ impl<L: Link> Negotiation<'_, L> {
 
     /// Reads once and gives it to the machine, or the time that has run out.
     async fn read(&mut self, machine: &mut Receiving, bucket: &mut Bucket) {
+        let failed = machine.failed_logins();
         let now = self.now();
         let left = machine
             .deadline()
@@ -166,6 +167,9 @@ impl<L: Link> Negotiation<'_, L> {
                 return;
             }
         };
+        if machine.failed_logins() > failed {
+            self.end_try(true);
+        }
         match result {
             Ok(Read::Data(count)) => {
                 let rate = self.instance.core.config().limits.rate_before_login;
@@ -177,13 +181,12 @@ impl<L: Link> Negotiation<'_, L> {
         }
     }
 
-    /// The try that was under way came to nothing: it counts against the address.
-    pub(super) fn note_failure(&mut self) {
+    /// The try to log in that is under way, if one is, came to its end.
+    pub(super) fn end_try(&mut self, failed: bool) {
         if std::mem::take(&mut self.trying) {
             let window = self.instance.core.config().limits.login_failures_window;
-            self.instance
-                .failures
-                .count(self.link.peer(), window, self.now());
+            let peer = self.link.peer();
+            self.instance.failures.end(peer, failed, window, self.now());
         }
     }
 

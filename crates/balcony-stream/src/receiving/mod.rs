@@ -146,6 +146,11 @@ impl Receiving {
         self.machine.reads()
     }
 
+    /// How many authentications have failed on this stream, for limits that span streams.
+    pub fn failed_logins(&self) -> u8 {
+        self.machine.auth_failures
+    }
+
     /// Bytes of the client held here.
     pub fn buffered(&self) -> usize {
         self.machine.buffered()

@@ -17,9 +17,11 @@ use crate::wire::{Bound, Engine, Load, markup};
 pub(crate) enum Hello {
     /// Nothing.
     Silent,
-    /// What a client says: it loads the roster, enables carbons, becomes available, and inactive
-    /// where the server offers client states (XEP-0352).
+    /// What a client says: it loads the roster, enables carbons and becomes available.
     Client,
+    /// The same, and then that nobody looks at it, where the server offers client states
+    /// (XEP-0352). Presence may then be held back for it.
+    InactiveClient,
 }
 
 /// The ping whose answer says that all of a [`Hello`] was handled (RFC 6120 §10.1).
@@ -127,7 +129,14 @@ impl Load for Arrival<'_> {
         if self.hello == Hello::Silent {
             return self.arrived(engine);
         }
-        engine.send(session, hello(&self.target.domain, bound.csi).as_bytes());
+        engine.send(
+            session,
+            hello(
+                &self.target.domain,
+                bound.csi && self.hello == Hello::InactiveClient,
+            )
+            .as_bytes(),
+        );
         Ok(())
     }
 
@@ -141,8 +150,8 @@ impl Load for Arrival<'_> {
 
 /// RFC 6121 §2.2 wants the roster before the presence. Servers without carbons or pings answer with
 /// an error, which does as well.
-fn hello(domain: &str, csi: bool) -> String {
-    let inactive = if csi {
+fn hello(domain: &str, inactive: bool) -> String {
+    let inactive = if inactive {
         "<inactive xmlns='urn:xmpp:csi:0'/>"
     } else {
         ""

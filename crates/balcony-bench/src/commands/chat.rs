@@ -28,7 +28,7 @@ pub(crate) struct Chat {
 /// What the messages are like. The relay takes the same.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Shape {
-    /// Pairs: the even users send, each to the odd one after it
+    /// Pairs: the first so many users send, each to one of the next so many
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(crate) pairs: u64,
     /// Bytes of a body
@@ -65,10 +65,12 @@ impl Chat {
 
         let mut routes = Vec::with_capacity(pairs);
         for pair in 0..pairs {
-            let to = target.jid(2 * pair + 1)?;
-            routes.push(self.shape.route(2 * pair, 1, to.as_str()));
+            let to = target.jid(pairs + pair)?;
+            routes.push(self.shape.route(pair, 1, to.as_str()));
         }
-        let places = |session, pair| match session == 2 * pair + 1 {
+        // Not next to each other: a server that deals connections out in turn would have all senders
+        // in one thread.
+        let places = move |session, pair| match session == pairs + pair {
             true => Place::At(0),
             false => Place::Nowhere,
         };

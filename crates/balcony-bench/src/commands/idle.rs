@@ -40,10 +40,10 @@ impl Idle {
         report.set("waits", self.wait.clone());
         let mut fleet = Fleet::new(target)?;
         let (before, users) = (self.before as usize, self.users as usize);
-        fleet.log_in(0..before, Hello::Client)?;
+        fleet.log_in(0..before, Hello::InactiveClient)?;
         rest(&mut fleet.engine, Duration::from_secs(2))?;
         let empty = memory_of(target.pid)?.unwrap_or(0);
-        fleet.log_in(before..before + users, Hello::Client)?;
+        fleet.log_in(before..before + users, Hello::InactiveClient)?;
         let since = Instant::now();
 
         let mut run = Run::default();

@@ -64,8 +64,7 @@ pub(super) fn register(
             .to_bytes(),
     )?;
     let answer = stream.stanza()?;
-    // Whatever becomes of it, the answer is there.
-    let _ = stream.send(b"</stream:stream>");
+    stream.close();
     let condition = answer.stanza_error().map(|error| error.condition.as_str());
     match (answer.kind, condition) {
         (Kind::Iq(IqType::Result), _) => Ok(true),
@@ -134,6 +133,18 @@ impl Registration {
                     .input
                     .extend_from_slice(more.get(..count).unwrap_or_default()),
             }
+        }
+    }
+
+    /// Ends the stream, and waits for the server's end of it: a peer was seen to spin for ever over
+    /// a TLS connection that was just dropped. Whatever becomes of it, the answer is there.
+    fn close(&mut self) {
+        if self.send(b"</stream:stream>").is_ok() {
+            while !matches!(self.next(), Ok(Item::Close) | Err(_)) {}
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            let _ = tls.complete_io(&mut self.socket);
         }
     }
 

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
@@ -20,6 +21,9 @@ const REST_PAGES: i32 = 500;
 /// Where the writer copies all of it, whatever that takes: the log may not grow faster than it is
 /// copied. 512 MB.
 const MAX_PAGES: i32 = 64_000;
+/// How long the thread waits when a reader holds the log: readers are done in milliseconds, but a
+/// backup takes minutes, and one look a second costs nothing beside it.
+const HELD: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -84,6 +88,7 @@ impl Checkpoints {
     }
 
     fn copy_with(&self, mut copy: impl FnMut() -> Option<i32>) {
+        let mut before = None;
         loop {
             let mut phase = self.phase.lock();
             while matches!(*phase, Phase::Idle | Phase::Rest) {
@@ -103,7 +108,12 @@ impl Checkpoints {
                     // Waits for the next commit instead of beating on a failing disk.
                     None => Phase::Idle,
                 };
+                // A reader of an old state holds what it still needs, and no try moves it.
+                if *phase == Phase::Copying && copied == before {
+                    self.changed.wait_for(&mut phase, HELD);
+                }
             }
+            before = copied;
         }
     }
 
@@ -130,7 +140,6 @@ fn copy(conn: &Connection) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
-    use std::time::Duration;
 
     use super::*;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
 
+use crate::Core;
 use crate::config::{self, Registration};
 
 /// A host as the configuration has it. Replaced as a whole on reload.
@@ -46,6 +47,23 @@ impl Host {
         self.admins
             .iter()
             .any(|admin| admin.as_str() == jid.bare_str())
+    }
+}
+
+impl Core {
+    /// Whether this address belongs to somebody who runs a host of this server, any of them.
+    #[must_use]
+    pub fn is_admin_anywhere(&self, jid: &Jid) -> bool {
+        self.hosts.load().values().any(|host| host.is_admin(jid))
+    }
+
+    /// Whether whoever has the one address runs all hosts that the other one's owner runs: then
+    /// the account of that one gives no powers that are not there already.
+    #[must_use]
+    pub fn is_equal_admin(&self, jid: &Jid, other: &Jid) -> bool {
+        let hosts = self.hosts.load();
+        let mut run = hosts.values().filter(|host| host.is_admin(other));
+        run.all(|host| host.is_admin(jid))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Router, sessions, hosts and the module API. Names no XEP and opens no socket.
 //!
-//! To follow a stanza, begin at [`Core::accept`] in `walk.rs`: it shows every station in order.
+//! To follow a stanza, begin at [`Core::accept`] in `walk/mod.rs`; `walk/stations.rs`
+//! shows every station in order.
 #![forbid(unsafe_code)]
 
 pub mod accounts;

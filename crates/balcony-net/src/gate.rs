@@ -62,13 +62,30 @@ struct Address {
     refilled: Instant,
 }
 
+/// The addresses that are remembered.
+#[derive(Debug)]
+struct Addresses {
+    by_ip: HashMap<IpAddr, Address>,
+    /// How many there are when those without a connection are forgotten.
+    sweep_at: usize,
+}
+
+impl Default for Addresses {
+    fn default() -> Self {
+        Self {
+            by_ip: HashMap::new(),
+            sweep_at: SWEEP_AT,
+        }
+    }
+}
+
 /// Counts connections and refuses those past the limits. Several listeners may share one.
 #[derive(Debug)]
 pub struct Gate {
     limits: GateLimits,
     open: AtomicUsize,
     refused: AtomicU64,
-    addresses: Mutex<HashMap<IpAddr, Address>>,
+    addresses: Mutex<Addresses>,
 }
 
 impl Gate {
@@ -126,8 +143,15 @@ impl Gate {
 
     fn count(&self, address: IpAddr, now: Instant) -> Result<(), Refused> {
         let mut addresses = self.addresses.lock();
-        if addresses.len() >= SWEEP_AT && !addresses.contains_key(&address) {
+        // Swept again only at twice what was left: with many addresses connected a sweep at each
+        // accept would hold everybody up.
+        let Addresses {
+            by_ip: addresses,
+            sweep_at,
+        } = &mut *addresses;
+        if addresses.len() >= *sweep_at && !addresses.contains_key(&address) {
             addresses.retain(|_, entry| entry.open > 0 || self.tokens(entry, now) < self.full());
+            *sweep_at = SWEEP_AT.max(addresses.len() * 2);
         }
         let fresh = Address {
             open: 0,
@@ -170,7 +194,7 @@ impl Gate {
     fn leave(&self, address: Option<IpAddr>) {
         self.open.fetch_sub(1, Ordering::Relaxed);
         let Some(address) = address else { return };
-        let mut addresses = self.addresses.lock();
+        let addresses = &mut self.addresses.lock().by_ip;
         if let Some(entry) = addresses.get_mut(&address) {
             entry.open = entry.open.saturating_sub(1);
             // Without a rate nothing else is to be remembered.
@@ -326,6 +350,6 @@ mod tests {
         }
         let later = start + Duration::from_secs(5);
         drop(gate.admit_at(ip("192.0.2.1"), later).unwrap());
-        assert_eq!(gate.addresses.lock().len(), 1);
+        assert_eq!(gate.addresses.lock().by_ip.len(), 1);
     }
 }

@@ -236,7 +236,7 @@ pub(super) static LIMITS: Section = Section {
         // Attempts
         int(
             "login_attempts",
-            (2, 6),
+            (3, 6),
             "5",
             "Failed logins until a stream is closed: four retries, since some clients try a \
              mechanism with each channel binding they know (RFC 6120 §6.4.5 wants at least 2 and \
@@ -255,7 +255,7 @@ pub(super) static LIMITS: Section = Section {
             "30",
             "Failed logins from one address within `login_failures_window`; after that every \
              login from there is refused as a temporary failure until the window has moved on. \
-             Ten streams of three attempts: enough for people, too few for guessing.",
+             Six streams of five attempts: enough for people, too few for guessing.",
         ),
         time(
             "login_failures_window",

@@ -168,6 +168,7 @@ impl<L: Link> Negotiation<'_, L> {
             }
         };
         if machine.failed_logins() > failed {
+            tracing::info!(peer = %self.link.peer(), "login failed");
             self.end_try(true);
         }
         match result {

@@ -101,8 +101,18 @@ pub enum Write {
     OfflineDelete {
         /// For whom.
         account: String,
+        /// From behind this row (0: from the beginning).
+        after: i64,
         /// Up to this row and with it.
         up_to: i64,
+    },
+    /// Deletes what has waited for too long, of all accounts: a slice of the work, to be asked for
+    /// again and again.
+    OfflineExpire {
+        /// Goes what was received before.
+        before: i64,
+        /// Rows that are looked at, those that have waited for longest; bounds the time it takes.
+        oldest: u32,
     },
     /// Stores a private element, in place of an earlier one (XEP-0049).
     PrivateSet {

@@ -1,150 +1,249 @@
 //! What waited goes to the first resource that takes messages (XEP-0160 §2), in order, once.
+//!
+//! One task for each account does it, so that neither the resource that came online nor the tick
+//! waits for a client that reads slowly. What one resource has been given and not yet read stays
+//! its own until it is written or the session is gone; the others of the account get the rest.
 
-use std::sync::{Arc, Weak};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use balcony_core::module::{BoxFuture, Ctx, Event, Session};
+use balcony_core::module::{Config, Core, Ctx, Envelope, Event, Flow, Session};
 use balcony_proto::jid::Jid;
-use balcony_proto::ns;
 use balcony_proto::stanza::Stanza;
 use balcony_proto::xep::delay::Delay;
-use balcony_store::{OfflineRow, Result, Write, WriteSet};
+use balcony_store::{Error, OfflineRow, Result, Write, WriteSet};
 use parking_lot::Mutex;
 
+use super::keep;
 use crate::stored;
-use crate::turns::Turns;
 
 /// Rows that are read, written and deleted at a time: a commit for each 50 messages is little
 /// beside sending them, and 50 of them are rarely a megabyte.
 const PAGE: u32 = 50;
 
+/// How long a store that failed is left alone: a second is long for a lock, and short for a human
+/// who waits for messages.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// Note of a session: whether its last presence had a priority that takes messages.
 struct Receptive(bool);
 
-/// Whose turn it is to empty an account's queue, and who has not got all of it yet.
+/// The accounts whose queue is being emptied, and whether to look again before the end.
 #[derive(Default)]
-pub(super) struct Flushes {
-    turns: Turns,
-    unfinished: Mutex<Vec<Weak<Session>>>,
-}
+pub(super) struct Flushes(Mutex<HashMap<Jid, bool>>);
 
-/// How far a flush came.
-#[derive(Debug, PartialEq, Eq)]
-enum Outcome {
-    /// Nothing waits any more.
-    Empty,
-    /// The session has enough to write for now.
-    Full,
-    /// The session ended.
-    Ended,
-}
-
-pub(super) fn on_available<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
-    Box::pin(async move {
-        let Event::Available { session, first } = event else {
-            return;
-        };
-        // XEP-0160 §2 point 5: presence with a non-negative priority, the first after none.
-        let now = session.priority() >= 0;
-        let before = session.notes(|notes| notes.set(Receptive(now)));
-        let already = !first && before.is_some_and(|Receptive(before)| before);
-        if now && !already {
-            flush(ctx, session).await;
-        }
-    })
-}
-
-/// Goes on with those whose queue was full.
-pub(super) fn on_tick<'a>(ctx: &'a mut Ctx<'_>, _: &'a Event) -> BoxFuture<'a, ()> {
-    Box::pin(async move {
-        let Some(flushes) = ctx.state::<Flushes>() else {
-            return;
-        };
-        let unfinished = std::mem::take(&mut *flushes.unfinished.lock());
-        for session in unfinished.iter().filter_map(Weak::upgrade) {
-            if session.is_available() && session.priority() >= 0 {
-                flush(ctx, &session).await;
+impl Flushes {
+    /// Whether the caller is the one who empties the account's queue.
+    fn begin(&self, account: &Jid) -> bool {
+        let mut running = self.0.lock();
+        match running.get_mut(account) {
+            Some(again) => {
+                *again = true;
+                false
             }
+            None => running.insert(account.clone(), false).is_none(),
         }
-    })
+    }
+
+    /// Whether that was all; else there was another call meanwhile.
+    fn end(&self, account: &Jid) -> bool {
+        let mut running = self.0.lock();
+        if let Some(again) = running.get_mut(account)
+            && std::mem::take(again)
+        {
+            return false;
+        }
+        running.remove(account);
+        true
+    }
 }
 
-async fn flush(ctx: &mut Ctx<'_>, session: &Arc<Session>) {
-    let Some(flushes) = ctx.state::<Flushes>() else {
+/// XEP-0160 §2 point 5: presence with a non-negative priority, the first after none.
+pub(super) fn on_available(ctx: &mut Ctx<'_>, event: &Event) {
+    let Event::Available { session, first } = event else {
         return;
     };
-    let account = session.account();
-    // One at a time: two resources that come online together share nothing and miss nothing.
-    let _turn = flushes.turns.take(account.as_str()).await;
-    match deliver_all(ctx, session).await {
-        Ok(Outcome::Full) => flushes.unfinished.lock().push(Arc::downgrade(session)),
-        Ok(Outcome::Empty | Outcome::Ended) => {}
-        Err(cause) => {
-            tracing::warn!(%cause, %account, "offline messages wait on: the store failed");
-            flushes.unfinished.lock().push(Arc::downgrade(session));
+    let now = session.priority() >= 0;
+    let before = session.notes(|notes| notes.set(Receptive(now)));
+    let already = !first && before.is_some_and(|Receptive(before)| before);
+    if now && !already {
+        start(ctx.core(), session.account());
+    }
+}
+
+/// A message was kept because nobody took it. Who came online since then found the queue without
+/// it.
+pub(super) fn on_kept(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+    if let Some(to) = envelope.to()
+        && receiver(ctx.core(), to).is_some()
+    {
+        start(ctx.core(), &to.bare());
+    }
+    Flow::Continue
+}
+
+fn start(core: &Arc<Core>, account: &Jid) {
+    let begun = core
+        .state::<Flushes>()
+        .is_some_and(|flushes| flushes.begin(account));
+    if begun {
+        let flush = Flush {
+            core: Arc::clone(core),
+            account: account.clone(),
+            ended: false,
+        };
+        tokio::spawn(flush.run());
+    }
+}
+
+/// The session of an account that gets what waits: one of the highest priority, and of these the
+/// one whose client has spoken last.
+fn receiver(core: &Core, to: &Jid) -> Option<Arc<Session>> {
+    let sessions = core.sessions().of(to.bare_str());
+    let receptive = sessions.into_iter().filter(|session| takes(session));
+    receptive.max_by_key(|session| (session.priority(), session.last_active()))
+}
+
+fn takes(session: &Session) -> bool {
+    !session.has_ended() && session.is_available() && session.priority() >= 0
+}
+
+/// The one task that empties an account's queue.
+struct Flush {
+    core: Arc<Core>,
+    account: Jid,
+    /// Whether another may begin.
+    ended: bool,
+}
+
+impl Drop for Flush {
+    /// A flush that was broken off by a bug must not keep the next from beginning.
+    fn drop(&mut self) {
+        if let (false, Some(flushes)) = (self.ended, self.core.state::<Flushes>()) {
+            flushes.0.lock().remove(&self.account);
         }
     }
 }
 
-async fn deliver_all(ctx: &mut Ctx<'_>, session: &Arc<Session>) -> Result<Outcome> {
-    let account = session.account().as_str();
-    loop {
-        // Each page is deleted before the next is read, so this is always the beginning.
-        let rows = ctx.store().offline().page(account, 0, PAGE).await?;
-        if rows.is_empty() {
-            return Ok(Outcome::Empty);
+impl Flush {
+    async fn run(mut self) {
+        while !self.ended {
+            match self.deliver_all().await {
+                // The account was deleted, and its queue with it.
+                Ok(()) | Err(Error::NotFound) => {}
+                Err(cause) => {
+                    tracing::warn!(%cause, account = %self.account, "offline messages wait on: the store failed");
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+            }
+            self.ended = self
+                .core
+                .state::<Flushes>()
+                .is_none_or(|flushes| flushes.end(&self.account));
         }
-        let (delivered, outcome) = deliver(ctx, session, &rows);
+    }
+
+    /// Until nothing waits, or nobody takes it any more.
+    async fn deliver_all(&self) -> Result<()> {
+        let account = self.account.as_str();
+        // Rows that are delivered are deleted before the next are read; behind this one begins
+        // what has not been looked at.
+        let mut after = 0;
+        let mut session = None;
+        loop {
+            let Some(current) = session
+                .filter(|session: &Arc<Session>| takes(session))
+                .or_else(|| receiver(&self.core, &self.account))
+            else {
+                return Ok(());
+            };
+            let rows = self
+                .core
+                .store()
+                .offline()
+                .page(account, after, PAGE)
+                .await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            after = self.deliver_page(&current, after, &rows).await?;
+            session = Some(current);
+        }
+    }
+
+    /// Delivers the beginning of a page; answers the row behind which to go on.
+    async fn deliver_page(
+        &self,
+        session: &Arc<Session>,
+        after: i64,
+        rows: &[OfflineRow],
+    ) -> Result<i64> {
+        let queued = queue(&self.core, session, rows);
         // A row goes when its message is written to the socket: who dies in between loses nothing.
-        let written = session.written().await.is_ok();
-        if let (Some(up_to), true) = (delivered, written) {
+        // Nobody else gets it before that is known, so nobody gets it twice.
+        if session.written().await.is_err() {
+            return Ok(after);
+        }
+        if let Some(up_to) = queued.up_to {
+            let account = self.account.to_string();
             let delete = Write::OfflineDelete {
-                account: account.to_owned(),
+                account,
+                after,
                 up_to,
             };
-            ctx.commit(WriteSet::from(delete)).await?;
+            self.core.store().commit(WriteSet::from(delete)).await?;
         }
-        match outcome {
-            Some(outcome) => return Ok(outcome),
-            None if !written => return Ok(Outcome::Ended),
-            None => {}
-        }
+        // What this version cannot read stays for one that can.
+        Ok(queued.unreadable.unwrap_or(after))
     }
 }
 
-/// Queues rows for the session; answers the last that it took, and why it took no more.
-fn deliver(
-    ctx: &Ctx<'_>,
-    session: &Session,
-    rows: &[OfflineRow],
-) -> (Option<i64>, Option<Outcome>) {
-    let config = ctx.config();
+/// How far a page came.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Queued {
+    /// The last row that is done with.
+    up_to: Option<i64>,
+    /// The row behind it, if it is one that cannot be read.
+    unreadable: Option<i64>,
+}
+
+/// Queues rows for the session, until one cannot be read or the session takes no more.
+fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
+    let config = core.config();
     // Half of the queue stays free for what arrives meanwhile.
     let room = config.limits.session_queue / 2;
-    let keep = i64::try_from(config.offline.keep.as_micros()).unwrap_or(i64::MAX);
-    let oldest = ctx.utc_micros().saturating_sub(keep);
-    let mut delivered = None;
-    for row in rows {
-        if session.has_ended() {
-            return (delivered, Some(Outcome::Ended));
-        }
-        let stanza = stored::decode(&row.stanza).filter(|_| row.received_at >= oldest);
-        if let Some(stanza) = stanza {
+    let oldest = oldest_kept(&config, core.clock().utc_micros());
+    let mut queued = Queued::default();
+    for row in rows.iter() {
+        if row.received_at >= oldest {
+            let Some(stanza) = stored::decode(&row.stanza) else {
+                queued.unreadable = Some(row.seq);
+                break;
+            };
             let stanza = stamped(stanza, session.jid(), row.received_at);
             if session.enqueue_kept(stanza, room).is_err() {
-                let ended = session.has_ended();
-                let why = if ended { Outcome::Ended } else { Outcome::Full };
-                return (delivered, Some(why));
+                break;
             }
         }
-        delivered = Some(row.seq);
+        queued.up_to = Some(row.seq);
     }
-    (delivered, None)
+    queued
 }
 
-/// XEP-0203 §4: one and only one delay. That of a gateway or of an earlier try stays.
+/// What was received before has waited for too long.
+pub(super) fn oldest_kept(config: &Config, now: i64) -> i64 {
+    let keep = i64::try_from(config.offline.keep.as_micros()).unwrap_or(i64::MAX);
+    now.saturating_sub(keep)
+}
+
+/// XEP-0203 §4: one delay of ours, that of an earlier try if there was one. Delays of others tell
+/// where else it was held back; they may say what they like, and so cannot stand for ours (§7).
 fn stamped(mut stanza: Stanza, to: &Jid, received_at: i64) -> Stanza {
-    if stanza.payload.find(ns::DELAY, "delay").is_none() {
-        let host = to.domain_jid();
+    let host = to.domain_jid();
+    let is_ours = |child| keep::is_delay_by(&child, &host);
+    if !stanza.payload.children().any(is_ours) {
         let delay = Delay {
             from: Some(host),
             stamp: received_at,
@@ -158,6 +257,7 @@ fn stamped(mut stanza: Stanza, to: &Jid, received_at: i64) -> Stanza {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use balcony_proto::ns;
     use balcony_proto::stanza::MessageType;
     use balcony_proto::xml::Element;
 
@@ -168,12 +268,15 @@ mod tests {
             .collect()
     }
 
+    fn chat() -> Stanza {
+        let body = Element::new(ns::CLIENT, "body").with_text("art thou there");
+        Stanza::message(MessageType::Chat).with_element(body)
+    }
+
     #[test]
     fn a_message_says_when_it_arrived_and_who_held_it_back() {
         let juliet = Jid::parse("juliet@localhost/balcony").unwrap();
-        let body = Element::new(ns::CLIENT, "body").with_text("art thou there");
-        let stanza = Stanza::message(MessageType::Chat).with_element(body);
-        let once = stamped(stanza, &juliet, 1_000_000);
+        let once = stamped(chat(), &juliet, 1_000_000);
         let expected = Delay {
             from: Some(juliet.domain_jid()),
             stamp: 1_000_000,
@@ -182,5 +285,32 @@ mod tests {
         assert_eq!(delays(&once), std::slice::from_ref(&expected));
         // Kept a second time, because the session ended: the first stamp is the true one.
         assert_eq!(delays(&stamped(once, &juliet, 9_000_000)), [expected]);
+    }
+
+    #[test]
+    fn the_delay_of_another_does_not_stand_for_ours() {
+        let juliet = Jid::parse("juliet@localhost/balcony").unwrap();
+        let other = Delay {
+            from: Some(Jid::parse("gateway.example").unwrap()),
+            stamp: 0,
+            reason: None,
+        };
+        let stanza = chat().with_element(other.to_element());
+        let stamps: Vec<_> = delays(&stamped(stanza, &juliet, 1_000_000))
+            .iter()
+            .map(|delay| delay.stamp)
+            .collect();
+        assert_eq!(stamps, [0, 1_000_000]);
+    }
+
+    #[test]
+    fn a_second_call_makes_the_one_who_works_look_again() {
+        let juliet = Jid::parse("juliet@localhost").unwrap();
+        let flushes = Flushes::default();
+        assert!(flushes.begin(&juliet));
+        assert!(!flushes.begin(&juliet));
+        assert!(!flushes.end(&juliet));
+        assert!(flushes.end(&juliet));
+        assert!(flushes.begin(&juliet));
     }
 }

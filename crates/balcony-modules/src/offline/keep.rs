@@ -62,18 +62,24 @@ fn says_something(child: &Child<'_>) -> bool {
 }
 
 /// XEP-0203 §7: only this server may say that this server held a message back.
-pub(super) fn refuse_forged_delay(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
-    let _ = ctx;
-    let Some(host) = envelope.to().map(Jid::domain) else {
+pub(super) fn refuse_forged_delay(_: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+    if envelope.stanza.payload.find(ns::DELAY, "delay").is_none() {
         return Flow::Continue;
-    };
-    let forged = |child: &Child<'_>| {
-        child.is(ns::DELAY, "delay") && child.attr("from").is_some_and(|from| from == host)
-    };
-    if envelope.stanza.payload.find(ns::DELAY, "delay").is_some() {
+    }
+    if let Some(host) = envelope.to().map(Jid::domain_jid) {
+        let forged = |child: &Child<'_>| is_delay_by(child, &host);
         envelope.stanza.payload = envelope.stanza.payload.without(forged);
     }
     Flow::Continue
+}
+
+/// Whether a child says that this host held the stanza back, however its name is written.
+pub(super) fn is_delay_by(child: &Child<'_>, host: &Jid) -> bool {
+    child.is(ns::DELAY, "delay")
+        && child
+            .attr("from")
+            .and_then(|from| Jid::parse(from.trim()).ok())
+            .is_some_and(|from| from == *host)
 }
 
 #[cfg(test)]

@@ -1,7 +1,13 @@
 //! XEP-0160 Best Practices for Handling Offline Messages 1.0.1: what nobody can take now waits.
 //!
-//! [`keep`] decides what waits, [`flush`] brings it to the first resource that takes messages.
+//! [`keep`] decides what waits, [`flush`] brings it to the first resource that takes messages,
+//! [`expire`] ends the waiting.
+//!
+//! A known limit: what arrives while the queue is being emptied is delivered at once, and so may
+//! be read before older messages that are still in the queue. Each of those says in its delay when
+//! it came (XEP-0203), by which clients sort.
 
+mod expire;
 mod flush;
 mod keep;
 
@@ -42,15 +48,23 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             changes: &["offline queue"],
             hook: Hook::Waits(keep::hook),
         },
+        HookSpec {
+            stage: Stage::Undelivered,
+            band: Band::Notify,
+            kinds: Kinds::MESSAGE,
+            after: &[],
+            changes: &[],
+            hook: Hook::Now(flush::on_kept),
+        },
     ],
     on: &[
         Listener {
             event: EventKind::Available,
-            listen: Listen::Waits(flush::on_available),
+            listen: Listen::Now(flush::on_available),
         },
         Listener {
             event: EventKind::Tick,
-            listen: Listen::Waits(flush::on_tick),
+            listen: Listen::Now(expire::on_tick),
         },
     ],
     state: Some(state),

@@ -1,6 +1,8 @@
 //! A server without sockets: a core over the memory store, and clients that are sessions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use balcony_cluster::Local;
 use balcony_core::config::Config;
@@ -12,11 +14,14 @@ use balcony_proto::ns;
 use balcony_proto::stanza::{IqType, Kind, MessageType, Payload, PresenceType, Stanza};
 use balcony_proto::xml::Element;
 use balcony_store::sqlite::Settings;
-use balcony_store::{MemoryStore, SqliteStore, Store, Write, WriteSet};
+use balcony_store::{Bounds, MemoryStore, SqliteStore, Store, Stored, Write, WriteSet};
 use parking_lot::Mutex;
 
 /// 2001-09-09T01:46:40Z.
 pub(crate) const NOW: i64 = 1_000_000_000_000_000;
+
+/// Longer than any disk takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Stage {
     pub(crate) core: Arc<Core>,
@@ -34,13 +39,25 @@ pub(crate) struct Client {
 struct Socket {
     session: Arc<Session>,
     written: Mutex<Vec<Outgoing>>,
+    /// The client does not read.
+    stuck: AtomicBool,
 }
 
 impl Socket {
     fn write(&self) {
+        if !self.stuck.load(Ordering::Relaxed) {
+            self.write_all();
+        }
+    }
+
+    fn write_all(&self) {
         for item in self.session.drain(usize::MAX).0 {
             match item {
                 Outgoing::Written(tell) => drop(tell.send(())),
+                Outgoing::Shared(stanza, copies) => {
+                    copies.note_written();
+                    self.written.lock().push(Outgoing::Stanza(stanza));
+                }
                 item => self.written.lock().push(item),
             }
         }
@@ -49,17 +66,16 @@ impl Socket {
 
 type Sockets = Arc<Mutex<Vec<Arc<Socket>>>>;
 
-/// Waits for work that may itself wait until something is written to a client.
+/// Waits for work, then for tasks that wait until something is written to a client.
 async fn finish(sockets: &Sockets, pending: Option<Pending>) {
-    let Some(mut pending) = pending else { return };
-    std::future::poll_fn(|context| {
-        let polled = pending.as_mut().poll(context);
-        if polled.is_pending() {
-            sockets.lock().iter().for_each(|socket| socket.write());
-        }
-        polled
-    })
-    .await;
+    if let Some(pending) = pending {
+        let in_time = tokio::time::timeout(PATIENCE, pending).await;
+        in_time.expect("the work waits for something that does not come");
+    }
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+        sockets.lock().iter().for_each(|socket| socket.write());
+    }
 }
 
 struct Still;
@@ -118,6 +134,7 @@ impl Stage {
         let socket = Arc::new(Socket {
             session: Arc::clone(&session),
             written: Mutex::default(),
+            stuck: AtomicBool::new(false),
         });
         self.sockets.lock().push(Arc::clone(&socket));
         Client {
@@ -139,6 +156,27 @@ impl Stage {
         client
     }
 
+    /// Puts a row of this format into Juliet's offline queue.
+    pub(crate) async fn keep(&self, format: u16, received_at: i64) {
+        let push = Write::OfflinePush {
+            account: "juliet@localhost".into(),
+            received_at,
+            stanza: Stored {
+                format,
+                bytes: b"<message/>".to_vec(),
+            },
+            bounds: Bounds {
+                rows: 9,
+                bytes: 999,
+            },
+        };
+        self.core
+            .store()
+            .commit(WriteSet::from(push))
+            .await
+            .unwrap();
+    }
+
     pub(crate) async fn tick(&self) {
         finish(&self.sockets, self.core.fire(Event::Tick)).await;
     }
@@ -146,19 +184,18 @@ impl Stage {
 
 impl Client {
     pub(crate) async fn send(&self, xml: &str) {
-        let stanza = stanza(xml).with_from(self.session.jid().clone());
-        finish(&self.sockets, self.core.accept(&self.session, stanza)).await;
+        finish(&self.sockets, self.begin(xml)).await;
     }
 
-    /// Sends while nothing that comes back can be written: the client does not read.
-    pub(crate) async fn send_with_a_stuck_socket(&self, xml: &str) {
+    /// Sends, and answers what is left to be done for it.
+    pub(crate) fn begin(&self, xml: &str) -> Option<Pending> {
         let stanza = stanza(xml).with_from(self.session.jid().clone());
-        if let Some(pending) = self.core.accept(&self.session, stanza) {
-            tokio::spawn(pending);
-        }
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
+        self.core.accept(&self.session, stanza)
+    }
+
+    /// From now on nothing can be written to the client, because it does not read.
+    pub(crate) fn stick(&self) {
+        self.socket.stuck.store(true, Ordering::Relaxed);
     }
 
     /// What came since the last look, as text; ids of pushes are left out.
@@ -166,9 +203,9 @@ impl Client {
         let text = |item| match item {
             Outgoing::Stanza(stanza) | Outgoing::Kept(stanza) => text(&stanza),
             Outgoing::Close(error) => format!("close {error:?}"),
-            Outgoing::Written(_) => unreachable!("the socket has told it"),
+            Outgoing::Written(_) | Outgoing::Shared(..) => unreachable!("see Socket::write_all"),
         };
-        self.socket.write();
+        self.socket.write_all();
         let written = std::mem::take(&mut *self.socket.written.lock());
         written.into_iter().map(text).collect()
     }
@@ -188,10 +225,6 @@ impl Client {
     /// The connection is lost.
     pub(crate) async fn lost(&self) {
         finish(&self.sockets, self.core.ended(&self.session)).await;
-        // What was in the queue is looked after by tasks of their own.
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
     }
 }
 

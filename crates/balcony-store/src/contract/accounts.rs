@@ -143,6 +143,7 @@ fn all_for(account: &str) -> Vec<Write> {
         },
         Write::OfflineDelete {
             account: account(),
+            after: 0,
             up_to: 0,
         },
         Write::PrivateRemove {

@@ -39,6 +39,8 @@ macro_rules! contract_tests {
             offline: rows_come_in_order_and_in_pages,
             offline: bounds_refuse_what_is_too_much,
             offline: delivered_rows_go_and_numbers_are_not_reused,
+            offline: rows_between_two_others_go_alone,
+            offline: what_waited_too_long_goes_in_slices,
             items: private_elements_are_kept_by_name,
             items: private_elements_are_bounded,
             items: vcard_is_kept_with_the_hash_of_its_photo,

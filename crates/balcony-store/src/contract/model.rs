@@ -209,8 +209,11 @@ fn queue_write() -> impl Strategy<Value = Write> {
                 bounds,
             }
         ),
-        1 => (account(), 0..30_i64)
-            .prop_map(|(account, up_to)| Write::OfflineDelete { account, up_to }),
+        1 => (account(), 0..9_i64, 0..30_i64).prop_map(|(account, after, up_to)| {
+            Write::OfflineDelete { account, after, up_to }
+        }),
+        // Rows of deleted accounts count as long as they are there, so all are looked at.
+        1 => any::<i64>().prop_map(|before| Write::OfflineExpire { before, oldest: 1_000 }),
         2 => (account(), contact(), 0..9_i64, text(), 1..4_u32).prop_map(
             |(account, jid, received_at, text, max)| Write::PendingSet {
                 account,

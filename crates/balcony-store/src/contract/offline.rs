@@ -8,6 +8,7 @@ use crate::{Bounds, Error, OfflineTotal, Store, Write};
 fn delete(account: &str, up_to: i64) -> Write {
     Write::OfflineDelete {
         account: account.into(),
+        after: 0,
         up_to,
     }
 }
@@ -82,4 +83,46 @@ pub async fn delivered_rows_go_and_numbers_are_not_reused(store: Arc<dyn Store>)
     done(&*store, delete(ROMEO, last)).await;
     assert_eq!(waiting(&*store, ROMEO).await, ["d"]);
     assert_eq!(waiting(&*store, JULIET).await, ["j"]);
+}
+
+pub async fn rows_between_two_others_go_alone(store: Arc<dyn Store>) {
+    done(&*store, create(ROMEO)).await;
+    for text in ["a", "b", "c", "d"] {
+        done(&*store, push(ROMEO, text, AMPLE)).await;
+    }
+    let rows = store.offline().page(ROMEO, 0, 10).await.unwrap();
+    let between = Write::OfflineDelete {
+        account: ROMEO.into(),
+        after: rows[0].seq,
+        up_to: rows[2].seq,
+    };
+    done(&*store, between).await;
+    assert_eq!(waiting(&*store, ROMEO).await, ["a", "d"]);
+    let total = OfflineTotal { rows: 2, bytes: 2 };
+    assert_eq!(store.offline().total(ROMEO).await, Ok(total));
+}
+
+pub async fn what_waited_too_long_goes_in_slices(store: Arc<dyn Store>) {
+    done(&*store, create(ROMEO)).await;
+    done(&*store, create(JULIET)).await;
+    for (account, received_at) in [(ROMEO, 1), (JULIET, 2), (ROMEO, 9), (JULIET, 3)] {
+        let push = Write::OfflinePush {
+            account: account.into(),
+            received_at,
+            stanza: stored(&received_at.to_string()),
+            bounds: AMPLE,
+        };
+        done(&*store, push).await;
+    }
+    let expire = |oldest| Write::OfflineExpire { before: 3, oldest };
+    done(&*store, expire(1)).await;
+    assert_eq!(waiting(&*store, ROMEO).await, ["9"]);
+    assert_eq!(waiting(&*store, JULIET).await, ["2", "3"]);
+    done(&*store, expire(1)).await;
+    assert_eq!(waiting(&*store, JULIET).await, ["3"]);
+    // Received at the very time is not before it.
+    done(&*store, expire(10)).await;
+    let total = OfflineTotal { rows: 1, bytes: 1 };
+    assert_eq!(store.offline().total(ROMEO).await, Ok(total));
+    assert_eq!(store.offline().total(JULIET).await, Ok(total));
 }

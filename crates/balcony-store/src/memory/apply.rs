@@ -29,6 +29,10 @@ impl Tables {
                 stanza,
                 bounds,
             } => self.push(account, *received_at, stanza, *bounds),
+            Write::OfflineExpire { before, oldest } => {
+                self.expire(*before, *oldest);
+                Ok(())
+            }
             Write::RosterSet { account, .. }
             | Write::RosterRemove { account, .. }
             | Write::PendingSet { account, .. }
@@ -206,7 +210,9 @@ impl AccountData {
 
     fn apply_item(&mut self, write: &Write) -> Result<()> {
         match write {
-            Write::OfflineDelete { up_to, .. } => self.offline.retain(|row| row.seq > *up_to),
+            Write::OfflineDelete { after, up_to, .. } => self
+                .offline
+                .retain(|row| row.seq <= *after || row.seq > *up_to),
             Write::PrivateSet {
                 ns,
                 name,

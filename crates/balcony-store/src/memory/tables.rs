@@ -134,6 +134,24 @@ impl Tables {
         self.counters.offline
     }
 
+    /// Deletes those of the `oldest` rows of all offline queues that were received before.
+    pub(super) fn expire(&mut self, before: i64, oldest: u32) {
+        let queues = self.accounts.values().map(|account| &account.offline);
+        let mut numbers: Vec<i64> = queues.flatten().map(|row| row.seq).collect();
+        numbers.sort_unstable();
+        let Some(last) = numbers.into_iter().take(oldest as usize).next_back() else {
+            return;
+        };
+        let goes = |row: &OfflineRow| row.seq <= last && row.received_at < before;
+        for (name, account) in &mut self.accounts {
+            if account.offline.iter().any(goes) {
+                let before = Undo::Account(name.clone(), Some(Arc::clone(account)));
+                self.undo.push(before);
+                Arc::make_mut(account).offline.retain(|row| !goes(row));
+            }
+        }
+    }
+
     pub(super) fn invite(&self, token: &[u8]) -> Option<&Invite> {
         self.invites.get(token)
     }

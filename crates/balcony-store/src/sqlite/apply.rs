@@ -17,7 +17,9 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
         | Write::RosterRemove { .. }
         | Write::PendingSet { .. }
         | Write::PendingRemove { .. } => roster::apply(conn, write),
-        Write::OfflinePush { .. } | Write::OfflineDelete { .. } => offline::apply(conn, write),
+        Write::OfflinePush { .. } | Write::OfflineDelete { .. } | Write::OfflineExpire { .. } => {
+            offline::apply(conn, write)
+        }
         Write::PrivateSet { .. } | Write::PrivateRemove { .. } => private::apply(conn, write),
         Write::VCardSet { .. } | Write::VCardRemove { .. } => vcards::apply(conn, write),
         Write::BlockAdd { .. } | Write::BlockRemove { .. } | Write::BlockClear { .. } => {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 
 use super::SqliteStore;
@@ -20,7 +22,12 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
             (*received_at, stanza),
             *bounds,
         ),
-        Write::OfflineDelete { account, up_to } => delete(conn, require(conn, account)?, *up_to),
+        Write::OfflineDelete {
+            account,
+            after,
+            up_to,
+        } => delete(conn, require(conn, account)?, (*after, *up_to)),
+        Write::OfflineExpire { before, oldest } => expire(conn, *before, *oldest),
         _ => Err(misplaced()),
     }
 }
@@ -51,21 +58,47 @@ fn push(
     Ok(())
 }
 
-fn delete(conn: &Connection, id: i64, up_to: i64) -> Result<(), Fault> {
+fn delete(conn: &Connection, id: i64, (after, up_to): (i64, i64)) -> Result<(), Fault> {
     let sizes: Vec<u64> = all(
         conn,
-        "DELETE FROM offline WHERE account_id = ?1 AND seq <= ?2 RETURNING length(stanza)",
-        (id, up_to),
+        "DELETE FROM offline WHERE account_id = ?1 AND seq > ?2 AND seq <= ?3
+         RETURNING length(stanza)",
+        (id, after, up_to),
         |row| row.get(0),
     )?;
     if sizes.is_empty() {
         return Ok(());
     }
+    less(conn, id, sizes.len(), sizes.iter().sum())
+}
+
+/// Rows come in the order of their numbers, so the oldest are found without an index by time.
+fn expire(conn: &Connection, before: i64, oldest: u32) -> Result<(), Fault> {
+    let gone: Vec<(i64, u64)> = all(
+        conn,
+        "DELETE FROM offline WHERE received_at < ?1
+             AND seq IN (SELECT seq FROM offline ORDER BY seq LIMIT ?2)
+         RETURNING account_id, length(stanza)",
+        (before, oldest),
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let mut sums: BTreeMap<i64, (usize, u64)> = BTreeMap::new();
+    for (id, size) in gone {
+        let (rows, bytes) = sums.entry(id).or_default();
+        *rows += 1;
+        *bytes += size;
+    }
+    sums.into_iter()
+        .try_for_each(|(id, (rows, bytes))| less(conn, id, rows, bytes))
+}
+
+/// So much less waits for an account.
+fn less(conn: &Connection, id: i64, rows: usize, bytes: u64) -> Result<(), Fault> {
     run(
         conn,
         "UPDATE offline_totals SET row_count = row_count - ?2, byte_count = byte_count - ?3
          WHERE account_id = ?1",
-        (id, sizes.len(), sizes.iter().sum::<u64>()),
+        (id, rows, bytes),
     )?;
     // Most queues are empty most of the time.
     run(

@@ -160,6 +160,7 @@ async fn full_store_says_so_and_recovers_without_reopening() {
         push(ROMEO, &text, AMPLE),
         Write::OfflineDelete {
             account: ROMEO.into(),
+            after: 0,
             up_to: i64::MAX,
         },
         push(ROMEO, "after", AMPLE),

@@ -125,6 +125,8 @@ pub struct StanzaError {
     pub by: Option<Jid>,
     /// An application-specific condition (§8.3.4).
     pub app: Option<Element>,
+    /// Whether the answer leaves out what it answers, which has a secret in it.
+    pub unquoted: bool,
 }
 
 impl StanzaError {
@@ -136,6 +138,7 @@ impl StanzaError {
             text: None,
             by: None,
             app: None,
+            unquoted: false,
         }
     }
 
@@ -164,6 +167,13 @@ impl StanzaError {
     #[must_use]
     pub fn with_app(mut self, app: Element) -> Self {
         self.app = Some(app);
+        self
+    }
+
+    /// For what has a secret in it: the answer does not quote it, as it may (§8.3.1 point 7).
+    #[must_use]
+    pub fn without_quote(mut self) -> Self {
+        self.unquoted = true;
         self
     }
 
@@ -207,6 +217,7 @@ impl StanzaError {
             text: error.child_text(ns::STANZA_ERROR, "text").map(Cow::Owned),
             by: error.attr("by").and_then(|by| Jid::parse(by).ok()),
             app: app.cloned(),
+            unquoted: false,
         }
     }
 }

@@ -194,13 +194,14 @@ impl Stanza {
         self.answer(Kind::Iq(IqType::Result)).with_payload(payload)
     }
 
-    /// The error that answers this stanza, addresses swapped, with a short original quoted.
+    /// The error that answers this stanza, addresses swapped, with a short original quoted unless
+    /// it has a secret in it.
     /// `None` where nothing may be answered: to an error (RFC 6120 §8.3.1 point 8) and to an
     /// iq result (§8.2.3 point 4).
     pub fn error(&self, error: &StanzaError) -> Option<Stanza> {
         let kind = self.kind.to_error()?;
         let mut answer = self.answer(kind);
-        if self.payload.len() <= QUOTED_BYTES {
+        if self.payload.len() <= QUOTED_BYTES && !error.unquoted {
             // RFC 6120 §8.3.1 point 7: an <error/> that a non-error carried is not ours to echo.
             answer.payload = self.payload.without(|child| child.is(ns::CLIENT, "error"));
         }
@@ -306,6 +307,16 @@ mod tests {
         let error = long.error(&StanzaError::not_allowed()).unwrap();
         assert_eq!(error.body(), None);
         assert!(error.to_bytes().len() < 400);
+    }
+
+    #[test]
+    fn a_secret_is_not_quoted() {
+        let error = StanzaError::not_acceptable().without_quote();
+        let answer = chat().error(&error).unwrap();
+        assert_eq!(
+            (answer.body(), answer.payload.children().count()),
+            (None, 1)
+        );
     }
 
     #[test]

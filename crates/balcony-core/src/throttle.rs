@@ -1,9 +1,11 @@
-//! Bounds on how often an address may try something, in bounded memory.
+//! Bounds on how often an address or an account may try something, in bounded memory.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use balcony_proto::jid::Jid;
 use parking_lot::Mutex;
 
 /// Addresses that are remembered at once. An attacker with more addresses than this is not
@@ -11,10 +13,35 @@ use parking_lot::Mutex;
 const ADDRESSES_MAX: usize = 100_000;
 
 /// Counts tries per address in a window of time.
-///
-/// An IPv6 address counts by its /64, which is what one household or machine gets.
-pub struct Throttle {
-    tries: Mutex<HashMap<IpAddr, Window>>,
+pub struct Throttle<Who: Counted = IpAddr> {
+    tries: Mutex<HashMap<Who, Window>>,
+}
+
+/// Whose tries are counted.
+pub trait Counted: Eq + Hash {
+    /// The address that stands for all that count as one.
+    #[must_use]
+    fn group(self) -> Self;
+}
+
+/// By its /64 for IPv6, which is what one household or machine gets.
+impl Counted for IpAddr {
+    fn group(self) -> Self {
+        match self.to_canonical() {
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments();
+                IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+            }
+            v4 @ IpAddr::V4(_) => v4,
+        }
+    }
+}
+
+/// By the account.
+impl Counted for Jid {
+    fn group(self) -> Self {
+        self.bare()
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -26,7 +53,7 @@ struct Window {
     under_way: u32,
 }
 
-impl Default for Throttle {
+impl<Who: Counted> Default for Throttle<Who> {
     fn default() -> Self {
         Self {
             tries: Mutex::new(HashMap::new()),
@@ -39,18 +66,29 @@ impl Default for Throttle {
 /// gains little by it.
 const UNDER_WAY: u32 = 4;
 
-impl Throttle {
+impl<Who: Counted> Throttle<Who> {
     /// Whether the address has used up `max` tries within `window` before `now` (uptime).
     #[must_use]
-    pub fn is_spent(&self, address: IpAddr, max: u32, window: Duration, now: Duration) -> bool {
+    pub fn is_spent(&self, address: Who, max: u32, window: Duration, now: Duration) -> bool {
         let tries = self.tries.lock();
         tries
-            .get(&group(address))
+            .get(&address.group())
             .is_some_and(|w| w.count >= max && now < w.began + window)
     }
 
+    /// Counts a try, if the address has one left: `false` when it has used up `max` tries within
+    /// `window`.
+    #[must_use]
+    pub fn take(&self, address: Who, max: u32, window: Duration, now: Duration) -> bool {
+        let mut tries = self.tries.lock();
+        let entry = entry(&mut tries, address, window, now);
+        let may = entry.count < max;
+        entry.count += u32::from(may);
+        may
+    }
+
     /// Counts a try.
-    pub fn count(&self, address: IpAddr, window: Duration, now: Duration) {
+    pub fn count(&self, address: Who, window: Duration, now: Duration) {
         let mut tries = self.tries.lock();
         entry(&mut tries, address, window, now).count += 1;
     }
@@ -58,7 +96,7 @@ impl Throttle {
     /// Begins a try that counts only if it fails. `false` when the address may not try: it has
     /// failed `max` times within `window`, or has too many tries under way.
     #[must_use]
-    pub fn begin(&self, address: IpAddr, max: u32, window: Duration, now: Duration) -> bool {
+    pub fn begin(&self, address: Who, max: u32, window: Duration, now: Duration) -> bool {
         let mut tries = self.tries.lock();
         let entry = entry(&mut tries, address, window, now);
         let may = entry.count < max && entry.under_way < max.saturating_mul(UNDER_WAY);
@@ -67,7 +105,7 @@ impl Throttle {
     }
 
     /// Ends a try that was begun.
-    pub fn end(&self, address: IpAddr, failed: bool, window: Duration, now: Duration) {
+    pub fn end(&self, address: Who, failed: bool, window: Duration, now: Duration) {
         let mut tries = self.tries.lock();
         let entry = entry(&mut tries, address, window, now);
         entry.under_way = entry.under_way.saturating_sub(1);
@@ -76,13 +114,13 @@ impl Throttle {
 }
 
 /// The window of an address, a new one when the last is over.
-fn entry(
-    tries: &mut HashMap<IpAddr, Window>,
-    address: IpAddr,
+fn entry<Who: Counted>(
+    tries: &mut HashMap<Who, Window>,
+    address: Who,
     window: Duration,
     now: Duration,
 ) -> &mut Window {
-    let address = group(address);
+    let address = address.group();
     if tries.len() >= ADDRESSES_MAX && !tries.contains_key(&address) {
         make_room(tries, window, now);
     }
@@ -98,23 +136,13 @@ fn entry(
 }
 
 /// Forgets windows that are over; if that is not enough, addresses that tried once; if not, all.
-fn make_room(tries: &mut HashMap<IpAddr, Window>, window: Duration, now: Duration) {
+fn make_room<Who>(tries: &mut HashMap<Who, Window>, window: Duration, now: Duration) {
     tries.retain(|_, entry| entry.under_way > 0 || now < entry.began + window);
     if tries.len() >= ADDRESSES_MAX {
         tries.retain(|_, entry| entry.under_way > 0 || entry.count > 1);
     }
     if tries.len() >= ADDRESSES_MAX {
         tries.clear();
-    }
-}
-
-fn group(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -137,6 +165,19 @@ mod tests {
         assert!(throttle.is_spent(neighbour, 3, WINDOW, Duration::from_secs(59)));
         assert!(!throttle.is_spent(stranger, 3, WINDOW, Duration::from_secs(59)));
         assert!(!throttle.is_spent(address, 3, WINDOW, Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn all_resources_of_an_account_take_from_the_same_tries() {
+        let throttle = Throttle::default();
+        let take = |jid, second| {
+            let jid = Jid::parse(jid).unwrap();
+            throttle.take(jid, 2, WINDOW, Duration::from_secs(second))
+        };
+        assert!(take("juliet@localhost/balcony", 0) && take("juliet@localhost/chamber", 1));
+        assert!(!take("juliet@localhost/balcony", 59));
+        assert!(take("romeo@localhost/orchard", 59));
+        assert!(take("juliet@localhost/balcony", 60));
     }
 
     #[test]

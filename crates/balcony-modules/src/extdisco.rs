@@ -1,8 +1,8 @@
 //! XEP-0215 External Service Discovery 1.0.0: STUN and TURN for calls, and what else is configured.
 
 use balcony_core::module::{
-    Answer, Ctx, Feature, Handle, IqHandler, IqKind, KeyKind, ModuleSpec, Request, Section, Spec,
-    Target,
+    Answer, BoxFuture, Ctx, Feature, Handle, IqHandler, IqKind, KeyKind, ModuleSpec, Request,
+    Section, Spec, Target, stanza_error,
 };
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
@@ -87,14 +87,14 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             name: "services",
             kind: IqKind::Get,
             target: Target::HOST,
-            handle: Handle::Now(services),
+            handle: Handle::Waits(services),
         },
         IqHandler {
             ns: ns::EXTDISCO,
             name: "credentials",
             kind: IqKind::Get,
             target: Target::HOST,
-            handle: Handle::Now(credentials),
+            handle: Handle::Waits(credentials),
         },
     ],
     config: &[&SERVICES],
@@ -103,47 +103,57 @@ pub static MODULE: ModuleSpec = ModuleSpec {
 };
 
 /// XEP-0215 §3.1, §3.2.
-fn services(ctx: &mut Ctx<'_>, request: &Request) -> Answer {
-    let kind = request.payload()?.attr("type").map(String::from);
-    let found = known(ctx, client(request)?);
-    let wanted = found
-        .iter()
-        .filter(|service| kind.as_ref().is_none_or(|k| *k == service.kind));
-    let answer = Element::new(ns::EXTDISCO, "services")
-        .with_opt_attr("type", kind.as_deref())
-        .with_children(wanted.map(Service::to_element));
-    Ok(Payload::from_element(&answer))
+fn services<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        let account = client(ctx, request).await?;
+        let kind = request.payload()?.attr("type").map(String::from);
+        let found = known(ctx, account);
+        let wanted = found
+            .iter()
+            .filter(|service| kind.as_ref().is_none_or(|k| *k == service.kind));
+        let answer = Element::new(ns::EXTDISCO, "services")
+            .with_opt_attr("type", kind.as_deref())
+            .with_children(wanted.map(Service::to_element));
+        Ok(Payload::from_element(&answer))
+    })
 }
 
 /// §3.3.
-fn credentials(ctx: &mut Ctx<'_>, request: &Request) -> Answer {
-    let account = client(request)?;
-    let query = request.element()?;
-    let wanted = query
-        .child(ns::EXTDISCO, "service")
-        .and_then(Service::parse);
-    let wanted = wanted.ok_or_else(StanzaError::bad_request)?;
-    let is_meant = |service: &&Service| {
-        service.credentials.is_some()
-            && service.host == wanted.host
-            && service.kind == wanted.kind
-            && (wanted.port.is_none() || service.port == wanted.port)
-    };
-    let found = known(ctx, account);
-    let mut found = found.iter().filter(is_meant).peekable();
-    if found.peek().is_none() {
-        return Err(StanzaError::item_not_found());
-    }
-    let answer = Element::new(ns::EXTDISCO, "credentials");
-    let answer = answer.with_children(found.map(Service::to_element));
-    Ok(Payload::from_element(&answer))
+fn credentials<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        let account = client(ctx, request).await?;
+        let query = request.element()?;
+        let wanted = query
+            .child(ns::EXTDISCO, "service")
+            .and_then(Service::parse);
+        let wanted = wanted.ok_or_else(StanzaError::bad_request)?;
+        let is_meant = |service: &&Service| {
+            service.credentials.is_some()
+                && service.host == wanted.host
+                && service.kind == wanted.kind
+                && (wanted.port.is_none() || service.port == wanted.port)
+        };
+        let found = known(ctx, account);
+        let mut found = found.iter().filter(is_meant).peekable();
+        if found.peek().is_none() {
+            return Err(StanzaError::item_not_found());
+        }
+        let answer = Element::new(ns::EXTDISCO, "credentials");
+        let answer = answer.with_children(found.map(Service::to_element));
+        Ok(Payload::from_element(&answer))
+    })
 }
 
-/// §2: whoever is not of this server has no permission.
-fn client(request: &Request) -> Result<&Jid, StanzaError> {
-    match &request.session {
-        Some(session) => Ok(session.account()),
-        None => Err(StanzaError::forbidden()),
+/// §2: whoever is not of this server has no permission. Nor has a guest (XEP-0175), whom nobody
+/// could keep from using a service up.
+async fn client<'r>(ctx: &mut Ctx<'_>, request: &'r Request) -> Result<&'r Jid, StanzaError> {
+    let session = request.session.as_ref();
+    let account = session.ok_or_else(StanzaError::forbidden)?.account();
+    let user = account.local().unwrap_or_default();
+    match ctx.store().accounts().exists(account.domain(), user).await {
+        Ok(true) => Ok(account),
+        Ok(false) => Err(StanzaError::forbidden()),
+        Err(cause) => Err(stanza_error(&cause)),
     }
 }
 

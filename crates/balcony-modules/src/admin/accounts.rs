@@ -7,7 +7,9 @@ use balcony_proto::stanza::StanzaError;
 use balcony_proto::xep::data_form::{DataForm, Field, FieldType};
 use balcony_store::WriteSet;
 
-use super::{Failures, account, account_field, accounts_field, addresses, form, refused};
+use super::{
+    Failures, account, account_field, account_to_change, accounts_field, addresses, form, refused,
+};
 use crate::adhoc::{Call, Command, Done};
 
 pub(super) static COMMANDS: &[Command] = &[
@@ -92,7 +94,7 @@ fn several(title: &str, verb: &str) -> DataForm {
 /// §4.1
 fn add<'a>(ctx: &'a mut Ctx<'_>, call: &'a Call) -> BoxFuture<'a, Result<Done, StanzaError>> {
     Box::pin(async move {
-        let account = account(call)?;
+        let account = account_to_change(ctx, call, &account(call)?)?;
         let filled = call.last()?;
         let password = filled.value("password").unwrap_or_default();
         if filled.value("password-verify") != Some(password) {
@@ -117,7 +119,7 @@ fn change_password<'a>(
     call: &'a Call,
 ) -> BoxFuture<'a, Result<Done, StanzaError>> {
     Box::pin(async move {
-        let account = account(call)?;
+        let account = account_to_change(ctx, call, &account(call)?)?;
         let password = call.last()?.value("password").unwrap_or_default();
         ctx.core()
             .set_password(&account, password)
@@ -138,7 +140,7 @@ async fn each(ctx: &mut Ctx<'_>, call: &Call, what: What) -> Result<Done, Stanza
 }
 
 async fn one(ctx: &mut Ctx<'_>, call: &Call, jid: &Jid, what: What) -> Result<(), StanzaError> {
-    let account = super::own_account(&call.host, jid)?;
+    let account = account_to_change(ctx, call, jid)?;
     if what != What::Enable && account.as_str() == call.requester.bare_str() {
         // The session would end in the middle of the command, with nobody left to undo it.
         return Err(StanzaError::not_allowed().with_text("that is your own account"));

@@ -10,7 +10,7 @@ mod users;
 
 use std::fmt::Write;
 
-use balcony_core::module::{Host, ModuleSpec, Spec};
+use balcony_core::module::{Ctx, Host, ModuleSpec, Spec};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::StanzaError;
@@ -82,6 +82,17 @@ fn own_account(host: &Host, jid: &Jid) -> Result<Jid, StanzaError> {
     }
     let text = format!("{jid} is no account of {}", host.name());
     Err(StanzaError::not_allowed().with_text(text))
+}
+
+/// An account of the host that was asked, for changing it. §6: that must not lead to powers that
+/// the requester does not have, so who runs other hosts is out of reach for who does not.
+fn account_to_change(ctx: &Ctx<'_>, call: &Call, jid: &Jid) -> Result<Jid, StanzaError> {
+    let account = own_account(&call.host, jid)?;
+    if ctx.core().is_equal_admin(&call.requester, &account) {
+        return Ok(account);
+    }
+    let text = format!("{account} runs a host that you do not run");
+    Err(StanzaError::forbidden().with_text(text))
 }
 
 /// The account of the field `accountjid`.

@@ -2,10 +2,8 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use balcony_core::module::Registration;
-use balcony_core::module::Throttle;
 use balcony_core::module::{Answer, BoxFuture, Ctx, Host, Request};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
@@ -44,7 +42,7 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
             }
             _ => WriteSet::new(),
         };
-        if host.is_admin(&account) {
+        if ctx.core().is_admin_anywhere(&account) {
             // Its name gives powers (XEP-0133 §6), which no stranger may take. It looks taken.
             return Err(StanzaError::conflict());
         }
@@ -84,8 +82,8 @@ fn charge(ctx: &Ctx<'_>, settings: &Settings, stranger: Option<IpAddr>) -> Resul
     let (Some(registrar), Some(address)) = (ctx.state::<Registrar>(), stranger) else {
         return Err(StanzaError::internal_server_error());
     };
-    let now = ctx.core().clock().uptime();
-    if try_once(&registrar.tries, settings, address, now) {
+    let (max, now) = (settings.tries_per_address, ctx.core().clock().uptime());
+    if registrar.tries.take(address, max, settings.window, now) {
         return Ok(());
     }
     tracing::info!(%address, "too many registrations from this address");
@@ -93,15 +91,6 @@ fn charge(ctx: &Ctx<'_>, settings: &Settings, stranger: Option<IpAddr>) -> Resul
     Err(StanzaError::not_acceptable()
         .with_type(ErrorType::Wait)
         .with_text("too many registrations from your address; try again later"))
-}
-
-/// Counts a try, if the address has one left.
-fn try_once(tries: &Throttle, settings: &Settings, address: IpAddr, now: Duration) -> bool {
-    if tries.is_spent(address, settings.tries_per_address, settings.window, now) {
-        return false;
-    }
-    tries.count(address, settings.window, now);
-    true
 }
 
 async fn create(
@@ -129,25 +118,4 @@ async fn create(
         Err(cause) => return Err(refused(cause)),
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::settings::parsed;
-    use super::*;
-
-    #[test]
-    fn an_address_has_its_tries_and_gets_new_ones_later() {
-        let settings = parsed("[registration]\ntries_per_address = 2\nwindow = \"1m\"\n");
-        let tries = Throttle::default();
-        let address: IpAddr = "192.0.2.1".parse().unwrap();
-        let try_at = |second| {
-            let now = Duration::from_secs(second);
-            try_once(&tries, &settings, address, now)
-        };
-        assert_eq!(
-            [try_at(0), try_at(1), try_at(2), try_at(60)],
-            [true, true, false, true]
-        );
-    }
 }

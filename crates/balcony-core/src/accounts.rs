@@ -7,8 +7,9 @@ use balcony_proto::sasl::{HashKind, ScramKeys, fake_keys, prepare_password};
 use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_store::{Error as StoreError, HashName, ScramKey, Write, WriteSet};
 
+use crate::context::{Ctx, Work, Works};
 use crate::error::Error;
-use crate::module::Event;
+use crate::module::{Event, Listen};
 use crate::{Core, Pending};
 
 /// Bytes of a salt: as many as RFC 5802's examples have, and more than a table could cover.
@@ -84,24 +85,62 @@ impl Core {
         Ok(())
     }
 
-    /// Deletes an account with all that belongs to it, and ends its sessions.
-    /// The listeners of [`Event::AccountDeleted`] run before anything is deleted, so that they
-    /// can tell contacts.
+    /// Deletes an account with all that belongs to it, tells its contacts, and ends its sessions.
     ///
     /// # Errors
-    /// [`Error::NoSuchHost`], [`Error::NoSuchAccount`], [`Error::Store`].
+    /// [`Error::NoSuchHost`], [`Error::NoSuchAccount`], [`Error::Store`]; then all is as before.
     pub async fn delete_account(self: &Arc<Self>, account: &Jid) -> Result<(), Error> {
+        self.erase_account(account).await?.await;
+        Ok(())
+    }
+
+    /// The first half of [`Core::delete_account`]: the account is gone for good when this answers,
+    /// and nobody has heard of it. The other half is answered, and must be awaited.
+    ///
+    /// # Errors
+    /// As [`Core::delete_account`].
+    pub async fn erase_account(self: &Arc<Self>, account: &Jid) -> Result<Pending, Error> {
         let (host, user) = self.local_account(account)?;
         if !self.store.accounts().exists(&host, &user).await? {
             return Err(Error::NoSuchAccount(account.to_string()));
         }
-        if let Some(pending) = self.fire(Event::AccountDeleted(account.clone())) {
-            pending.await;
-        }
+        let farewells = self.farewells(account).await;
         self.change(account, Write::DeleteAccount { host, user })
             .await?;
-        self.end_sessions(account, StreamCondition::NotAuthorized);
-        Ok(())
+        let (core, account) = (Arc::clone(self), account.clone());
+        Ok(Box::pin(async move {
+            core.tell_farewells(farewells).await;
+            if let Some(pending) = core.fire(Event::AccountDeleted(account.clone())) {
+                pending.await;
+            }
+            core.end_sessions(&account, StreamCondition::NotAuthorized);
+        }))
+    }
+
+    /// What the modules want sent when the account is gone.
+    async fn farewells(self: &Arc<Self>, account: &Jid) -> Works {
+        let event = Event::AccountLeaving(account.clone());
+        let mut works = Works::default();
+        for listen in self.listeners(event.kind()) {
+            let mut ctx = Ctx::new(self, &mut works);
+            match listen {
+                Listen::Now(run) => run(&mut ctx, &event),
+                Listen::Waits(run) => run(&mut ctx, &event).await,
+            }
+        }
+        works
+    }
+
+    async fn tell_farewells(self: &Arc<Self>, farewells: Works) {
+        for work in farewells.0 {
+            let pending = match work {
+                Work::Envelope(envelope) => self.submit(envelope.stanza),
+                Work::Event(event) => self.fire(event),
+            };
+            if let Some(pending) = pending {
+                pending.await;
+            }
+        }
     }
 
     /// Ends all sessions of an account with a stream error.
@@ -120,6 +159,18 @@ impl Core {
             return Ok(false);
         };
         Ok(self.store.accounts().exists(account.domain(), user).await?)
+    }
+
+    /// Whether the account exists and may log in.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn may_log_in(&self, account: &Jid) -> Result<bool, Error> {
+        let Some(user) = account.local() else {
+            return Ok(false);
+        };
+        let found = self.store.accounts().get(account.domain(), user).await?;
+        Ok(found.is_some_and(|account| account.enabled))
     }
 
     /// What a login by SCRAM needs; `None` when there is no such account, or no key of this hash.

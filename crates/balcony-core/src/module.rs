@@ -417,7 +417,10 @@ pub enum Event {
     Ended(Arc<Session>),
     /// An account was made.
     AccountCreated(Jid),
-    /// An account was deleted, with all that belonged to it.
+    /// An account is to be deleted, and everything that belongs to it is still there. What the
+    /// listeners send is held back until it is gone for good, and dropped if it stays.
+    AccountLeaving(Jid),
+    /// An account was deleted, with all that belonged to it. Its sessions are about to end.
     AccountDeleted(Jid),
     /// A second went by.
     Tick,
@@ -434,6 +437,8 @@ pub enum EventKind {
     Ended,
     /// [`Event::AccountCreated`]
     AccountCreated,
+    /// [`Event::AccountLeaving`]
+    AccountLeaving,
     /// [`Event::AccountDeleted`]
     AccountDeleted,
     /// [`Event::Tick`]
@@ -449,6 +454,7 @@ impl Event {
             Self::Available { .. } => EventKind::Available,
             Self::Ended(_) => EventKind::Ended,
             Self::AccountCreated(_) => EventKind::AccountCreated,
+            Self::AccountLeaving(_) => EventKind::AccountLeaving,
             Self::AccountDeleted(_) => EventKind::AccountDeleted,
             Self::Tick => EventKind::Tick,
         }

@@ -4,12 +4,10 @@ use balcony_core::module::{Answer, BoxFuture, Ctx, Request};
 use balcony_proto::jid::{Jid, prepare_local};
 use balcony_proto::ns;
 use balcony_proto::stanza::{Payload, StanzaError};
-use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_proto::xml::Element;
 
-use super::fields;
-use super::refused;
 use super::settings::Settings;
+use super::{fields, refused};
 
 /// §3.1: that the account is registered, and its name. The password is known to nobody here.
 pub(super) fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
@@ -86,29 +84,19 @@ fn names(username: &str, account: &Jid) -> bool {
         || Jid::parse(username).is_ok_and(|jid| jid == *account)
 }
 
-/// §3.2, scenario 1: all sessions end with `not-authorized`. Contacts are told by those who keep
-/// their subscriptions, when they hear that the account goes.
+/// §3.2, scenario 1: the result when the account is gone for good, then all sessions end with
+/// `not-authorized`.
 async fn remove(ctx: &mut Ctx<'_>, request: &Request, account: &Jid) -> Answer {
-    let session = request
-        .session
-        .as_ref()
-        .ok_or_else(StanzaError::registration_required)?;
     if !Settings::new(&ctx.config()).removal {
         return Err(StanzaError::not_allowed());
     }
-    // The session ends with the account, so the result goes in front of it.
-    ctx.push(session, request.stanza.result(Payload::empty()));
-    match ctx.core().delete_account(account).await {
-        Ok(()) => tracing::info!(%account, "removed by its owner"),
-        Err(cause) => {
-            tracing::error!(%account, %cause, "an account was not removed");
-            // Another end than the one that was promised tells the client.
-            let error = StreamError::new(StreamCondition::InternalServerError);
-            session.end(Some(error));
-        }
-    }
-    // Reaches nobody: a session that ended takes nothing more.
-    Ok(Payload::empty())
+    let erased = ctx.core().erase_account(account).await;
+    let farewell = erased.map_err(refused)?;
+    tracing::info!(%account, "removed by its owner");
+    // The session ends with the account, so the answer goes in front of it.
+    let answer = ctx.answer(request, Payload::empty());
+    farewell.await;
+    answer
 }
 
 #[cfg(test)]

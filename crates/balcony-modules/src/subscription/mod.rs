@@ -55,8 +55,8 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             listen: Listen::Waits(pending::on_available),
         },
         Listener {
-            event: EventKind::AccountDeleted,
-            listen: Listen::Waits(on_deleted),
+            event: EventKind::AccountLeaving,
+            listen: Listen::Waits(on_leaving),
         },
     ],
     stream_features: &[
@@ -145,11 +145,11 @@ pub(crate) fn part(ctx: &mut Ctx<'_>, account: &Jid, contact: &Jid, standing: St
     }
 }
 
-/// The contacts of an account that is being deleted learn it as if it had removed them, and who
-/// waited for an answer gets one.
-fn on_deleted<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
+/// The contacts of an account that is deleted learn it as if it had removed them, and who waited
+/// for an answer gets one.
+fn on_leaving<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
     Box::pin(async move {
-        let Event::AccountDeleted(account) = event else {
+        let Event::AccountLeaving(account) = event else {
             return;
         };
         let contacts = match roster::contacts(ctx, account).await {

@@ -14,6 +14,7 @@ use balcony_core::module::Throttle;
 use balcony_core::module::{
     Feature, Handle, IqHandler, IqKind, ModuleSpec, Spec, Target, stanza_error,
 };
+use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::StanzaError;
 use tokio::sync::Semaphore;
@@ -67,14 +68,16 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     ..ModuleSpec::NOTHING
 };
 
-/// New accounts whose keys are made at the same time. Keys take tens of milliseconds of one
-/// processor, and strangers must not take all of them from those who are logged in.
+/// Accounts whose keys are made at the same time. Keys take tens of milliseconds of one processor,
+/// and nobody must take all of them from the rest of the server.
 const AT_ONCE: usize = 2;
 
 /// What bounds registration.
 struct Registrar {
     /// How often each address tried.
     tries: Throttle,
+    /// How often each account changed its password.
+    changes: Throttle<Jid>,
     /// Who may make keys.
     keys: Semaphore,
 }
@@ -83,6 +86,7 @@ impl Default for Registrar {
     fn default() -> Self {
         Self {
             tries: Throttle::default(),
+            changes: Throttle::default(),
             keys: Semaphore::new(AT_ONCE),
         }
     }

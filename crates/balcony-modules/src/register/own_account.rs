@@ -3,11 +3,11 @@
 use balcony_core::module::{Answer, BoxFuture, Ctx, Request};
 use balcony_proto::jid::{Jid, prepare_local};
 use balcony_proto::ns;
-use balcony_proto::stanza::{Payload, StanzaError};
+use balcony_proto::stanza::{ErrorType, Payload, StanzaError};
 use balcony_proto::xml::Element;
 
 use super::settings::Settings;
-use super::{fields, refused};
+use super::{Registrar, fields, refused};
 
 /// §3.1: that the account is registered, and its name. The password is known to nobody here.
 pub(super) fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
@@ -33,7 +33,9 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
         let account = owner(ctx, request).await?;
         let query = request.element()?;
         if query.child(ns::REGISTER, "remove").is_none() {
-            return change_password(ctx, &account, &query).await;
+            // §3.3: an error does not return what was sent.
+            let answer = change_password(ctx, &account, &query).await;
+            return answer.map_err(StanzaError::without_quote);
         }
         if query.children().count() > 1 {
             // §3.2, the table.
@@ -70,12 +72,32 @@ async fn change_password(ctx: &mut Ctx<'_>, account: &Jid, query: &Element) -> A
         return Err(StanzaError::forbidden());
     }
     settings.check_password(&password)?;
-    ctx.core()
-        .set_password(account, &password)
-        .await
-        .map_err(refused)?;
+    let registrar = ctx.state::<Registrar>();
+    let registrar = registrar.ok_or_else(StanzaError::internal_server_error)?;
+    charge(ctx, registrar, &settings, account)?;
+    {
+        let _turn = registrar.keys.acquire().await;
+        let changed = ctx.core().set_password(account, &password).await;
+        changed.map_err(refused)?;
+    }
     tracing::info!(%account, "password changed");
     Ok(Payload::empty())
+}
+
+fn charge(
+    ctx: &Ctx<'_>,
+    registrar: &Registrar,
+    settings: &Settings,
+    account: &Jid,
+) -> Result<(), StanzaError> {
+    let (max, now) = (settings.password_changes, ctx.core().clock().uptime());
+    let account = account.clone();
+    if registrar.changes.take(account, max, settings.window, now) {
+        return Ok(());
+    }
+    Err(StanzaError::policy_violation()
+        .with_type(ErrorType::Wait)
+        .with_text("too many changes of the password; try again later"))
 }
 
 /// Whether a username is that of the account: the localpart, or the bare JID as in §3.3's form.

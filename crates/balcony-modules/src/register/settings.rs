@@ -35,7 +35,7 @@ pub(super) static SECTION: Section = Section {
             "window",
             KeyKind::Duration { min: 1, max: DAY },
             "\"1h\"",
-            "The time in which `tries_per_address` is counted.",
+            "The time in which `tries_per_address` and `password_changes` are counted.",
         ),
         key(
             "password_characters",
@@ -70,6 +70,16 @@ pub(super) static SECTION: Section = Section {
             "Whether people may change their password from a client.",
         ),
         key(
+            "password_changes",
+            KeyKind::Int {
+                min: 1,
+                max: 1_000_000,
+            },
+            "10",
+            "How often one account may change its password within `window`. Each change costs the \
+             server as much as a registration.",
+        ),
+        key(
             "removal",
             KeyKind::Bool,
             "true",
@@ -86,6 +96,7 @@ pub(super) struct Settings {
     reserved_names: Vec<String>,
     pub(super) invite_lifetime: Duration,
     pub(super) password_change: bool,
+    pub(super) password_changes: u32,
     pub(super) removal: bool,
 }
 
@@ -99,6 +110,7 @@ impl Settings {
             reserved_names: values.texts("reserved_names").to_vec(),
             invite_lifetime: values.duration("invite_lifetime"),
             password_change: values.bool("password_change"),
+            password_changes: values.int("password_changes"),
             removal: values.bool("removal"),
         }
     }

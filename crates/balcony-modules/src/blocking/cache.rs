@@ -169,6 +169,19 @@ pub(super) async fn find(ctx: &mut Ctx<'_>, account: &Jid) -> Result<Option<Arc<
     Ok(list)
 }
 
+/// Whether an account, connected or not, blocks somebody.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn blocks(ctx: &mut Ctx<'_>, account: &Jid, other: &Jid) -> Result<bool> {
+    // §5, the note: never between the resources of one account.
+    if account.bare_str() == other.bare_str() {
+        return Ok(false);
+    }
+    let list = find(ctx, &account.bare()).await?;
+    Ok(list.is_some_and(|list| list.blocks(other)))
+}
+
 /// The list as it is stored.
 pub(super) async fn load(ctx: &mut Ctx<'_>, account: &Jid) -> Result<BlockList> {
     let stored = ctx.store().blocking().list(account.as_str()).await?;
@@ -213,13 +226,32 @@ pub(super) fn on_ended<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<
     })
 }
 
-/// A new account with the name of an old one starts without its list.
-pub(super) fn on_account(ctx: &mut Ctx<'_>, event: &Event) {
-    if let (Event::AccountCreated(account) | Event::AccountDeleted(account), Ok(lists)) =
-        (event, lists(ctx))
-    {
-        lists.forget_absent(account.as_str());
-    }
+/// A new account with the name of an old one starts without its list, also when a session of the
+/// old one lingers until its client takes notice of the end.
+pub(super) fn on_account<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
+    Box::pin(async move {
+        let (Event::AccountCreated(account) | Event::AccountDeleted(account)) = event else {
+            return;
+        };
+        if let Err(cause) = renew(ctx, account).await {
+            tracing::error!(%cause, %account, "no block list; its sessions are ended");
+            // As when a session begins.
+            ctx.core()
+                .end_sessions(account, StreamCondition::InternalServerError);
+        }
+    })
+}
+
+/// Reads the list anew, if it is kept for a session, and forgets it if not.
+async fn renew(ctx: &mut Ctx<'_>, account: &Jid) -> Result<()> {
+    let lists = lists(ctx)?;
+    let _turn = lists.turn(account).await;
+    let list = match is_loaded(ctx, account) {
+        true => load(ctx, account).await?,
+        false => BlockList::default(),
+    };
+    lists.keep(account.as_str(), list);
+    Ok(())
 }
 
 /// Whether a message for a resource has to wait until the list of its account is loaded.

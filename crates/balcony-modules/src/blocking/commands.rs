@@ -29,15 +29,20 @@ enum Change {
 /// §3.2: the list of the account.
 pub(super) fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
-        // Before the list is read, so that no change falls in between.
+        let account = request.account()?;
+        let lists = cache::lists(ctx).map_err(|cause| stanza_error(&cause))?;
+        // With the turn no change falls between what is read here and the first push, and no push
+        // gets in front of the answer.
+        let _command = lists.commands.take(account.as_str()).await;
+        let list = cache::find(ctx, &account)
+            .await
+            .map_err(|cause| stanza_error(&cause))?;
         if let Some(session) = &request.session {
             session.notes(|notes| notes.set(Interested));
         }
-        let list = cache::find(ctx, &request.account()?)
-            .await
-            .map_err(|cause| stanza_error(&cause))?;
         let jids = list.as_deref().map(BlockList::jids).unwrap_or_default();
-        Ok(Payload::from_element(&with_items("blocklist", jids)))
+        let payload = Payload::from_element(&with_items("blocklist", jids));
+        ctx.answer(request, payload)
     })
 }
 

@@ -133,9 +133,9 @@ fn needs_store(ctx: &Ctx<'_>, from: &Jid, to: &Jid) -> bool {
 }
 
 async fn check(ctx: &mut Ctx<'_>, kind: Kind, from: Jid, account: Jid) -> Flow {
-    match cache::find(ctx, &account).await {
-        Ok(Some(list)) if list.blocks(&from) => refusal(kind),
-        Ok(_) => Flow::Continue,
+    match cache::blocks(ctx, &account, &from).await {
+        Ok(true) => refusal(kind),
+        Ok(false) => Flow::Continue,
         // Unguarded is worse than late.
         Err(_) if matches!(kind, Kind::Presence(_)) => Flow::Drop("the block list is not readable"),
         Err(cause) => Flow::Reject(stanza_error(&cause)),

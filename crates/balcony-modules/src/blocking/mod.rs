@@ -6,6 +6,8 @@ mod farewell;
 mod guard;
 mod list;
 
+pub(crate) use cache::blocks;
+
 use balcony_core::module::{
     Band, Config, EventKind, Feature, Handle, Hook, HookSpec, IqHandler, IqKind, KeyKind, Kinds,
     Listen, Listener, ModuleSpec, Section, Spec, Stage, Target,
@@ -71,11 +73,11 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         },
         Listener {
             event: EventKind::AccountCreated,
-            listen: Listen::Now(cache::on_account),
+            listen: Listen::Waits(cache::on_account),
         },
         Listener {
             event: EventKind::AccountDeleted,
-            listen: Listen::Now(cache::on_account),
+            listen: Listen::Waits(cache::on_account),
         },
     ],
     config: &[&CONFIG],

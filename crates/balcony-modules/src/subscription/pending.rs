@@ -6,7 +6,7 @@ use balcony_proto::stanza::PresenceType;
 use balcony_store::Result;
 
 use super::stanza;
-use crate::{roster, stored};
+use crate::{blocking, roster, stored};
 
 pub(super) fn on_available<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
     Box::pin(async move {
@@ -58,7 +58,15 @@ async fn deliver(ctx: &mut Ctx<'_>, session: &std::sync::Arc<Session>) -> Result
         .load(session.account().as_str())
         .await?;
     for request in data.pending_in {
-        if let Some(stanza) = stored::decode(&request.stanza) {
+        let Some(stanza) = stored::decode(&request.stanza) else {
+            continue;
+        };
+        // XEP-0191 §3.3: asked before it was blocked; it is asked again if the block ends.
+        let blocked = match &stanza.from {
+            Some(from) => blocking::blocks(ctx, session.account(), from).await?,
+            None => false,
+        };
+        if !blocked {
             ctx.push(session, stanza);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use balcony_core::Core;
 use balcony_core::config::{HostConfig, Registration};
 use balcony_core::module::Host;
 use balcony_proto::jid::Jid;
@@ -123,7 +124,10 @@ pub(super) fn anonymous<L: Link>(stream: &Negotiation<'_, L>, host: &str) -> Ans
 }
 
 /// Installs the session.
-pub(super) fn bind<L: Link>(stream: &mut Negotiation<'_, L>, request: &BindRequest) -> Answer {
+pub(super) async fn bind<L: Link>(
+    stream: &mut Negotiation<'_, L>,
+    request: &BindRequest,
+) -> Answer {
     // Who is asked to bind has proved the password.
     stream.end_try(false);
     let ending = Arc::new(Notify::new());
@@ -136,6 +140,12 @@ pub(super) fn bind<L: Link>(stream: &mut Negotiation<'_, L>, request: &BindReque
         Ok(session) => session,
         Err(error) => return Answer::Bind(Err(error)),
     };
+    if let Err(error) = still_allowed(core, request).await {
+        if let Some(pending) = core.ended(&session) {
+            pending.await;
+        }
+        return Answer::Bind(Err(error));
+    }
     if let Some(client) = request.client.as_ref().and_then(|client| client.id.clone()) {
         replace_same_client(core, &session, client);
     }
@@ -144,8 +154,25 @@ pub(super) fn bind<L: Link>(stream: &mut Negotiation<'_, L>, request: &BindReque
     Answer::Bind(Ok(answer))
 }
 
+/// Whether the account is still there and enabled, which it was when it authenticated. Asked when
+/// the session is in the table: who disables or deletes the account later finds it there.
+async fn still_allowed(core: &Core, request: &BindRequest) -> Result<(), StanzaError> {
+    if request.mechanism == Mechanism::Anonymous {
+        return Ok(());
+    }
+    match core.may_log_in(&request.account).await {
+        Ok(true) => Ok(()),
+        // RFC 6120 §7.6.2.2
+        Ok(false) => Err(StanzaError::not_allowed()),
+        Err(cause) => {
+            tracing::error!(%cause, "nobody can bind: the store does not answer");
+            Err(StanzaError::internal_server_error())
+        }
+    }
+}
+
 /// XEP-0386 §3.2: an older session of the same client software is over.
-fn replace_same_client(core: &balcony_core::Core, session: &balcony_core::Session, id: String) {
+fn replace_same_client(core: &Core, session: &balcony_core::Session, id: String) {
     for other in core.sessions().of(session.account().as_str()) {
         let same = other.notes(|notes| notes.get::<ClientId>().is_some_and(|known| known.0 == id));
         if same && other.id() != session.id() {

@@ -140,7 +140,7 @@ impl<L: Link> Negotiation<'_, L> {
                 answers::plain(self, &account, &password.0).await
             }
             Question::Anonymous(host) => answers::anonymous(self, &host),
-            Question::Bind(request) => answers::bind(self, &request),
+            Question::Bind(request) => answers::bind(self, &request).await,
             _ => Answer::Failed,
         }
     }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use balcony_core::module::{Answer, Ctx, Session, stanza_error};
+use balcony_core::module::{Answer, Ctx, Request, Session, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Payload, StanzaError};
 use balcony_proto::xep::roster::Roster;
-use balcony_proto::xml::Element;
 use balcony_store::{Error, RosterChange};
 
 use super::cache::{contacts_in_turn, rosters};
@@ -15,46 +14,50 @@ use super::contacts::Contacts;
 use super::push::{self, Interested};
 
 /// Answers a client that asks for its roster, which makes it an interested resource (§2.2).
-pub(super) async fn answer(
-    ctx: &mut Ctx<'_>,
-    session: &Session,
-    account: &Jid,
-    query: &Element,
-) -> Answer {
+pub(super) async fn answer(ctx: &mut Ctx<'_>, request: &Request, account: &Jid) -> Answer {
+    let session = request
+        .session
+        .as_ref()
+        .ok_or_else(StanzaError::forbidden)?;
+    let query = request.element()?;
     // §2.1.3: a get contains no item.
     if query.child(ns::ROSTER, "item").is_some() {
         return Err(StanzaError::bad_request());
     }
-    let answer = read(ctx, session, account, query.attr("ver")).await;
-    answer.map_err(|error| stanza_error(&error))
+    let rosters = rosters(ctx).map_err(|cause| stanza_error(&cause))?;
+    // With the turn no change falls between what is read here and the first push, and no push
+    // gets into the queue in front of an older answer.
+    let _turn = rosters.turn(account).await;
+    let (payload, pushes) = read(ctx, account, query.attr("ver"))
+        .await
+        .map_err(|cause| stanza_error(&cause))?;
+    session.notes(|notes| notes.set(Interested));
+    let answer = ctx.answer(request, payload);
+    for change in pushes {
+        send(ctx, session, account, change);
+    }
+    answer
 }
 
+/// The result, and the pushes that are to follow it. The caller has the turn.
 async fn read(
     ctx: &mut Ctx<'_>,
-    session: &Session,
     account: &Jid,
     ver: Option<&str>,
-) -> Result<Payload, Error> {
-    let rosters = rosters(ctx)?;
-    // With the turn, no change can fall between what is read here and the first push.
-    let _turn = rosters.turn(account).await;
+) -> Result<(Payload, Vec<RosterChange>), Error> {
     if let Some(changes) = changes(ctx, account, ver).await? {
-        session.notes(|notes| notes.set(Interested));
         // §2.6.3: the empty result, then a push for each item.
-        for change in changes {
-            send(ctx, session, account, change);
-        }
-        return Ok(Payload::empty());
+        return Ok((Payload::empty(), changes));
     }
     let data = ctx.store().roster().load(account.as_str()).await?;
-    rosters.keep(ctx, account, &Arc::new(Contacts::new(&data)));
-    session.notes(|notes| notes.set(Interested));
+    rosters(ctx)?.keep(ctx, account, &Arc::new(Contacts::new(&data)));
     let roster = Roster {
         // §2.6.3: also for a client that did not ask for a version.
         ver: Some(data.version.to_string()),
         items: data.items.into_iter().filter_map(push::shown).collect(),
     };
-    Ok(Payload::from_element(&roster.to_element()))
+    let payload = Payload::from_element(&roster.to_element());
+    Ok((payload, Vec::new()))
 }
 
 /// What changed since the client's version; `None` when the whole roster is to be sent, because
@@ -81,18 +84,15 @@ async fn changes(
     Ok(changes.filter(|changes| changes.len() <= contacts.items().len()))
 }
 
-/// An interim push: behind the answer, hence not written to the session at once.
-fn send(ctx: &mut Ctx<'_>, session: &Session, account: &Jid, change: RosterChange) {
+/// An interim push.
+fn send(ctx: &mut Ctx<'_>, session: &Arc<Session>, account: &Jid, change: RosterChange) {
     let version = change.version();
     let item = match change {
         RosterChange::Set(item) => push::shown(item),
         RosterChange::Removed { jid, .. } => Jid::parse(&jid).ok().map(push::removed),
     };
     if let Some(item) = item {
-        ctx.send(push::stanza(
-            account,
-            session.jid(),
-            push::payload(version, item),
-        ));
+        let payload = push::payload(version, item);
+        ctx.push(session, push::stanza(account, session.jid(), payload));
     }
 }

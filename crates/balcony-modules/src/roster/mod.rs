@@ -50,10 +50,20 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             handle: Handle::Waits(on_set),
         },
     ],
-    on: &[Listener {
-        event: EventKind::Ended,
-        listen: Listen::Now(drop_unused),
-    }],
+    on: &[
+        Listener {
+            event: EventKind::Ended,
+            listen: Listen::Now(drop_unused),
+        },
+        Listener {
+            event: EventKind::AccountCreated,
+            listen: Listen::Waits(begin_anew),
+        },
+        Listener {
+            event: EventKind::AccountDeleted,
+            listen: Listen::Waits(begin_anew),
+        },
+    ],
     stream_features: &[
         // §2.6.1
         StreamFeature {
@@ -69,11 +79,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
 fn on_get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
         let account = owner(request)?;
-        let session = request
-            .session
-            .as_ref()
-            .ok_or_else(StanzaError::forbidden)?;
-        get::answer(ctx, session, &account, &request.element()?).await
+        get::answer(ctx, request, &account).await
     })
 }
 
@@ -101,4 +107,19 @@ fn drop_unused(ctx: &mut Ctx<'_>, event: &Event) {
     if let Some(rosters) = ctx.state::<Rosters>() {
         rosters.forget(session.account());
     }
+}
+
+/// What is cached of an account's roster is no longer what is stored: a session of a deleted
+/// account may linger while another account gets its name.
+fn begin_anew<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
+    Box::pin(async move {
+        let (Event::AccountCreated(account) | Event::AccountDeleted(account)) = event else {
+            return;
+        };
+        if let Some(rosters) = ctx.state::<Rosters>() {
+            // With the turn, so that nothing that was read before is kept afterwards.
+            let _turn = rosters.turn(account).await;
+            rosters.forget(account);
+        }
+    })
 }

@@ -35,6 +35,9 @@ connections_per_address = 1000000
 connects_per_address = 1000000
 connect_burst_per_address = 1000000
 unauthenticated = 1000000
+login_failures_per_address = 1000000
+[registration]
+tries_per_address = 1000000
 EOF
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use balcony_proto::jid::Jid;
 use balcony_proto::sasl::Mechanism;
 use balcony_stream::initiating::TlsPolicy;
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::error::{Error, Result};
@@ -60,10 +61,10 @@ pub(crate) struct Target {
     #[arg(long)]
     pub(crate) keys: Option<PathBuf>,
     /// Logins under way at a time
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 32, value_parser = bounded(1, 10_000))]
     pub(crate) parallel: u64,
     /// Seconds for everything to be set up
-    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, default_value_t = 600, value_parser = bounded(1, 86_400))]
     pub(crate) timeout: u64,
     /// Name of the server in the results
     #[arg(long, default_value = "server")]
@@ -71,6 +72,11 @@ pub(crate) struct Target {
     /// Append the results to this file, one JSON object a line
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
+}
+
+/// Numbers within these, both included.
+pub(crate) fn bounded(least: u64, most: u64) -> RangedU64ValueParser<u64> {
+    RangedU64ValueParser::new().range(least..=most)
 }
 
 /// What protects a stream.
@@ -109,7 +115,7 @@ pub(crate) struct Timing {
     #[arg(long, default_value_t = 2.0, value_parser = seconds)]
     pub(crate) warmup: f64,
     /// Runs; the result is their median
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    #[arg(long, default_value_t = 3, value_parser = bounded(1, 100))]
     pub(crate) runs: u64,
 }
 
@@ -127,10 +133,10 @@ impl Timing {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Load {
     /// A second over all users. Without it: as fast as they are answered
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, value_parser = bounded(1, 10_000_000))]
     pub(crate) rate: Option<u64>,
     /// Under way for each user or pair where no rate is named
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 4, value_parser = bounded(1, 10_000))]
     pub(crate) window: u64,
 }
 

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::error::Result;
 use crate::fleet::{Fleet, Hello};
 use crate::measure::Report;
-use crate::options::{Load, MOST_USERS, Target, Timing};
+use crate::options::{Load, MOST_USERS, Target, Timing, bounded};
 use crate::stamp;
 use crate::traffic::{Place, Route, Traffic};
 
@@ -21,18 +21,21 @@ pub(crate) struct Chat {
     #[command(flatten)]
     shape: Shape,
     /// Users that are logged in beside the pairs, and silent
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=MOST_USERS))]
+    #[arg(long, default_value_t = 0, value_parser = bounded(0, MOST_USERS))]
     bystanders: u64,
 }
+
+/// A body has room for its stamp.
+const LEAST_SIZE: u64 = stamp::LENGTH as u64;
 
 /// What the messages are like. The relay takes the same.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Shape {
     /// Pairs: the first so many users send, each to one of the next so many
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, default_value_t = 100, value_parser = bounded(1, 100_000))]
     pub(crate) pairs: u64,
     /// Bytes of a body
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(stamp::LENGTH as u64..=200_000))]
+    #[arg(long, default_value_t = 100, value_parser = bounded(LEAST_SIZE, 200_000))]
     pub(crate) size: u64,
 }
 
@@ -68,8 +71,8 @@ impl Chat {
             let to = target.jid(pairs + pair)?;
             routes.push(self.shape.route(pair, 1, to.as_str()));
         }
-        // Not next to each other: a server that deals connections out in turn would have all senders
-        // in one thread.
+        // Not next to each other: a server that deals connections out in turn would have all
+        // senders in one thread.
         let places = move |session, pair| match session == pairs + pair {
             true => Place::At(0),
             false => Place::Nowhere,

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::error::{Error, Result};
 use crate::fleet::{Fleet, Hello};
 use crate::measure::{Meter, Report, Run, memory_of};
-use crate::options::{MOST_USERS, Target};
+use crate::options::{MOST_USERS, Target, bounded};
 use crate::wire::{Bound, Engine, Load};
 
 /// Log in many users and let them be silent.
@@ -16,10 +16,10 @@ pub(crate) struct Idle {
     #[command(flatten)]
     target: Target,
     /// Users that log in, load their rosters and become available
-    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=MOST_USERS))]
+    #[arg(long, default_value_t = 5000, value_parser = bounded(1, MOST_USERS))]
     users: u64,
     /// Users that log in first and do not count, so that what a server needs only once does not
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=MOST_USERS))]
+    #[arg(long, default_value_t = 100, value_parser = bounded(0, MOST_USERS))]
     before: u64,
     /// Seconds after which the memory is read; several with commas
     #[arg(long, value_delimiter = ',', default_value = "30,60")]

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::error::Result;
 use crate::fleet::{Fleet, Hello};
-use crate::options::{Load, MOST_USERS, Target, Timing};
+use crate::options::{Load, MOST_USERS, Target, Timing, bounded};
 use crate::stamp;
 use crate::traffic::{Place, Route, Traffic};
 
@@ -18,7 +18,7 @@ pub(crate) struct Iq {
     #[command(flatten)]
     load: Load,
     /// Users that ask
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=MOST_USERS))]
+    #[arg(long, default_value_t = 50, value_parser = bounded(1, MOST_USERS))]
     users: u64,
     /// What they ask
     #[arg(long, value_enum, default_value_t = What::Ping)]

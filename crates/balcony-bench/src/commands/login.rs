@@ -7,7 +7,7 @@ use clap::Args;
 use crate::error::Result;
 use crate::fleet::{Fleet, Hello};
 use crate::measure::{Meter, Report, Run};
-use crate::options::{MOST_USERS, Target};
+use crate::options::{MOST_USERS, Target, bounded};
 
 /// Between runs, so that what the ends of the streams cost does not count for the next logins.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -18,10 +18,10 @@ pub(crate) struct Login {
     #[command(flatten)]
     target: Target,
     /// Users that log in
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=MOST_USERS))]
+    #[arg(long, default_value_t = 2000, value_parser = bounded(1, MOST_USERS))]
     users: u64,
     /// Runs after one that derives the keys; the result is their median
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    #[arg(long, default_value_t = 3, value_parser = bounded(1, 100))]
     runs: u64,
     /// Count loading the roster and becoming available as part of the login
     #[arg(long)]

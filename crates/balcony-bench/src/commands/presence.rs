@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::error::{Error, Result};
 use crate::fleet::{Fleet, Hello};
-use crate::options::{Load, MOST_USERS, Target, Timing};
+use crate::options::{Load, MOST_USERS, Target, Timing, bounded};
 use crate::ring::Ring;
 use crate::stamp;
 use crate::traffic::{Place, Route, Traffic};
@@ -20,10 +20,10 @@ pub(crate) struct Presence {
     #[command(flatten)]
     load: Load,
     /// Users, as many as `roster` was told
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(3..=MOST_USERS))]
+    #[arg(long, default_value_t = 200, value_parser = bounded(3, MOST_USERS))]
     users: u64,
     /// Contacts of each, as many as `roster` was told
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    #[arg(long, default_value_t = 20, value_parser = bounded(2, 1000))]
     contacts: u64,
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::error::{Error, Result};
 use crate::fleet::{Fleet, Hello};
-use crate::options::{MOST_USERS, Target};
+use crate::options::{MOST_USERS, Target, bounded};
 use crate::ring::Ring;
 use crate::wire::{Bound, Engine, Load, markup};
 
@@ -29,10 +29,10 @@ pub(crate) struct Roster {
     #[command(flatten)]
     target: Target,
     /// Users, from the first on
-    #[arg(long, value_parser = clap::value_parser!(u64).range(3..=MOST_USERS))]
+    #[arg(long, value_parser = bounded(3, MOST_USERS))]
     count: u64,
     /// Contacts of each, half of them on either side
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    #[arg(long, default_value_t = 20, value_parser = bounded(2, 1000))]
     contacts: u64,
 }
 

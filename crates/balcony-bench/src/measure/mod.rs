@@ -7,4 +7,4 @@ mod report;
 
 pub(crate) use histogram::Histogram;
 pub(crate) use meter::{Meter, Spent, memory_of};
-pub(crate) use report::{Report, Run};
+pub(crate) use report::{OWN_LIMIT_US, Report, Run};

@@ -11,6 +11,10 @@ use serde_json::{Map, Value, json};
 use super::{Histogram, Spent};
 use crate::error::{Error, Result};
 
+/// CPU of this program for a message in the closed loop. A server that takes less than twice what
+/// this program takes beyond it is measured together with it.
+pub(crate) const OWN_LIMIT_US: f64 = 4.0;
+
 /// One value of one run.
 #[derive(Clone, Copy, Debug)]
 struct Measure {
@@ -49,6 +53,13 @@ impl Run {
         self.add("p50_ms", "ms", millis(histogram.quantile(0.5)));
         self.add("p99_ms", "ms", millis(histogram.quantile(0.99)));
         self.add("max_ms", "ms", millis(histogram.max()));
+    }
+
+    /// Whether the generator took so much that it shows in what the server is said to take.
+    pub(crate) fn measures_itself(&self) -> bool {
+        let own = self.value("own_us").unwrap_or(0.0);
+        let server = self.value("server_us");
+        own > OWN_LIMIT_US && server.is_none_or(|server| own > server / 2.0)
     }
 
     /// A value of this run.
@@ -229,5 +240,18 @@ mod tests {
         let json = report.json();
         assert_eq!(json.pointer("/result/server_us/median"), Some(&json!(2.0)));
         assert_eq!(json.pointer("/runs/1/server_us"), Some(&json!(1.0)));
+    }
+
+    #[test]
+    fn a_generator_that_costs_as_much_as_the_server_says_so() {
+        let run = |server: f64, own: f64| {
+            let mut run = Run::default();
+            run.add("server_us", "µs", server);
+            run.add("own_us", "µs", own);
+            run
+        };
+        assert!(!run(4.0, 3.9).measures_itself());
+        assert!(run(6.0, 4.1).measures_itself());
+        assert!(!run(80.0, 10.0).measures_itself());
     }
 }

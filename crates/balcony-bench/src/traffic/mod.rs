@@ -6,7 +6,7 @@ mod route;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::measure::{Histogram, Meter, Report, Run};
+use crate::measure::{Histogram, Meter, OWN_LIMIT_US, Report, Run};
 use crate::order::{Faults, Order};
 use crate::stamp::{Reader, Stamp};
 use crate::wire::{Bound, Engine, Load, markup};
@@ -17,10 +17,6 @@ use pace::Due;
 
 /// How long the last messages may take to arrive. Then they are lost.
 const DRAIN: Duration = Duration::from_secs(20);
-
-/// CPU of this program for a message in the closed loop. A server that takes less than twice what
-/// this program takes beyond it is measured together with it.
-const OWN_LIMIT_US: f64 = 4.0;
 
 /// How long and how fast.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +85,7 @@ impl Traffic {
         for _ in 0..runs {
             let (run, faults) = self.run(engine, plan)?;
             all.add(faults);
-            if matches!(plan.pace, Pace::Window(_)) && measures_itself(&run) {
+            if matches!(plan.pace, Pace::Window(_)) && run.measures_itself() {
                 report.remark(format!(
                     "the generator itself took over {OWN_LIMIT_US} µs of CPU for a message, and \
                      over half of what the server took: it measures itself"
@@ -250,14 +246,6 @@ impl Traffic {
     }
 }
 
-fn measures_itself(run: &Run) -> bool {
-    let own = run.value("own_us").unwrap_or(0.0);
-    own > OWN_LIMIT_US
-        && run
-            .value("server_us")
-            .is_none_or(|server| own > server / 2.0)
-}
-
 impl Load for Traffic {
     fn ready(&mut self, _: &mut Engine, _: usize, _: Bound) -> Result<()> {
         Ok(())
@@ -285,23 +273,5 @@ impl Load for Traffic {
             Place::Nowhere => return wrong(engine, "what is for somebody else"),
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_generator_that_costs_as_much_as_the_server_says_so() {
-        let run = |server: f64, own: f64| {
-            let mut run = Run::default();
-            run.add("server_us", "µs", server);
-            run.add("own_us", "µs", own);
-            run
-        };
-        assert!(!measures_itself(&run(4.0, 3.9)));
-        assert!(measures_itself(&run(6.0, 4.1)));
-        assert!(!measures_itself(&run(80.0, 10.0)));
     }
 }

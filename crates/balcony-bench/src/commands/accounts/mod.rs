@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::options::{MOST_USERS, Target};
+use crate::options::{MOST_USERS, Target, bounded};
 use registration::register;
 
 /// Connections at a time: the server derives keys for that many accounts at once, and that
@@ -25,7 +25,7 @@ pub(crate) struct Accounts {
     #[command(flatten)]
     target: Target,
     /// How many
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MOST_USERS))]
+    #[arg(long, value_parser = bounded(1, MOST_USERS))]
     count: u64,
     /// Balcony's admin socket. Without it they are registered in-band (XEP-0077), one connection
     /// each

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use balcony_proto::limits::Limits;
 use balcony_proto::ns;
-use balcony_proto::stanza::{IqType, Kind, Stanza};
+use balcony_proto::stanza::{Condition, IqType, Kind, Stanza};
 use balcony_proto::xml::{Element, Item, Scanner};
 use rustls::{ClientConnection, Stream};
 
@@ -65,15 +65,17 @@ pub(super) fn register(
     )?;
     let answer = stream.stanza()?;
     stream.close();
-    let condition = answer.stanza_error().map(|error| error.condition.as_str());
-    match (answer.kind, condition) {
+    let error = answer.stanza_error();
+    match (answer.kind, error) {
         (Kind::Iq(IqType::Result), _) => Ok(true),
         // §3.1: "the requested username is already in use".
-        (_, Some("conflict")) => Ok(false),
-        (_, condition) => Err(Error::Refused(format!(
-            "{user}: {}",
-            condition.unwrap_or("?")
-        ))),
+        (_, Some(error)) if error.condition == Condition::Conflict => Ok(false),
+        (_, Some(error)) => {
+            let text = error.text.unwrap_or_default();
+            let condition = error.condition.as_str();
+            Err(Error::Refused(format!("{user}: {condition} {text}")))
+        }
+        (_, None) => Err(Error::Refused(format!("{user}: no answer to the request"))),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The bare relay: what the machine takes to carry the bytes of a chat, with no XMPP at all. Nothing
-//! that routes messages can cost less.
+//! The bare relay: what the machine takes to carry the bytes of a chat, with no XMPP at all.
+//! Nothing that routes messages can cost less.
 
 mod server;
 
@@ -12,7 +12,7 @@ use clap::Args;
 
 use crate::commands::chat::Shape;
 use crate::error::{Error, Result};
-use crate::options::{Load, Timing, Tls};
+use crate::options::{Load, Timing, Tls, bounded};
 use crate::traffic::{Place, Traffic};
 use crate::wire::tls::Connector;
 use crate::wire::{self, Bound, Engine};
@@ -20,8 +20,8 @@ use crate::wire::{self, Bound, Engine};
 /// How long the connections may take.
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Measure a server that only copies bytes from each sender to its receivers, one write a copy. It is
-/// started as a process of its own; the messages are those of `chat`.
+/// Measure a server that only copies bytes from each sender to its receivers, one write a copy. It
+/// is started as a process of its own; the messages are those of `chat`.
 #[derive(Args, Debug)]
 pub(crate) struct Relay {
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub(crate) struct Relay {
     #[command(flatten)]
     shape: Shape,
     /// Receivers of each sender, each of which gets a copy
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 1, value_parser = bounded(1, 10_000))]
     fanout: u64,
     /// `direct`: under TLS
     #[arg(long, value_enum, default_value_t = Tls::None)]

@@ -88,6 +88,10 @@ impl Stage {
 
     async fn online(&self, jid: &str) -> Client {
         let client = self.bind(jid).await;
+        // An interested resource, which hears of subscriptions.
+        client
+            .ask("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+            .await;
         client.ask("<presence/>").await;
         client
     }
@@ -295,4 +299,22 @@ async fn the_old_request_of_a_blocked_contact_is_not_sent_again() {
     let seen = juliet.ask("<presence/>").await.concat();
     assert!(seen.contains("from='nurse@localhost'"), "{seen}");
     assert!(!seen.contains("from='romeo@localhost'"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_new_account_does_not_inherit_the_contacts_of_a_session_that_lingers() {
+    let stage = Stage::new().await;
+    stage.befriend(ROMEO, JULIET).await;
+    let romeo = stage.online("romeo@localhost/orchard").await;
+    let before = stage.online("juliet@localhost/balcony").await;
+    stage
+        .core
+        .delete_account(before.session.account())
+        .await
+        .unwrap();
+    stage.create(JULIET).await;
+    romeo.read();
+    stage.online("juliet@localhost/chamber").await;
+    finish(stage.core.ended(&before.session)).await;
+    assert_eq!(romeo.read(), [""; 0]);
 }

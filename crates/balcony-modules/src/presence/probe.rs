@@ -1,6 +1,6 @@
 //! Presence probes (RFC 6121 §4.3.2, §4.6.6).
 
-use balcony_core::module::{Ctx, Envelope, Flow, Session, stanza_error};
+use balcony_core::module::{Ctx, Envelope, Flow, Session};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Payload, PresenceType, Stanza};
 use balcony_proto::xep::delay::Delay;
@@ -24,7 +24,7 @@ pub(super) async fn answer(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         Ok(()) => Flow::Handled,
         // §4.3: no error to a client for having sent a probe.
         Err(cause) => {
-            let _ = stanza_error(&cause);
+            tracing::warn!(%cause, from = ?envelope.from(), "a probe is not answered");
             Flow::Drop("the store did not answer a probe")
         }
     }
@@ -102,12 +102,18 @@ impl Probe<'_> {
         ctx.send(self.reply(kind, &self.to));
     }
 
-    /// Point 1: who has no subscription is told so, whether the account exists or not.
+    /// Point 1: a server that believes in a subscription is told that there is none, whether the
+    /// account exists or not. A client of ours learns nothing by asking: not whether its request
+    /// waits, whether it is blocked or whether anybody is there (the SHOULD of point 1 is for
+    /// servers, which alone are to send probes, §4.3).
     async fn refuse(&self, ctx: &mut Ctx<'_>) -> Result<()> {
         // §4.6.6: who got directed presence may ask for that resource.
         let session = ctx.sessions().find(&self.to);
         if session.is_some_and(|session| directed::includes(&session, &self.prober)) {
             ctx.send(self.reply(PresenceType::Available, &self.to));
+            return Ok(());
+        }
+        if !self.ours {
             return Ok(());
         }
         // Who asked for a subscription and still waits would take a refusal for the answer.

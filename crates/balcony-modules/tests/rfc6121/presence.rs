@@ -129,7 +129,6 @@ async fn probes_tell_strangers_nothing() {
         romeo
             .send(&format!("<presence type='probe' to='{to}' id='p'/>"))
             .await;
-        // The refusal goes to Romeo's server, where it changes nothing.
         romeo.sees(&[]);
     }
     juliet.sees(&[]);
@@ -142,6 +141,22 @@ async fn probes_tell_strangers_nothing() {
         .await;
     romeo
         .sees(&["<presence from='juliet@localhost/balcony' to='romeo@localhost/orchard' id='p'/>"]);
+}
+
+#[tokio::test]
+async fn a_probe_does_not_tell_whether_a_request_waits_or_nobody_is_there() {
+    let stage = Stage::new(&["juliet", "romeo"]).await;
+    let romeo = stage.online("romeo@localhost/orchard").await;
+    for to in ["juliet@localhost", "nobody@localhost"] {
+        romeo
+            .send(&format!("<presence type='subscribe' to='{to}'/>"))
+            .await;
+        romeo.read();
+        romeo
+            .send(&format!("<presence type='probe' to='{to}'/>"))
+            .await;
+        romeo.sees(&[]);
+    }
 }
 
 #[tokio::test]

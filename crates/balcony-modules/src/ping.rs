@@ -60,7 +60,9 @@ fn ping_the_silent(ctx: &mut Ctx<'_>, _: &Event) {
             .notes(|notes| notes.set(Pinged(since)))
             .is_none_or(|p| p.0 != since)
         {
+            // RFC 6120 §8.1.2.1 rule 2: the server itself asks.
             let ping = Stanza::iq(IqType::Get, "keepalive")
+                .with_from(session.jid().domain_jid())
                 .with_to(session.jid().clone())
                 .with_element(Element::new(ns::PING, "ping"));
             ctx.push(&session, ping);

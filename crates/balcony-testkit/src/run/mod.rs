@@ -3,6 +3,7 @@
 mod balcony;
 mod login;
 mod other;
+mod prologue;
 mod speaker;
 mod stage;
 mod tcp;
@@ -98,6 +99,9 @@ pub async fn play(script: &Script, world: &World) -> Result<(), Failure> {
         }
     };
     world.prepare(script).await.map_err(at(1))?;
+    prologue::subscribe_all(script, world)
+        .await
+        .map_err(at(1))?;
     let mut stage = Stage::new(script, world);
     let result = async {
         for step in &script.steps {

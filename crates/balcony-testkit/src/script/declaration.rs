@@ -28,6 +28,16 @@ pub(super) fn declare(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mi
             } else if let Some(account) = text.strip_prefix("There is an account ") {
                 add_account(script, entry, account)?;
                 true
+            } else if let Some(pair) = text.strip_suffix(" see each other") {
+                let (one, other) = pair
+                    .split_once(" and ")
+                    .ok_or_else(|| entry.mistake("who and who?"))?;
+                subscribe(script, entry, one, other)?;
+                subscribe(script, entry, other, one)?;
+                true
+            } else if let Some((subscriber, contact)) = text.split_once(" sees ") {
+                subscribe(script, entry, subscriber, contact)?;
+                true
             } else {
                 speaker(script, entry)?
             }
@@ -53,6 +63,17 @@ fn add_account(script: &mut Script, entry: &Entry<'_>, text: &str) -> Result<(),
     let (account, rest) = text.split_once(" with password ").unwrap_or((text, ""));
     let account = jid(entry, account)?;
     script.accounts.push((account, password(rest)));
+    Ok(())
+}
+
+fn subscribe(
+    script: &mut Script,
+    entry: &Entry<'_>,
+    subscriber: &str,
+    contact: &str,
+) -> Result<(), Mistake> {
+    let pair = (jid(entry, subscriber)?, jid(entry, contact)?);
+    script.subscriptions.push(pair);
     Ok(())
 }
 

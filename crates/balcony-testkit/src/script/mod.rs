@@ -37,6 +37,8 @@ pub struct Script {
     pub clients: Vec<Client>,
     /// Accounts with their passwords, those of the clients among them.
     pub accounts: Vec<(Jid, String)>,
+    /// Who sees whose presence from the beginning: subscriber and contact.
+    pub subscriptions: Vec<(Jid, Jid)>,
     /// What happens.
     pub steps: Vec<Step>,
 }

@@ -50,7 +50,7 @@ pub(super) static SECTION: Section = Section {
             "[\"abuse\", \"admin\", \"administrator\", \"hostmaster\", \"info\", \
                  \"postmaster\", \"root\", \"security\", \"support\", \"webmaster\", \"xmpp\"]",
             "Names in front of the `@` that cannot be registered, since they would seem to speak \
-             for the server: the mailboxes of RFC 2142 and the like. Addresses in `admins` of the \
+             for the server: the mailboxes of RFC 2142 and the like. Addresses in `admins` of any \
              host are always refused. `balcony user add` makes them all.",
         ),
         key(

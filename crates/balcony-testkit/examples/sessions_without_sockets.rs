@@ -24,7 +24,9 @@ impl Wake for Nowhere {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let count: usize = std::env::args().nth(1).map_or(Ok(500_000), |text| text.parse())?;
+    let count: usize = std::env::args()
+        .nth(1)
+        .map_or(Ok(500_000), |text| text.parse())?;
     let core = server(count).await?;
     let empty = resident();
     let mut sessions = Vec::with_capacity(count);
@@ -64,7 +66,10 @@ async fn server(accounts: usize) -> Result<Arc<Core>, Box<dyn std::error::Error>
     Ok(Core::new(parts).await?)
 }
 
-async fn available(core: &Arc<Core>, user: usize) -> Result<Arc<Session>, Box<dyn std::error::Error>> {
+async fn available(
+    core: &Arc<Core>,
+    user: usize,
+) -> Result<Arc<Session>, Box<dyn std::error::Error>> {
     let account = Jid::parse(&format!("user{user}@localhost"))?;
     let bound = core.bind(&account, Some("balcony"), Box::new(Nowhere));
     let session = bound.map_err(|error| format!("{error:?}"))?;
@@ -89,7 +94,10 @@ fn micros_per_message(core: &Arc<Core>, sessions: &[Arc<Session>]) -> f64 {
             .with_from(from.jid().clone())
             .with_to(to.jid().clone())
             .with_element(body.clone());
-        assert!(core.accept(from, message).is_none(), "a chat message waits for nothing");
+        assert!(
+            core.accept(from, message).is_none(),
+            "a chat message waits for nothing"
+        );
         drop(to.drain(usize::MAX));
     }
     began.elapsed().as_secs_f64() * 1e6 / MESSAGES as f64

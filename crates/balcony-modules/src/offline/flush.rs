@@ -133,7 +133,8 @@ impl Flush {
                 // The account was deleted, and its queue with it.
                 Ok(()) | Err(Error::NotFound) => {}
                 Err(cause) => {
-                    tracing::warn!(%cause, account = %self.account, "offline messages wait on: the store failed");
+                    let account = &self.account;
+                    tracing::warn!(%cause, %account, "offline messages wait on: the store failed");
                     tokio::time::sleep(RETRY).await;
                     continue;
                 }
@@ -216,7 +217,7 @@ fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
     let room = config.limits.session_queue / 2;
     let oldest = oldest_kept(&config, core.clock().utc_micros());
     let mut queued = Queued::default();
-    for row in rows.iter() {
+    for row in rows {
         if row.received_at >= oldest {
             let Some(stanza) = stored::decode(&row.stanza) else {
                 queued.unreadable = Some(row.seq);

@@ -18,9 +18,12 @@ fn holds_a_script(folder: &Path) -> bool {
 #[test]
 fn every_folder_of_a_module_holds_a_conversation() {
     let root = conversations();
-    let declared = MODULES
-        .iter()
-        .flat_map(|module| module.conversations.iter().map(|folder| (module.name, *folder)));
+    let declared = MODULES.iter().flat_map(|module| {
+        module
+            .conversations
+            .iter()
+            .map(|folder| (module.name, *folder))
+    });
     let empty: Vec<_> = declared
         .filter(|(_, folder)| !holds_a_script(&root.join(folder)))
         .collect();

@@ -51,7 +51,10 @@ pub enum CertificateError {
         host: String,
     },
     /// A file or the directory could not be read or written.
-    #[error("cannot {action} {}: {error}; check the path and the rights of the server's user", path.display())]
+    #[error(
+        "cannot {action} {}: {error}; check the path and the rights of the server's user",
+        path.display()
+    )]
     File {
         /// `read`, `write` or `create`.
         action: &'static str,
@@ -81,7 +84,10 @@ pub enum CertificateError {
         detail: String,
     },
     /// The first certificate in the file cannot be understood.
-    #[error("{} holds a certificate that cannot be read ({detail}); ask its issuer for a new one", path.display())]
+    #[error(
+        "{} holds a certificate that cannot be read ({detail}); ask its issuer for a new one",
+        path.display()
+    )]
     BadCertificate {
         /// Which file.
         path: PathBuf,

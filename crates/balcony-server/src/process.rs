@@ -254,17 +254,13 @@ async fn tick(instance: Arc<Instance>) {
     loop {
         every.tick().await;
         core.clock().tick();
-        match work.take() {
-            Some(unfinished) if !unfinished.is_finished() => {
-                work = Some(unfinished);
-                continue;
-            }
-            Some(finished) => {
-                if finished.await.is_err_and(|error| error.is_panic()) {
-                    instance.count_panic();
-                }
-            }
-            None => {}
+        if work.as_ref().is_some_and(|work| !work.is_finished()) {
+            continue;
+        }
+        if let Some(finished) = work.take()
+            && finished.await.is_err_and(|error| error.is_panic())
+        {
+            instance.count_panic();
         }
         work = core.fire(Event::Tick).map(tokio::spawn);
     }

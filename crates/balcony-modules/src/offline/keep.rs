@@ -61,7 +61,7 @@ fn says_something(child: &Child<'_>) -> bool {
     !is_thread && child.ns() != ns::CHATSTATES && child.ns() != ns::HINTS
 }
 
-/// XEP-0203 §7: only this server may say that this server held a message back.
+/// XEP-0203 §5: only this server may say that this server held a message back.
 pub(super) fn refuse_forged_delay(_: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     if envelope.stanza.payload.find(ns::DELAY, "delay").is_none() {
         return Flow::Continue;

@@ -68,7 +68,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         },
     ],
     state: Some(state),
-    conversations: &["xep-0160"],
+    conversations: &["xep-0160", "xep-0203", "xep-0334"],
     ..ModuleSpec::NOTHING
 };
 

@@ -132,7 +132,7 @@ impl Balcony {
             Admin::Create(account, password) => {
                 return self.add_account(account.as_str(), password);
             }
-            Admin::Delete(account) => self.command(&["user", "del", account.as_str()], "y\n"),
+            Admin::Delete(account) => self.command(&["user", "del", "--yes", account.as_str()], ""),
             Admin::Enable(account, true) => self.command(&["user", "enable", account.as_str()], ""),
             Admin::Enable(account, false) => {
                 self.command(&["user", "disable", account.as_str()], "")

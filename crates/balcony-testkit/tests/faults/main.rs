@@ -1,0 +1,8 @@
+//! Peers that are slow, silent, broken or gone, over real TCP: each gets what the RFC has for it,
+//! and the others notice nothing. And a server that is killed keeps what it answered for.
+
+mod bad_peers;
+mod client;
+mod durability;
+mod server;
+mod strangers;

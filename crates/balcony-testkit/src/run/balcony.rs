@@ -160,9 +160,8 @@ impl Drop for Balcony {
 }
 
 fn configuration(folder: &Path, more: &str) -> String {
-    format!(
-        "data_dir = {folder:?}\n[listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n{more}\n"
-    )
+    let any = "[\"127.0.0.1:0\"]";
+    format!("data_dir = {folder:?}\n[listen]\nc2s = {any}\nc2s_tls = {any}\n{more}\n")
 }
 
 /// Starts the process, and reads from its welcome where it listens.

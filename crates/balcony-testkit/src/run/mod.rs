@@ -4,6 +4,7 @@ mod balcony;
 mod login;
 mod other;
 mod prologue;
+mod receiving;
 mod speaker;
 mod stage;
 mod tcp;

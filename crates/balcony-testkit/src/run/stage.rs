@@ -1,21 +1,20 @@
 //! Where a conversation is played, step by step.
 
 use balcony_proto::ns;
-use balcony_proto::xml::Element;
 
+use super::receiving::show;
 use super::speaker::Speaker;
 use super::world::World;
-use crate::compare::{compare, pretty};
 use crate::placeholders::Names;
 use crate::reader::Piece;
 use crate::script::{Act, Client, Login, Script, Tls};
 
 /// A conversation under way.
 pub(super) struct Stage<'a> {
-    script: &'a Script,
-    world: &'a World,
+    pub(super) script: &'a Script,
+    pub(super) world: &'a World,
     speakers: Vec<Speaker>,
-    names: Names,
+    pub(super) names: Names,
 }
 
 impl<'a> Stage<'a> {
@@ -28,12 +27,12 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn client(&self, who: usize) -> Result<&'a Client, String> {
+    pub(super) fn client(&self, who: usize) -> Result<&'a Client, String> {
         let client = self.script.clients.get(who);
         client.ok_or_else(|| "there is nobody".to_owned())
     }
 
-    fn speaker(&mut self, who: usize) -> Result<&mut Speaker, String> {
+    pub(super) fn speaker(&mut self, who: usize) -> Result<&mut Speaker, String> {
         let speaker = self.speakers.get_mut(who);
         speaker.ok_or_else(|| "there is nobody".to_owned())
     }
@@ -172,101 +171,6 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The next piece; `None` when nothing comes, or nothing more.
-    async fn next(&mut self, who: usize, presence: bool) -> Result<Option<Piece>, String> {
-        let drops_presence = self.script.ignores_presence && !presence;
-        let patience = self.world.patience();
-        let speaker = self.speaker(who)?;
-        loop {
-            match speaker.next(patience.expected).await? {
-                Some(Some(piece)) if drops_presence && is_presence(&piece) => {}
-                Some(piece) => return Ok(piece),
-                None => return Ok(None),
-            }
-        }
-    }
-
-    async fn receive(
-        &mut self,
-        who: usize,
-        expected: &[Element],
-        any_order: bool,
-    ) -> Result<(), String> {
-        let presence = expected.iter().any(|one| one.is(ns::CLIENT, "presence"));
-        let mut left: Vec<&Element> = expected.iter().collect();
-        while let Some(first) = left.first().copied() {
-            let piece = self.next(who, presence).await?;
-            let (Some(Piece::Element(got)) | Some(Piece::Open(got))) = &piece else {
-                let instead = show(piece.as_ref());
-                return Err(format!("{instead} came. Expected:\n{}", pretty(first)));
-            };
-            let got = &self.with_sender(who, first, got)?;
-            let candidates = if any_order { left.len() } else { 1 };
-            let mut reasons = Vec::new();
-            let found = left.iter().take(candidates).position(|one| {
-                let result = compare(one, got, &mut self.names);
-                result.map_err(|why| reasons.push(why)).is_ok()
-            });
-            match found {
-                Some(at) => drop(left.remove(at)),
-                None => return Err(difference(&reasons, &left, candidates, got)),
-            }
-        }
-        Ok(())
-    }
-
-    /// What comes without a sender is from the account (RFC 6120 §8.1.2.1); a server may say so or
-    /// not, whatever the script does.
-    fn with_sender(
-        &self,
-        who: usize,
-        expected: &Element,
-        got: &Element,
-    ) -> Result<Element, String> {
-        let name = &self.client(who)?.name;
-        let mut got = got.clone();
-        let Some(account) = self.names.get(&format!("bare jid of {name}")) else {
-            return Ok(got);
-        };
-        match (expected.attr("from"), got.attr("from")) {
-            (Some(_), None) if got.ns() == ns::CLIENT => got.set_attr("from", account),
-            (None, Some(from)) if from == account => {
-                got.remove_attr("from");
-            }
-            _ => {}
-        }
-        Ok(got)
-    }
-
-    async fn receive_nothing(&mut self, who: usize) -> Result<(), String> {
-        let (patience, real) = (self.world.patience(), self.world.is_real());
-        if real && self.speaker(who)?.is_logged_in() {
-            self.speaker(who)?.catch_up(patience.expected).await?;
-        }
-        let drops_presence = self.script.ignores_presence;
-        let speaker = self.speaker(who)?;
-        loop {
-            match speaker.next(patience.nothing).await? {
-                Some(Some(piece)) if drops_presence && is_presence(&piece) => {}
-                Some(piece) => return Err(format!("{} came", show(piece.as_ref()))),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    fn offered(&mut self, who: usize, expected: &[Element]) -> Result<(), String> {
-        let features = self.speaker(who)?.features.clone();
-        let features = features.ok_or("there were no features")?;
-        for one in expected {
-            let mut offers = features.children();
-            if !offers.any(|offer| compare(one, offer, &mut self.names).is_ok()) {
-                let offered = pretty(&features);
-                return Err(format!("not offered:\n{}offered:\n{offered}", pretty(one)));
-            }
-        }
-        Ok(())
-    }
-
     async fn disconnect(&mut self, who: usize) -> Result<(), String> {
         self.speaker(who)?.send(b"</stream:stream>").await?;
         self.stream_ends(who).await?;
@@ -315,27 +219,4 @@ impl<'a> Stage<'a> {
         }
         Ok(())
     }
-}
-
-fn is_presence(piece: &Piece) -> bool {
-    matches!(piece, Piece::Element(element) if element.is(ns::CLIENT, "presence"))
-}
-
-fn show(piece: Option<&Piece>) -> String {
-    match piece {
-        None => "nothing".to_owned(),
-        Some(Piece::Close) => "the end of the stream".to_owned(),
-        Some(Piece::Open(element)) | Some(Piece::Element(element)) => {
-            format!("this\n{}", pretty(element))
-        }
-    }
-}
-
-fn difference(reasons: &[String], left: &[&Element], candidates: usize, got: &Element) -> String {
-    let mut text = format!("{}\n", reasons.join("; or "));
-    for one in left.iter().take(candidates) {
-        text.push_str(&format!("  expected:\n{}", pretty(one)));
-    }
-    text.push_str(&format!("  received:\n{}", pretty(got)));
-    text
 }

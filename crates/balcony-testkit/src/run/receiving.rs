@@ -15,11 +15,12 @@ impl Stage<'_> {
         presence: bool,
     ) -> Result<Option<Piece>, String> {
         let drops_presence = self.script.ignores_presence && !presence;
-        let patience = self.world.patience();
+        let (patience, elsewhere) = (self.world.patience(), self.world.is_elsewhere());
         let speaker = self.speaker(who)?;
         loop {
             match speaker.next(patience.expected).await? {
                 Some(Some(piece)) if drops_presence && is_presence(&piece) => {}
+                Some(Some(piece)) if elsewhere && tells_absence(&piece) => {}
                 Some(piece) => return Ok(piece),
                 None => return Ok(None),
             }
@@ -75,6 +76,11 @@ impl Stage<'_> {
             }
             _ => {}
         }
+        // RFC 6121 §4.3.2: some stamp the presence that they tell again.
+        let stamped = expected.child(ns::DELAY, "delay").is_some();
+        if self.world.is_elsewhere() && !stamped && got.is(ns::CLIENT, "presence") {
+            got.retain(|child| !child.is(ns::DELAY, "delay"));
+        }
         Ok(got)
     }
 
@@ -84,10 +90,12 @@ impl Stage<'_> {
             self.speaker(who)?.catch_up(patience.expected).await?;
         }
         let drops_presence = self.script.ignores_presence;
+        let elsewhere = self.world.is_elsewhere();
         let speaker = self.speaker(who)?;
         loop {
             match speaker.next(patience.nothing).await? {
                 Some(Some(piece)) if drops_presence && is_presence(&piece) => {}
+                Some(Some(piece)) if elsewhere && tells_absence(&piece) => {}
                 Some(piece) => return Err(format!("{} came", show(piece.as_ref()))),
                 None => return Ok(()),
             }
@@ -106,6 +114,16 @@ impl Stage<'_> {
         }
         Ok(())
     }
+}
+
+/// RFC 6121 §4.3.2 point 3: a server may tell at each login of the contacts that are away. Ours
+/// does not.
+fn tells_absence(piece: &Piece) -> bool {
+    let Piece::Element(element) = piece else {
+        return false;
+    };
+    let from = element.attr("from").unwrap_or_default();
+    is_presence(piece) && element.attr("type") == Some("unavailable") && !from.contains('/')
 }
 
 fn is_presence(piece: &Piece) -> bool {

@@ -26,6 +26,11 @@ impl World {
         !matches!(self, World::Memory(_))
     }
 
+    /// Somebody else's, with its own ways where the RFCs leave a choice.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        matches!(self, World::Other(_))
+    }
+
     pub(super) fn patience(&self) -> Patience {
         match self.is_real() {
             true => REAL,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use balcony_core::Core;
 use balcony_core::config::{HostConfig, Registration};
-use balcony_core::module::Host;
+use balcony_core::module::{Event, Host};
 use balcony_proto::jid::Jid;
 use balcony_proto::sasl::{HashKind, Mechanism};
 use balcony_proto::stanza::{Stanza, StanzaError};
@@ -148,6 +148,10 @@ pub(super) async fn bind<L: Link>(
     }
     if let Some(client) = request.client.as_ref().and_then(|client| client.id.clone()) {
         replace_same_client(core, &session, client);
+    }
+    // The modules are ready before anybody knows the full JID: what is sent to it finds them so.
+    if let Some(pending) = core.fire(Event::Bound(Arc::clone(&session))) {
+        pending.await;
     }
     let answer = BindAnswer::new(session.jid().clone());
     stream.session = Some((session, ending));

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use balcony_core::module::Event as LifeEvent;
 use balcony_core::{Pending, Session};
 use balcony_net::Read;
 use balcony_proto::jid::Jid;
@@ -133,15 +132,8 @@ fn note_access<L: Link>(session: &Session, link: &Arc<L>, bound: Bound) {
 }
 
 impl Steady {
-    /// Tells the modules of the session, and handles what came with the end of the negotiation.
+    /// Handles what came with the end of the negotiation.
     async fn begin(&mut self, rest: Vec<u8>) -> Option<End> {
-        if let Some(pending) = self
-            .instance
-            .core
-            .fire(LifeEvent::Bound(Arc::clone(&self.session)))
-        {
-            pending.await;
-        }
         if self.instance.is_stopping() {
             // It was bound after all others had been told.
             let error = StreamError::new(StreamCondition::SystemShutdown);

@@ -8,11 +8,12 @@ use crate::process::{program, show, succeeds};
 use crate::repo;
 
 /// Programs that the real-client tests use, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("profanity", "profanity"),
     ("go-sendxmpp", "go-sendxmpp"),
     ("tmux", "tmux"),
     ("openssl", "openssl"),
+    ("ss", "iproute2"),
     ("python3", "python3"),
 ];
 

@@ -239,7 +239,7 @@ pub(super) fn oldest_kept(config: &Config, now: i64) -> i64 {
     now.saturating_sub(keep)
 }
 
-/// XEP-0203 §4: one delay of ours, that of an earlier try if there was one. Delays of others tell
+/// XEP-0203 §2: one delay of ours, that of an earlier try if there was one. Delays of others tell
 /// where else it was held back; they may say what they like, and so cannot stand for ours (§7).
 fn stamped(mut stanza: Stanza, to: &Jid, received_at: i64) -> Stanza {
     let host = to.domain_jid();

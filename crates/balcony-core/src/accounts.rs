@@ -46,7 +46,7 @@ impl Core {
         });
         writes.append(with);
         match self.store.commit(writes).await {
-            Ok(()) => Ok(self.fire(Event::AccountCreated(account.clone()))),
+            Ok(_) => Ok(self.fire(Event::AccountCreated(account.clone()))),
             Err(StoreError::Conflict(_)) => Err(Error::AccountExists(account.to_string())),
             Err(error) => Err(error.into()),
         }
@@ -226,7 +226,7 @@ impl Core {
 
     async fn change(&self, account: &Jid, write: Write) -> Result<(), Error> {
         match self.store.commit(WriteSet::from(write)).await {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(StoreError::NotFound) => Err(Error::NoSuchAccount(account.to_string())),
             Err(error) => Err(error.into()),
         }

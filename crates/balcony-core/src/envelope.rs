@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
-use balcony_store::WriteSet;
+use balcony_store::{ArchiveEntry, ArchiveId, Committed, Write, WriteSet};
 
 use crate::notes::Notes;
 use crate::session::Session;
+use crate::sessions::List;
 
 /// Who put a stanza on its way.
 #[derive(Clone, Debug)]
@@ -16,6 +17,15 @@ pub enum Origin {
     Session(Arc<Session>),
     /// The server made it, for a host or an account.
     Server,
+}
+
+/// One of the two accounts that a stanza concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The sender's account.
+    Sender,
+    /// The recipient's account.
+    Recipient,
 }
 
 /// A stanza with where it came from and what is to be kept of it.
@@ -27,6 +37,12 @@ pub struct Envelope {
     origin: Origin,
     /// What `Band::Record` hooks want kept; committed as one transaction before any delivery.
     pub writes: WriteSet,
+    /// Of sender and recipient: which of the archived messages of the set is theirs.
+    pushed: [Option<u8>; 2],
+    /// How many archived messages the set has.
+    pushes: u8,
+    archived: [Option<ArchiveId>; 2],
+    pub(crate) recipients: List,
     notes: Notes,
 }
 
@@ -36,6 +52,10 @@ impl Envelope {
             stanza,
             origin,
             writes: WriteSet::default(),
+            pushed: [None; 2],
+            pushes: 0,
+            archived: [None; 2],
+            recipients: List::new(),
             notes: Notes::default(),
         }
     }
@@ -65,6 +85,41 @@ impl Envelope {
     #[must_use]
     pub fn to(&self) -> Option<&Jid> {
         self.stanza.to.as_ref()
+    }
+
+    /// Adds the stanza to an account's archive, with the rest of the write set; at most once for
+    /// each side.
+    pub fn archive(&mut self, side: Side, account: String, entry: ArchiveEntry) {
+        if let Some(slot) = self.pushed.get_mut(side as usize) {
+            *slot = Some(self.pushes);
+        }
+        self.pushes = self.pushes.saturating_add(1);
+        self.writes.push(Write::ArchivePush { account, entry });
+    }
+
+    /// Whether the write set adds it to this side's archive, or has.
+    #[must_use]
+    pub fn is_archived(&self, side: Side) -> bool {
+        self.pushed.get(side as usize).is_some_and(Option::is_some)
+    }
+
+    /// The id that it got in this side's archive: known from `Band::Stamp` on.
+    #[must_use]
+    pub fn archive_id(&self, side: Side) -> Option<ArchiveId> {
+        self.archived.get(side as usize).copied().flatten()
+    }
+
+    /// The sessions that it is about to be delivered to: known from `Band::Record` of
+    /// `Stage::Arriving` on. Empty when nobody takes it.
+    #[must_use]
+    pub fn recipients(&self) -> &[Arc<Session>] {
+        &self.recipients
+    }
+
+    pub(crate) fn committed(&mut self, committed: &Committed) {
+        for (slot, pushed) in self.archived.iter_mut().zip(self.pushed) {
+            *slot = pushed.and_then(|at| committed.archived.get(usize::from(at)).copied());
+        }
     }
 
     /// Notes that modules keep on the envelope.

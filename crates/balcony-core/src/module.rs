@@ -15,7 +15,7 @@ use balcony_proto::xml::Element;
 pub use crate::Core;
 pub use crate::config::{Applies, Config, Fallback, Key, Kind as KeyKind, Registration, Section};
 pub use crate::context::Ctx;
-pub use crate::envelope::{Envelope, Origin};
+pub use crate::envelope::{Envelope, Origin, Side};
 pub use crate::error::{Error, stanza_error};
 pub use crate::host::Host;
 pub use crate::notes::Notes;
@@ -329,6 +329,9 @@ pub enum Band {
     Transform,
     /// Keeps: adds to the envelope's write set. What is kept is committed before the next band.
     Record,
+    /// Writes on the stanza what the commit gave: ids. Hooks of this band and the later ones must
+    /// not wait, so that what is committed is delivered at once and in its order.
+    Stamp,
     /// Multiplies.
     Copy,
     /// Tells others.

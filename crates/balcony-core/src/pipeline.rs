@@ -32,11 +32,11 @@ impl Group {
         match (stage, band) {
             (Stage::Sending, Band::Guard | Band::Transform) => Self::SendingBefore,
             (Stage::Sending, Band::Record) => Self::SendingRecord,
-            (Stage::Sending, Band::Copy | Band::Notify) => Self::SendingAfter,
+            (Stage::Sending, Band::Stamp | Band::Copy | Band::Notify) => Self::SendingAfter,
             (Stage::Arriving, Band::Guard | Band::Transform) => Self::ArrivingBefore,
             (Stage::Arriving, Band::Record) => Self::ArrivingRecord,
-            (Stage::Arriving, Band::Copy | Band::Notify) => Self::ArrivingAfter,
-            (Stage::Undelivered, Band::Copy | Band::Notify) => Self::UndeliveredAfter,
+            (Stage::Arriving, Band::Stamp | Band::Copy | Band::Notify) => Self::ArrivingAfter,
+            (Stage::Undelivered, Band::Stamp | Band::Copy | Band::Notify) => Self::UndeliveredAfter,
             (Stage::Undelivered, _) => Self::Undelivered,
         }
     }
@@ -62,6 +62,7 @@ impl Pipeline {
     pub(crate) fn new(modules: &[&'static ModuleSpec]) -> Result<Self, Error> {
         let mut hooks: [[Vec<Hook>; 3]; GROUPS] = Default::default();
         for placed in ordered(modules)? {
+            check_promptness(&placed)?;
             let group = Group::of(placed.spec.stage, placed.spec.band) as usize;
             let Some(row) = hooks.get_mut(group) else {
                 continue;
@@ -158,6 +159,18 @@ fn must_precede(first: &Placed, second: &Placed) -> bool {
     let place = |placed: &Placed| (placed.spec.stage, placed.spec.band);
     place(first) < place(second)
         || (same_place(first, second) && second.spec.after.contains(&first.module))
+}
+
+/// What comes after the commit is done in the order of the commits, and nobody may hold it up.
+fn check_promptness(placed: &Placed) -> Result<(), Error> {
+    let Placed { module, spec } = placed;
+    if spec.band > Band::Record && matches!(spec.hook, Hook::Waits(_)) {
+        return Err(Error::Modules(format!(
+            "{module} waits in {:?}, {:?}, where nothing may",
+            spec.stage, spec.band,
+        )));
+    }
+    Ok(())
 }
 
 fn check_conflicts(hooks: &[Placed]) -> Result<(), Error> {

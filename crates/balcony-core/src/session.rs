@@ -217,6 +217,19 @@ impl Session {
         self.queue.lock().bytes
     }
 
+    /// Whether a connection writes what is queued; else it waits until the client resumes.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        true
+    }
+
+    /// Whether the client says that somebody looks at it (XEP-0352 §3); it does until it says
+    /// otherwise.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        true
+    }
+
     /// Notes that the client sent something.
     pub fn touch(&self, now_seconds: u32) {
         self.last_active.store(now_seconds, Ordering::Relaxed);

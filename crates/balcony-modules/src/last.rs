@@ -130,7 +130,7 @@ fn remember<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
         };
         match ctx.commit(write.into()).await {
             // Deleted, or anonymous.
-            Ok(()) | Err(Error::NotFound) => {}
+            Ok(_) | Err(Error::NotFound) => {}
             Err(cause) => tracing::warn!(%cause, "when an account was last seen was not kept"),
         }
     })

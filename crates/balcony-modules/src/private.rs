@@ -118,7 +118,7 @@ fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
             writes.push(write(&account, element, bounds));
         }
         match ctx.commit(writes).await {
-            Ok(()) => Ok(Payload::empty()),
+            Ok(_) => Ok(Payload::empty()),
             Err(Error::Limit(_)) => Err(too_much()),
             // An anonymous account, or one that was deleted meanwhile.
             Err(Error::NotFound) => Err(StanzaError::not_allowed()),

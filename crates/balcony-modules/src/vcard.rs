@@ -95,7 +95,7 @@ fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
             },
         };
         match ctx.commit(write.into()).await {
-            Ok(()) => Ok(Payload::empty()),
+            Ok(_) => Ok(Payload::empty()),
             // An anonymous account, or one that was deleted meanwhile.
             Err(Error::NotFound) => Err(StanzaError::not_allowed()),
             Err(cause) => Err(stanza_error(&cause)),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use balcony_store::sqlite::Settings;
-use balcony_store::{Bounds, SqliteStore, Store, Stored, Write, WriteSet};
+use balcony_store::{Bounds, SqliteStore, Store, Stored, Waiting, Write, WriteSet};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -93,10 +93,10 @@ fn row(n: usize) -> Write {
     Write::OfflinePush {
         account: format!("user{n}@localhost"),
         received_at: 0,
-        stanza: Stored {
+        stanza: Waiting::Stanza(Stored {
             format: 1,
             bytes: vec![b'x'; 500],
-        },
+        }),
         bounds: Bounds {
             rows: u32::MAX,
             bytes: u64::MAX,

@@ -30,20 +30,25 @@ use std::pin::Pin;
 
 pub use error::{Error, Result};
 pub use kinds::accounts::{Account, AccountEntry, Accounts, Credentials, HashName, ScramKey};
+pub use kinds::archive::{
+    Archive, ArchiveBounds, ArchiveDefault, ArchiveEntry, ArchiveFilter, ArchiveId, ArchivePage,
+    ArchivePlace, ArchivePrefs, ArchiveRequest, ArchivedMessage, NotAnId,
+};
 pub use kinds::blocking::Blocking;
 pub use kinds::invites::{Invite, Invites};
 pub use kinds::last::{LastSeen, LastSeenAt};
-pub use kinds::offline::{Offline, OfflineRow, OfflineTotal};
+pub use kinds::offline::{Offline, OfflineRow, OfflineTotal, Waiting};
 pub use kinds::private::Private;
 pub use kinds::roster::{
     PendingIn, Roster, RosterChange, RosterData, RosterItem, Subscription, TOMBSTONES,
 };
 pub use kinds::secrets::{Secrets, secret_or_create};
+pub use kinds::streams::{StreamId, StreamRow, Streams};
 pub use kinds::vcards::{VCard, VCards};
 pub use kinds::{Bounds, Stored};
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
-pub use ticket::{Resolve, Ticket};
+pub use ticket::{Committed, Resolve, Ticket};
 pub use write::{Write, WriteSet};
 
 /// A future that a trait object can hand out.
@@ -76,6 +81,10 @@ pub trait Store: Send + Sync + 'static {
     fn last(&self) -> &dyn LastSeen;
     /// Invitations to register.
     fn invites(&self) -> &dyn Invites;
+    /// Archives of messages.
+    fn archive(&self) -> &dyn Archive;
+    /// The journal of streams that can be resumed.
+    fn streams(&self) -> &dyn Streams;
     /// Keys that belong to the server itself.
     fn secrets(&self) -> &dyn Secrets;
 

@@ -2,9 +2,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
-use crate::{Error, Result};
+use crate::{ArchiveId, Error, Result};
+
+/// What a commit gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The ids of the archived messages: one for each
+    /// [`Write::ArchivePush`](crate::Write::ArchivePush) of the set, in its order.
+    pub archived: SmallVec<[ArchiveId; 2]>,
+}
 
 /// The outcome of a commit, to come: `Ok` means durable.
 ///
@@ -15,17 +24,17 @@ pub struct Ticket(State);
 
 #[derive(Debug)]
 enum State {
-    Done(Result<()>),
-    Waiting(oneshot::Receiver<Result<()>>),
+    Done(Result<Committed>),
+    Waiting(oneshot::Receiver<Result<Committed>>),
 }
 
 /// The other end of a [`Ticket`]. Dropped unused, the ticket resolves with [`Error::Broken`].
 #[derive(Debug)]
-pub struct Resolve(oneshot::Sender<Result<()>>);
+pub struct Resolve(oneshot::Sender<Result<Committed>>);
 
 impl Ticket {
     /// A ticket whose outcome is known already.
-    pub fn done(outcome: Result<()>) -> Ticket {
+    pub fn done(outcome: Result<Committed>) -> Ticket {
         Ticket(State::Done(outcome))
     }
 
@@ -36,7 +45,7 @@ impl Ticket {
     }
 
     /// The outcome, if it is there already; for a caller that need not wait then.
-    pub fn try_outcome(&mut self) -> Option<Result<()>> {
+    pub fn try_outcome(&mut self) -> Option<Result<Committed>> {
         match &mut self.0 {
             State::Done(outcome) => Some(outcome.clone()),
             State::Waiting(receive) => match receive.try_recv() {
@@ -47,7 +56,7 @@ impl Ticket {
         }
     }
 
-    fn keep(&mut self, outcome: Result<()>) -> Result<()> {
+    fn keep(&mut self, outcome: Result<Committed>) -> Result<Committed> {
         self.0 = State::Done(outcome.clone());
         outcome
     }
@@ -55,16 +64,16 @@ impl Ticket {
 
 impl Resolve {
     /// Gives the outcome to whoever still waits.
-    pub fn resolve(self, outcome: Result<()>) {
+    pub fn resolve(self, outcome: Result<Committed>) {
         // The receiver may be gone: nobody has to wait for a commit.
         let _ = self.0.send(outcome);
     }
 }
 
 impl Future for Ticket {
-    type Output = Result<()>;
+    type Output = Result<Committed>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Committed>> {
         match &mut self.0 {
             State::Done(outcome) => Poll::Ready(outcome.clone()),
             State::Waiting(receive) => match Pin::new(receive).poll(context) {

@@ -1,4 +1,7 @@
-use crate::{Bounds, Invite, PendingIn, RosterItem, ScramKey, Stored, VCard};
+use crate::{
+    ArchiveEntry, ArchivePrefs, Bounds, Invite, PendingIn, RosterItem, ScramKey, Stored, StreamId,
+    VCard, Waiting,
+};
 
 /// Writes that are committed together or not at all, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,9 +95,9 @@ pub enum Write {
         account: String,
         /// When the server received it.
         received_at: i64,
-        /// The stanza.
-        stanza: Stored,
-        /// How much may wait, this one included.
+        /// The stanza, or where it is.
+        stanza: Waiting,
+        /// How much may wait, this one included; what is archived counts with its size there.
         bounds: Bounds,
     },
     /// Deletes from the offline queue what has been delivered.
@@ -113,6 +116,99 @@ pub enum Write {
         before: i64,
         /// Rows that are looked at, those that have waited for longest; bounds the time it takes.
         oldest: u32,
+    },
+    /// Appends to an account's archive. The ticket answers with its id, see
+    /// [`Committed`](crate::Committed).
+    ArchivePush {
+        /// Whose archive.
+        account: String,
+        /// The message.
+        entry: ArchiveEntry,
+    },
+    /// Puts a tombstone in the place of a message (XEP-0424 §5), which keeps its id and time. The
+    /// newest of this id and party within the last thousand messages with that party is meant;
+    /// when there is none, nothing happens.
+    ArchiveRetract {
+        /// Whose archive.
+        account: String,
+        /// The other party: a bare JID, which stands for all its resources.
+        with: String,
+        /// The sender of the message that is retracted: a bare JID.
+        sender: String,
+        /// Its [`ArchiveEntry::message_id`].
+        message_id: String,
+        /// What takes its place.
+        tombstone: Stored,
+    },
+    /// Deletes archived messages of a host that are too old: a slice of the work, to be asked for
+    /// again and again.
+    ArchiveExpire {
+        /// Whose accounts.
+        host: String,
+        /// Goes what was received before.
+        before: i64,
+        /// Rows that are looked at, the oldest; bounds the time it takes.
+        oldest: u32,
+    },
+    /// Deletes the oldest messages of archives of a host that are too large: a slice of the work,
+    /// to be asked for again and again.
+    ArchiveTrim {
+        /// Whose accounts.
+        host: String,
+        /// Bytes of messages that an archive may hold.
+        max_bytes: u64,
+        /// Rows that are deleted at most; bounds the time it takes.
+        rows: u32,
+    },
+    /// Stores what an account wants archived (XEP-0441).
+    ArchivePrefsSet {
+        /// Whose.
+        account: String,
+        /// The preferences.
+        prefs: ArchivePrefs,
+    },
+    /// Notes a stream that can be resumed. Conflict when its id is taken.
+    StreamCreate {
+        /// What the client names to resume it.
+        id: StreamId,
+        /// Whose: a bare JID.
+        account: String,
+        /// How many of the client's stanzas are committed.
+        handled: u32,
+        /// When it may be forgotten.
+        expires_at: i64,
+    },
+    /// Notes how many of a client's stanzas are committed, in one set with the effects of the last
+    /// of them. A stream that is not there (any more) is no error.
+    StreamHandled {
+        /// Which stream.
+        id: StreamId,
+        /// The count, modulo 2^32.
+        handled: u32,
+    },
+    /// Keeps a session over a restart, or with `None` takes it up again. A stream that is not there
+    /// is no error.
+    StreamKeep {
+        /// Which stream.
+        id: StreamId,
+        /// How many of the client's stanzas are committed.
+        handled: u32,
+        /// The session. `None`: it runs.
+        state: Option<Stored>,
+        /// When it may be forgotten.
+        expires_at: i64,
+    },
+    /// Forgets a stream.
+    StreamRemove {
+        /// Which.
+        id: StreamId,
+    },
+    /// Forgets streams that have expired: a slice of the work.
+    StreamsExpire {
+        /// The time now.
+        now: i64,
+        /// How many at most.
+        rows: u32,
     },
     /// Stores a private element, in place of an earlier one (XEP-0049).
     PrivateSet {
@@ -275,7 +371,19 @@ impl Extend<Write> for WriteSet {
 impl Write {
     fn weight(&self) -> usize {
         let payload = match self {
-            Write::OfflinePush { stanza, .. } => stanza.bytes.len(),
+            Write::OfflinePush {
+                stanza: Waiting::Stanza(stanza),
+                ..
+            } => stanza.bytes.len(),
+            Write::ArchivePush { entry, .. } => entry.stanza.bytes.len(),
+            Write::ArchiveRetract { tombstone, .. } => tombstone.bytes.len(),
+            Write::StreamKeep {
+                state: Some(state), ..
+            } => state.bytes.len(),
+            Write::ArchivePrefsSet { prefs, .. } => {
+                let lists = prefs.always.iter().chain(&prefs.never);
+                lists.map(String::len).sum()
+            }
             Write::PrivateSet { payload, .. } => payload.bytes.len(),
             Write::VCardSet { vcard, .. } => vcard.payload.bytes.len(),
             Write::PendingSet { request, .. } => request.stanza.bytes.len(),
@@ -299,10 +407,10 @@ mod tests {
         let push = |bytes: usize| Write::OfflinePush {
             account: "romeo@localhost".into(),
             received_at: 0,
-            stanza: Stored {
+            stanza: Waiting::Stanza(Stored {
                 format: 1,
                 bytes: vec![0; bytes],
-            },
+            }),
             bounds: Bounds { rows: 1, bytes: 1 },
         };
         let small = WriteSet::from(push(0)).weight();

@@ -221,11 +221,10 @@ async fn complete(core: &Arc<Core>, mut walk: Walk, mut pause: Pause, works: &mu
                 let answer = run(&mut Ctx::new(core, works), &request).await;
                 reply(core, works, &request, answer);
             }
-            Pause::Commit(writes) => {
-                if let Err(error) = core.store.commit(writes).await {
-                    walk.refuse(core, works, &undelivered(&error));
-                }
-            }
+            Pause::Commit(writes) => match core.store.commit(writes).await {
+                Ok(committed) => walk.envelope.committed(&committed),
+                Err(error) => walk.refuse(core, works, &undelivered(&error)),
+            },
         }
         pause = walk.go_on(core, works);
     }

@@ -13,7 +13,6 @@ use crate::module::{Flow, Handle, Hook, Request, Target, WaitingHandler, Waiting
 use crate::pipeline::Group;
 use crate::router::{self, Place, Rule};
 use crate::session::Copies;
-use crate::sessions::List;
 
 /// The stations of a walk, in their order.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,8 +45,6 @@ pub(super) struct Walk {
     pub(super) station: Station,
     /// The next hook of the station.
     hook: usize,
-    /// Who gets it.
-    targets: List,
     /// Nobody takes it now.
     undelivered: bool,
 }
@@ -62,7 +59,6 @@ impl Walk {
             envelope,
             station,
             hook: 0,
-            targets: List::new(),
             undelivered: false,
         }
     }
@@ -324,7 +320,7 @@ impl Walk {
                 self.step();
             }
             _ => {
-                self.targets = targets(rule, to, sessions);
+                self.envelope.recipients = targets(rule, to, sessions);
                 self.step();
             }
         }
@@ -353,7 +349,7 @@ impl Walk {
     }
 
     fn deliver(&mut self, core: &Arc<Core>) -> Option<Pause> {
-        let targets = std::mem::take(&mut self.targets);
+        let targets = std::mem::take(&mut self.envelope.recipients);
         let spent = Stanza::message(MessageType::Normal);
         let stanza = std::mem::replace(&mut self.envelope.stanza, spent);
         match targets.as_slice() {

@@ -7,7 +7,7 @@ use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Child, Kind, MessageType, Payload, StanzaError};
 use balcony_proto::xep::hints::Hints;
-use balcony_store::{Bounds, Write};
+use balcony_store::{Bounds, Waiting, Write};
 
 use crate::{presence, stored};
 
@@ -25,7 +25,7 @@ pub(super) fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxF
         envelope.writes.push(Write::OfflinePush {
             account: account.to_string(),
             received_at: ctx.utc_micros(),
-            stanza: stored::encode(&envelope.stanza),
+            stanza: Waiting::Stanza(stored::encode(&envelope.stanza)),
             bounds,
         });
         return Box::pin(ready(Flow::Continue));

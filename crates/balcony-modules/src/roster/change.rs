@@ -114,7 +114,7 @@ pub(crate) async fn change(
         let writes = writes(ctx, (account, contact), &contacts, &change, item.clone());
         tries -= 1;
         match ctx.commit(writes).await {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(Error::Conflict(_)) if tries > 0 => {
                 rosters.forget(account);
                 continue;

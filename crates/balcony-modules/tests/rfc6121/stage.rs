@@ -14,7 +14,7 @@ use balcony_proto::ns;
 use balcony_proto::stanza::{IqType, Kind, MessageType, Payload, PresenceType, Stanza};
 use balcony_proto::xml::Element;
 use balcony_store::sqlite::Settings;
-use balcony_store::{Bounds, MemoryStore, SqliteStore, Store, Stored, Write, WriteSet};
+use balcony_store::{Bounds, MemoryStore, SqliteStore, Store, Stored, Waiting, Write, WriteSet};
 use parking_lot::Mutex;
 
 /// 2001-09-09T01:46:40Z.
@@ -161,10 +161,10 @@ impl Stage {
         let push = Write::OfflinePush {
             account: "juliet@localhost".into(),
             received_at,
-            stanza: Stored {
+            stanza: Waiting::Stanza(Stored {
                 format,
                 bytes: b"<message/>".to_vec(),
-            },
+            }),
             bounds: Bounds {
                 rows: 9,
                 bytes: 999,

@@ -11,7 +11,7 @@ pub mod offline;
 pub mod roster;
 pub mod sets;
 
-use crate::{Bounds, HashName, Result, ScramKey, Store, Stored, Write, WriteSet};
+use crate::{Bounds, HashName, Result, ScramKey, Store, Stored, Waiting, Write, WriteSet};
 
 /// Makes a `#[tokio::test]` of each promise. `$make` gives a tuple: the `Arc` of an empty store,
 /// and whatever has to live as long.
@@ -118,13 +118,13 @@ pub(crate) fn push(account: &str, text: &str, bounds: Bounds) -> Write {
     Write::OfflinePush {
         account: account.into(),
         received_at: 5,
-        stanza: stored(text),
+        stanza: Waiting::Stanza(stored(text)),
         bounds,
     }
 }
 
 pub(crate) async fn write(store: &dyn Store, write: Write) -> Result<()> {
-    store.commit(WriteSet::from(write)).await
+    store.commit(WriteSet::from(write)).await.map(|_| ())
 }
 
 /// Writes what must succeed.

@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::{key, stored};
 use crate::{
     Bounds, HashName, Invite, MemoryStore, PendingIn, RosterItem, Store, Subscription, VCard,
-    Write, WriteSet,
+    Waiting, Write, WriteSet,
 };
 
 /// Few of each, so that they meet.
@@ -205,7 +205,7 @@ fn queue_write() -> impl Strategy<Value = Write> {
             |(account, received_at, text, bounds)| Write::OfflinePush {
                 account,
                 received_at,
-                stanza: stored(&text),
+                stanza: Waiting::Stanza(stored(&text)),
                 bounds,
             }
         ),

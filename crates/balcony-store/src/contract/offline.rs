@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{AMPLE, JULIET, ROMEO, create, done, push, stored, waiting, write};
-use crate::{Bounds, Error, OfflineTotal, Store, Write};
+use crate::{Bounds, Error, OfflineTotal, Store, Waiting, Write};
 
 fn delete(account: &str, up_to: i64) -> Write {
     Write::OfflineDelete {
@@ -109,7 +109,7 @@ pub async fn what_waited_too_long_goes_in_slices(store: Arc<dyn Store>) {
         let push = Write::OfflinePush {
             account: account.into(),
             received_at,
-            stanza: stored(&received_at.to_string()),
+            stanza: Waiting::Stanza(stored(&received_at.to_string())),
             bounds: AMPLE,
         };
         done(&*store, push).await;

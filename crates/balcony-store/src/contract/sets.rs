@@ -62,7 +62,7 @@ pub async fn refused_set_leaves_its_neighbours_alone(store: Arc<dyn Store>) {
             1 => Err(Error::NotFound),
             _ => Ok(()),
         };
-        assert_eq!(ticket.await, expected, "set {n}");
+        assert_eq!(ticket.await.map(|_| ()), expected, "set {n}");
     }
     let kept = (0..60).filter(|n| n % 3 != 1).map(|n| n.to_string());
     assert_eq!(waiting(&*store, ROMEO).await, kept.collect::<Vec<_>>());
@@ -75,10 +75,10 @@ pub async fn sets_are_applied_in_the_order_of_the_calls(store: Arc<dyn Store>) {
     let mut tickets: Vec<Ticket> = texts.iter().map(commit).collect();
     // Once a later one is durable, so are all before it.
     let last = tickets.pop().unwrap();
-    assert_eq!(last.await, Ok(()));
+    assert_eq!(last.await.map(|_| ()), Ok(()));
     assert_eq!(waiting(&*store, ROMEO).await, texts);
     for ticket in tickets {
-        assert_eq!(ticket.await, Ok(()));
+        assert_eq!(ticket.await.map(|_| ()), Ok(()));
     }
 }
 
@@ -100,9 +100,15 @@ pub async fn registration_by_invitation_is_one_step(store: Arc<dyn Store>) {
     };
     done(&*store, create(ROMEO)).await;
     // A name that is taken does not cost the invitation.
-    let taken = store.commit(set([use_up(), create(ROMEO)])).await;
+    let taken = store
+        .commit(set([use_up(), create(ROMEO)]))
+        .await
+        .map(|_| ());
     assert_eq!(taken, Err(Error::Conflict("account")));
-    let free = store.commit(set([use_up(), create(JULIET)])).await;
+    let free = store
+        .commit(set([use_up(), create(JULIET)]))
+        .await
+        .map(|_| ());
     assert_eq!(free, Ok(()));
     // And no account without one.
     let late = store.commit(set([use_up(), create("paris@localhost")]));
@@ -136,13 +142,13 @@ pub async fn hundred_writers_lose_nothing(store: Arc<dyn Store>) {
 }
 
 pub async fn empty_set_is_done(store: Arc<dyn Store>) {
-    assert_eq!(store.commit(WriteSet::new()).await, Ok(()));
+    assert_eq!(store.commit(WriteSet::new()).await.map(|_| ()), Ok(()));
 }
 
 pub async fn closed_store_says_so(store: Arc<dyn Store>) {
     let queued = store.commit(set([create(ROMEO)]));
     store.close().await;
-    assert_eq!(queued.await, Ok(()));
+    assert_eq!(queued.await.map(|_| ()), Ok(()));
     assert_eq!(write(&*store, create(JULIET)).await, Err(Error::Closed));
     let read = store.accounts().exists("localhost", "romeo").await;
     assert_eq!(read, Err(Error::Closed));

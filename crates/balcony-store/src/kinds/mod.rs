@@ -1,6 +1,7 @@
 //! One file for each kind of data: its values and the trait that reads them.
 
 pub(crate) mod accounts;
+pub(crate) mod archive;
 pub(crate) mod blocking;
 pub(crate) mod invites;
 pub(crate) mod last;
@@ -8,6 +9,7 @@ pub(crate) mod offline;
 pub(crate) mod private;
 pub(crate) mod roster;
 pub(crate) mod secrets;
+pub(crate) mod streams;
 pub(crate) mod vcards;
 
 /// Bytes that the store keeps without looking inside, with the version of their format, so that

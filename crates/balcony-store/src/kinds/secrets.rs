@@ -20,7 +20,7 @@ pub async fn secret_or_create(store: &dyn Store, name: &str, fresh: Vec<u8>) -> 
         value: fresh.clone(),
     };
     match store.commit(WriteSet::from(write)).await {
-        Ok(()) => Ok(fresh),
+        Ok(_) => Ok(fresh),
         Err(Error::Conflict(_)) => store.secrets().get(name).await?.ok_or(Error::NotFound),
         Err(error) => Err(error),
     }

@@ -1,7 +1,8 @@
 use super::tables::{AccountData, Name, Tables};
 use crate::kinds::roster::first_version;
 use crate::{
-    Bounds, Error, OfflineRow, PendingIn, Result, RosterItem, ScramKey, Stored, TOMBSTONES, Write,
+    Bounds, Error, OfflineRow, PendingIn, Result, RosterItem, ScramKey, Stored, TOMBSTONES,
+    Waiting, Write,
 };
 
 impl Tables {
@@ -28,7 +29,20 @@ impl Tables {
                 received_at,
                 stanza,
                 bounds,
-            } => self.push(account, *received_at, stanza, *bounds),
+            } => match stanza {
+                Waiting::Stanza(stanza) => self.push(account, *received_at, stanza, *bounds),
+                _ => Err(misplaced()),
+            },
+            Write::ArchivePush { .. }
+            | Write::ArchiveRetract { .. }
+            | Write::ArchiveExpire { .. }
+            | Write::ArchiveTrim { .. }
+            | Write::ArchivePrefsSet { .. }
+            | Write::StreamCreate { .. }
+            | Write::StreamHandled { .. }
+            | Write::StreamKeep { .. }
+            | Write::StreamRemove { .. }
+            | Write::StreamsExpire { .. } => Err(misplaced()),
             Write::OfflineExpire { before, oldest } => {
                 self.expire(*before, *oldest);
                 Ok(())
@@ -110,6 +124,7 @@ impl Tables {
             seq,
             received_at,
             stanza: stanza.clone(),
+            archived: None,
         });
         let sizes = account.offline.iter().map(|row| row.stanza.bytes.len());
         check(bounds, sizes)

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 
 use self::tables::Tables;
 use crate::{
-    Accounts, Blocking, BoxFuture, Error, Invites, LastSeen, Offline, Private, Resolve, Result,
-    Roster, Secrets, Store, Ticket, VCards, WriteSet,
+    Accounts, Blocking, BoxFuture, Committed, Error, Invites, LastSeen, Offline, Private, Resolve,
+    Result, Roster, Secrets, Store, Ticket, VCards, WriteSet,
 };
 
 /// The store in memory.
@@ -67,10 +67,10 @@ impl MemoryStore {
 }
 
 impl State {
-    fn commit(&mut self, set: &WriteSet) -> Result<()> {
+    fn commit(&mut self, set: &WriteSet) -> Result<Committed> {
         match &self.failing {
             Some(error) => Err(error.clone()),
-            None => self.tables.commit(set),
+            None => self.tables.commit(set).map(|()| Committed::default()),
         }
     }
 }
@@ -79,7 +79,7 @@ impl Store for MemoryStore {
     fn commit(&self, writes: WriteSet) -> Ticket {
         let mut state = self.state.lock();
         if writes.is_empty() {
-            return Ticket::done(Ok(()));
+            return Ticket::done(Ok(Committed::default()));
         }
         if state.closed {
             return Ticket::done(Err(Error::Closed));
@@ -128,10 +128,46 @@ impl Store for MemoryStore {
         self
     }
 
+    fn archive(&self) -> &dyn crate::Archive {
+        self
+    }
+
+    fn streams(&self) -> &dyn crate::Streams {
+        self
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         self.release_commits();
         self.state.lock().closed = true;
         Box::pin(std::future::ready(()))
+    }
+}
+
+impl crate::Archive for MemoryStore {
+    fn page(&self, _: &str, _: crate::ArchiveRequest) -> BoxFuture<'_, Result<crate::ArchivePage>> {
+        Box::pin(std::future::ready(Err(Error::NotFound)))
+    }
+
+    fn bounds(&self, _: &str) -> BoxFuture<'_, Result<Option<crate::ArchiveBounds>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn prefs(&self, _: &str) -> BoxFuture<'_, Result<Option<crate::ArchivePrefs>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+impl crate::Streams for MemoryStore {
+    fn get(&self, _: crate::StreamId) -> BoxFuture<'_, Result<Option<crate::StreamRow>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn kept(
+        &self,
+        _: Option<crate::StreamId>,
+        _: u32,
+    ) -> BoxFuture<'_, Result<Vec<(crate::StreamId, crate::StreamRow)>>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }
 
@@ -154,7 +190,10 @@ mod tests {
     #[test]
     fn ticket_is_resolved_at_once() {
         let store = MemoryStore::new();
-        assert_eq!(store.commit(secret("a")).try_outcome(), Some(Ok(())));
+        assert_eq!(
+            store.commit(secret("a")).try_outcome(),
+            Some(Ok(Committed::default()))
+        );
     }
 
     #[tokio::test]
@@ -165,7 +204,7 @@ mod tests {
         assert_eq!(ticket.try_outcome(), None);
         assert_eq!(store.secrets().get("a").await, Ok(None));
         store.release_commits();
-        assert_eq!(ticket.await, Ok(()));
+        assert_eq!(ticket.await, Ok(Committed::default()));
         assert_eq!(store.secrets().get("a").await, Ok(Some(vec![1])));
     }
 
@@ -176,6 +215,6 @@ mod tests {
         assert_eq!(store.commit(secret("a")).await, Err(Error::Full));
         store.fail_commits(None);
         assert_eq!(store.secrets().get("a").await, Ok(None));
-        assert_eq!(store.commit(secret("a")).await, Ok(()));
+        assert_eq!(store.commit(secret("a")).await, Ok(Committed::default()));
     }
 }

@@ -31,6 +31,16 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
         | Write::InviteRemove { .. }
         | Write::InvitesExpire { .. } => invites::apply(conn, write),
         Write::SecretCreate { .. } => secrets::apply(conn, write),
+        Write::ArchivePush { .. }
+        | Write::ArchiveRetract { .. }
+        | Write::ArchiveExpire { .. }
+        | Write::ArchiveTrim { .. }
+        | Write::ArchivePrefsSet { .. }
+        | Write::StreamCreate { .. }
+        | Write::StreamHandled { .. }
+        | Write::StreamKeep { .. }
+        | Write::StreamRemove { .. }
+        | Write::StreamsExpire { .. } => Err(misplaced()),
     }
 }
 

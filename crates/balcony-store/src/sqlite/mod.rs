@@ -235,6 +235,14 @@ impl Store for SqliteStore {
         self
     }
 
+    fn archive(&self) -> &dyn crate::Archive {
+        self
+    }
+
+    fn streams(&self) -> &dyn crate::Streams {
+        self
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         self.stop_taking();
         let running = Arc::clone(&self.running);
@@ -252,5 +260,33 @@ impl Store for SqliteStore {
             // An error: the sender went with the thread that could not be made.
             let _ = closed.await;
         })
+    }
+}
+
+impl crate::Archive for SqliteStore {
+    fn page(&self, _: &str, _: crate::ArchiveRequest) -> BoxFuture<'_, Result<crate::ArchivePage>> {
+        Box::pin(std::future::ready(Err(Error::NotFound)))
+    }
+
+    fn bounds(&self, _: &str) -> BoxFuture<'_, Result<Option<crate::ArchiveBounds>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn prefs(&self, _: &str) -> BoxFuture<'_, Result<Option<crate::ArchivePrefs>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+impl crate::Streams for SqliteStore {
+    fn get(&self, _: crate::StreamId) -> BoxFuture<'_, Result<Option<crate::StreamRow>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn kept(
+        &self,
+        _: Option<crate::StreamId>,
+        _: u32,
+    ) -> BoxFuture<'_, Result<Vec<(crate::StreamId, crate::StreamRow)>>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }

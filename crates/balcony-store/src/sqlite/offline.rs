@@ -7,7 +7,7 @@ use super::accounts::{find, require};
 use super::apply::misplaced;
 use super::fault::Fault;
 use super::statement::{all, one, run};
-use crate::{Bounds, BoxFuture, Offline, OfflineRow, OfflineTotal, Result, Stored, Write};
+use crate::{Bounds, BoxFuture, Offline, OfflineRow, OfflineTotal, Result, Stored, Waiting, Write};
 
 pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
     match write {
@@ -16,12 +16,15 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
             received_at,
             stanza,
             bounds,
-        } => push(
-            conn,
-            require(conn, account)?,
-            (*received_at, stanza),
-            *bounds,
-        ),
+        } => match stanza {
+            Waiting::Stanza(stanza) => push(
+                conn,
+                require(conn, account)?,
+                (*received_at, stanza),
+                *bounds,
+            ),
+            _ => Err(misplaced()),
+        },
         Write::OfflineDelete {
             account,
             after,
@@ -149,6 +152,7 @@ fn page(
                     format: row.get(2)?,
                     bytes: row.get(3)?,
                 },
+                archived: None,
             })
         },
     )

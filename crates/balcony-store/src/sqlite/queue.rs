@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::{Error, Resolve, Result, Ticket, WriteSet};
+use crate::{Committed, Error, Resolve, Result, Ticket, WriteSet};
 
 /// How many sets may wait. At a few thousand commits of one set a second this is seconds of work;
 /// whoever waits longer is better off with an error.
@@ -64,7 +64,7 @@ impl Queue {
     /// Adds a set at the end.
     pub(super) fn push(&self, set: WriteSet) -> Ticket {
         if set.is_empty() {
-            return Ticket::done(Ok(()));
+            return Ticket::done(Ok(Committed::default()));
         }
         match self.enqueue(set) {
             Ok(ticket) => ticket,

@@ -14,7 +14,7 @@ use super::cleaning;
 use super::fault::Fault;
 use super::queue::{Gather, Job, Queue, Work};
 use super::statement::run;
-use crate::{Error, Result, Write, WriteSet};
+use crate::{Committed, Error, Result, Write, WriteSet};
 
 /// Waiting for company takes at most this part of a commit: a tenth more delay at worst, against
 /// up to twice the rate.
@@ -66,14 +66,14 @@ impl Writer {
 
     /// Commits the sets together. When the disk is the trouble each is tried once by itself:
     /// what frees space, or is small, may still pass.
-    fn outcomes(&self, sets: &[&WriteSet]) -> Vec<Result<()>> {
+    fn outcomes(&self, sets: &[&WriteSet]) -> Vec<Result<Committed>> {
         match (self.transaction(sets), sets) {
             (Ok(outcomes), _) => outcomes,
             (Err(error), [_]) => vec![Err(error)],
             (Err(_), _) => sets
                 .iter()
                 .map(|set| match self.transaction(&[set]) {
-                    Ok(mut outcomes) => outcomes.pop().unwrap_or(Ok(())),
+                    Ok(mut outcomes) => outcomes.pop().unwrap_or(Ok(Committed::default())),
                     Err(error) => Err(error),
                 })
                 .collect(),
@@ -81,7 +81,7 @@ impl Writer {
     }
 
     /// One transaction: `Ok` with the outcome of each set once it is durable; `Err` when none is.
-    fn transaction(&self, sets: &[&WriteSet]) -> Result<Vec<Result<()>>> {
+    fn transaction(&self, sets: &[&WriteSet]) -> Result<Vec<Result<Committed>>> {
         self.try_transaction(sets).map_err(|fault| {
             self.roll_back();
             let error = fault.into_error(&self.dir);
@@ -90,7 +90,7 @@ impl Writer {
         })
     }
 
-    fn try_transaction(&self, sets: &[&WriteSet]) -> Result<Vec<Result<()>>, Fault> {
+    fn try_transaction(&self, sets: &[&WriteSet]) -> Result<Vec<Result<Committed>>, Fault> {
         run(&self.conn, "BEGIN IMMEDIATE", [])?;
         let mut outcomes = Vec::with_capacity(sets.len());
         for set in sets {
@@ -102,10 +102,10 @@ impl Writer {
 
     /// One set inside the transaction, undone by itself when it is refused. `Err` when the whole
     /// transaction is void.
-    fn guarded(&self, set: &WriteSet) -> Result<Result<()>, Fault> {
+    fn guarded(&self, set: &WriteSet) -> Result<Result<Committed>, Fault> {
         run(&self.conn, "SAVEPOINT one_set", [])?;
         let outcome = match set.ops().iter().try_for_each(|op| apply(&self.conn, op)) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Committed::default()),
             Err(fault) if fault.is_of_disk() || self.conn.is_autocommit() => return Err(fault),
             Err(fault) => {
                 run(&self.conn, "ROLLBACK TO one_set", [])?;

@@ -44,14 +44,14 @@ impl<'c> Ctx<'c> {
     /// Puts a stanza of the server on its way, after what is being handled. It must have `from`
     /// and `to`.
     pub fn send(&mut self, stanza: Stanza) {
-        let envelope = Envelope::new(stanza, Origin::Server);
+        let envelope = self.core.envelope(stanza, Origin::Server);
         self.works.0.push_back(Work::Envelope(Box::new(envelope)));
     }
 
     /// Writes a stanza to one session, past all stages: answers and pushes that no rule of
-    /// delivery applies to.
+    /// delivery applies to. What the session does not get is forgotten.
     pub fn push(&mut self, session: &Arc<Session>, stanza: Stanza) {
-        self.core.deliver(session, stanza);
+        self.core.push(session, stanza);
     }
 
     /// Answers a request of a session now, and not when the handler returns: for a handler that

@@ -43,11 +43,12 @@ pub struct Envelope {
     pushes: u8,
     archived: [Option<ArchiveId>; 2],
     pub(crate) recipients: List,
+    received_at: i64,
     notes: Notes,
 }
 
 impl Envelope {
-    pub(crate) fn new(stanza: Stanza, origin: Origin) -> Self {
+    pub(crate) fn new(stanza: Stanza, origin: Origin, received_at: i64) -> Self {
         Self {
             stanza,
             origin,
@@ -56,6 +57,7 @@ impl Envelope {
             pushes: 0,
             archived: [None; 2],
             recipients: List::new(),
+            received_at,
             notes: Notes::default(),
         }
     }
@@ -118,8 +120,23 @@ impl Envelope {
 
     pub(crate) fn committed(&mut self, committed: &Committed) {
         for (slot, pushed) in self.archived.iter_mut().zip(self.pushed) {
-            *slot = pushed.and_then(|at| committed.archived.get(usize::from(at)).copied());
+            if let Some(at) = pushed {
+                *slot = committed.archived.get(usize::from(at)).copied();
+            }
         }
+    }
+
+    /// It was put into the recipient's archive when it came by for the first time.
+    pub(crate) fn was_archived(&mut self, id: Option<ArchiveId>) {
+        if let Some(slot) = self.archived.get_mut(Side::Recipient as usize) {
+            *slot = id;
+        }
+    }
+
+    /// When the server took it on: microseconds since the Unix epoch, UTC.
+    #[must_use]
+    pub fn received_at(&self) -> i64 {
+        self.received_at
     }
 
     /// Notes that modules keep on the envelope.

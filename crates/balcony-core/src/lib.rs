@@ -8,13 +8,16 @@ pub mod accounts;
 pub mod clock;
 pub mod config;
 mod context;
+mod delivered;
 mod envelope;
 mod error;
 mod host;
 mod iq;
+mod lines;
 pub mod module;
 mod notes;
 mod pipeline;
+pub mod resume;
 pub mod router;
 mod session;
 mod sessions;
@@ -26,9 +29,11 @@ pub use clock::Clock;
 pub use error::Error;
 pub use host::Host;
 pub use pipeline::listing as pipeline_listing;
-pub use session::{Copies, Outgoing, Session, Wake};
+pub use session::{
+    Attachment, Copies, Drained, Fate, Item, Outgoing, Picture, Refused, Session, TooHigh, Wake,
+};
 pub use sessions::{List as SessionList, Sessions};
-pub use walk::Pending;
+pub use walk::{Accepted, Committing, Pending};
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -78,6 +83,8 @@ pub struct Core {
     states: HashMap<TypeId, module::State>,
     queue_limit: AtomicUsize,
     trace: trace::Traces,
+    lines: Arc<lines::Lines>,
+    delivered: delivered::Delivered,
     /// Makes salts for accounts that are not there, the same ones each time.
     decoy_secret: [u8; 32],
     account_hasher: foldhash::fast::RandomState,
@@ -120,6 +127,8 @@ impl Core {
             config: ArcSwap::from_pointee(config),
             sessions: Sessions::default(),
             trace: trace::Traces::default(),
+            lines: Arc::default(),
+            delivered: delivered::Delivered::default(),
             account_hasher: foldhash::fast::RandomState::default(),
             store,
             cluster,
@@ -217,7 +226,7 @@ impl Core {
         &self,
         account: &Jid,
         resource: Option<&str>,
-        wake: Box<dyn Wake>,
+        wake: Arc<dyn Wake>,
     ) -> Result<Arc<Session>, StanzaError> {
         let wished = resource.and_then(|wish| account.with_resource(wish).ok());
         let jid = match wished {
@@ -257,24 +266,16 @@ impl Core {
         if self.sessions.remove(session).is_some() {
             self.announce(session);
         }
-        let unwritten: Vec<_> = session
-            .drain(usize::MAX)
-            .0
-            .into_iter()
-            .filter_map(|item| match item {
-                Outgoing::Stanza(stanza) => Some(stanza),
-                Outgoing::Shared(stanza, copies) => copies.give_up().then_some(stanza),
-                Outgoing::Kept(_) | Outgoing::Written(_) | Outgoing::Close(_) => None,
-            })
-            .collect();
+        let mut left = session.leave();
+        left.retain(Item::is_orphaned);
         let farewell = self.fire(Event::Ended(Arc::clone(session)));
-        if unwritten.is_empty() {
+        if left.is_empty() {
             return farewell;
         }
         let core = Arc::clone(self);
         Some(Box::pin(async move {
-            for stanza in unwritten {
-                if let Some(pending) = core.left_over(stanza) {
+            for item in left {
+                if let Some(pending) = core.left_over(item) {
                     pending.await;
                 }
             }

@@ -19,7 +19,7 @@ pub use crate::envelope::{Envelope, Origin, Side};
 pub use crate::error::{Error, stanza_error};
 pub use crate::host::Host;
 pub use crate::notes::Notes;
-pub use crate::session::Session;
+pub use crate::session::{Fate, Item, Session};
 pub use crate::throttle::Throttle;
 
 /// A future that a slow hook or handler answers with.
@@ -47,6 +47,8 @@ pub struct ModuleSpec {
     pub on: &'static [Listener],
     /// What it adds to the stream features that a client sees after login, or before.
     pub stream_features: &'static [StreamFeature],
+    /// What it notes on a session that is to outlive a restart of the server.
+    pub session_notes: &'static [SessionNote],
     /// Its sections of the configuration.
     pub config: &'static [&'static Section],
     /// Makes its state at the start of the server, found by type with [`Ctx::state`].
@@ -66,6 +68,7 @@ impl ModuleSpec {
         hooks: &[],
         on: &[],
         stream_features: &[],
+        session_notes: &[],
         config: &[],
         state: None,
         conversations: &[],
@@ -166,6 +169,17 @@ pub struct StreamFeature {
     pub after_login: bool,
     /// Makes the element; `None` when the host does not offer it.
     pub make: fn(&Ctx<'_>, &Host) -> Option<Element>,
+}
+
+/// Something that a module knows of a session, as text for the store.
+#[derive(Clone, Copy)]
+pub struct SessionNote {
+    /// Its name, unique among all modules.
+    pub name: &'static str,
+    /// What is to be kept; `None`: nothing.
+    pub save: fn(&Session) -> Option<String>,
+    /// Takes up what was kept. The session is bound, and nobody was told of it.
+    pub restore: fn(&Session, &str),
 }
 
 // --- iq ------------------------------------------------------------------------------------

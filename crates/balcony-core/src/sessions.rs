@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use balcony_proto::jid::Jid;
+use balcony_store::StreamId;
 use parking_lot::RwLock;
 use smallvec::SmallVec;
 
@@ -71,7 +72,7 @@ impl Sessions {
         jid: Jid,
         max: usize,
         now_seconds: u32,
-        wake: Box<dyn Wake>,
+        wake: Arc<dyn Wake>,
     ) -> Result<Bound, TooMany> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let Some(shard) = self.shard(jid.bare_str()) else {
@@ -137,6 +138,14 @@ impl Sessions {
             .cloned()
     }
 
+    /// The session of an account whose stream has this name.
+    #[must_use]
+    pub fn find_stream(&self, account: &Jid, id: StreamId) -> Option<Arc<Session>> {
+        let sessions = self.of(account.bare_str()).into_iter();
+        let mut open = sessions.filter(|session| !session.has_ended());
+        open.find(|session| session.stream_id() == Some(id))
+    }
+
     /// How many sessions there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -162,7 +171,7 @@ mod tests {
     }
 
     fn bind(table: &Sessions, jid: &str) -> Result<Bound, TooMany> {
-        table.bind(Jid::parse(jid).unwrap(), 2, 0, Box::new(Still))
+        table.bind(Jid::parse(jid).unwrap(), 2, 0, Arc::new(Still))
     }
 
     #[test]

@@ -6,6 +6,8 @@ use balcony_core::module::{
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::Child;
+use balcony_proto::xml::Element;
+use balcony_store::ArchiveId;
 
 /// Guard of stanza-ids.
 pub static MODULE: ModuleSpec = ModuleSpec {
@@ -36,6 +38,13 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     conversations: &["xep-0359"],
     ..ModuleSpec::NOTHING
 };
+
+/// `<stanza-id/>` of an account's archive (§5).
+pub(crate) fn element(account: &Jid, id: ArchiveId) -> Element {
+    Element::new(ns::STANZA_ID, "stanza-id")
+        .with_attr("by", account.bare_str().to_owned())
+        .with_attr("id", id.to_string())
+}
 
 /// §3 rule 2 for the sender's account, which a client is not.
 fn strip_senders(_: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {

@@ -79,7 +79,7 @@ impl Stage {
         let jid = Jid::parse(jid).unwrap();
         let session = self
             .core
-            .bind(&jid.bare(), jid.resource(), Box::new(Still))
+            .bind(&jid.bare(), jid.resource(), Arc::new(Still))
             .unwrap();
         finish(self.core.fire(Event::Bound(Arc::clone(&session)))).await;
         let core = Arc::clone(&self.core);
@@ -123,7 +123,7 @@ struct Client {
 impl Client {
     fn accept(&self, xml: &str) -> Option<Pending> {
         let stanza = stanza(xml).with_from(self.session.jid().clone());
-        self.core.accept(&self.session, stanza)
+        self.core.accept_one(&self.session, stanza)
     }
 
     /// Sends, and does not wait.
@@ -144,10 +144,10 @@ impl Client {
         let text = |item| match item {
             Outgoing::Close(Some(error)) => error.condition.as_str().to_owned(),
             Outgoing::Close(None) => "end".to_owned(),
-            Outgoing::Stanza(stanza) | Outgoing::Kept(stanza) => text(&stanza),
+            Outgoing::Stanza(item) => text(&item.stanza),
             other => format!("{other:?}"),
         };
-        let items = self.session.drain(usize::MAX).0;
+        let items = self.session.drain(usize::MAX).items;
         items.into_iter().map(text).collect()
     }
 }

@@ -8,6 +8,7 @@ mod framing;
 #[cfg(test)]
 mod harness;
 pub mod initiating;
+pub mod management;
 mod outbox;
 mod random;
 pub mod receiving;

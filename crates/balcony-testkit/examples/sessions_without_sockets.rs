@@ -71,10 +71,10 @@ async fn available(
     user: usize,
 ) -> Result<Arc<Session>, Box<dyn std::error::Error>> {
     let account = Jid::parse(&format!("user{user}@localhost"))?;
-    let bound = core.bind(&account, Some("balcony"), Box::new(Nowhere));
+    let bound = core.bind(&account, Some("balcony"), Arc::new(Nowhere));
     let session = bound.map_err(|error| format!("{error:?}"))?;
     let presence = Stanza::presence(PresenceType::Available).with_from(session.jid().clone());
-    if let Some(pending) = core.accept(&session, presence) {
+    if let Some(pending) = core.accept_one(&session, presence) {
         pending.await;
     }
     drop(session.drain(usize::MAX));
@@ -95,7 +95,7 @@ fn micros_per_message(core: &Arc<Core>, sessions: &[Arc<Session>]) -> f64 {
             .with_to(to.jid().clone())
             .with_element(body.clone());
         assert!(
-            core.accept(from, message).is_none(),
+            core.accept_one(from, message).is_none(),
             "a chat message waits for nothing"
         );
         drop(to.drain(usize::MAX));

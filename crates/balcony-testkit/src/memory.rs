@@ -173,6 +173,10 @@ impl Link for MemoryLink {
         state.pull();
     }
 
+    fn drop_source(self: &Arc<Self>) {
+        self.change(|state| state.source = None);
+    }
+
     fn wake(self: &Arc<Self>) {
         self.state.lock().pull();
     }

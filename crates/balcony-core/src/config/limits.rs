@@ -311,13 +311,22 @@ pub(super) static LIMITS: Section = Section {
             "How long the answer to that ping may take before the stream is closed with \
              `connection-timeout` (RFC 6120 §4.6.1).",
         ),
+        time(
+            "resume",
+            (1, 7 * DAY),
+            "\"10m\"",
+            "How long a session is held for a client that was cut off (XEP-0198 §5), if it does \
+             not ask for less. Long enough for a tunnel or a change of networks; meanwhile its \
+             contacts see it where it was.",
+        ),
         // What a session and an account hold
         size(
             "session_queue",
             (LEAST_STANZA, GIB),
             "\"2MiB\"",
             "Bytes that wait to be written to one session; one that falls further behind is \
-             closed and its messages go to the offline queue. At least `stanza`, so that the \
+             closed and its messages go to the offline queue; what was written and not \
+             acknowledged counts too. At least `stanza`, so that the \
              largest one fits; the default is eight of them.",
         ),
         int(
@@ -373,6 +382,8 @@ pub struct Limits {
     pub keepalive_idle: Duration,
     /// How long the answer may take. Default: 1 minute.
     pub keepalive_answer: Duration,
+    /// How long a session is held for a client that was cut off. Default: 10 minutes.
+    pub resume: Duration,
     /// Bytes that wait to be written to one session. Default: 2 MiB; never under a stanza's size.
     pub session_queue: usize,
     /// Resources that an account may bind at a time. Default: 20.
@@ -445,6 +456,7 @@ impl Limits {
             timeouts: Timeouts::new(values),
             keepalive_idle: values.duration("keepalive_idle"),
             keepalive_answer: values.duration("keepalive_answer"),
+            resume: values.duration("resume"),
             session_queue: values.size("session_queue"),
             sessions_per_account: values.int("sessions_per_account"),
             roster_items: values.int("roster_items"),

@@ -5,6 +5,7 @@
 //! committed, the rest of the walk goes on in a future, which the sender's stream awaits before it
 //! takes its next stanza: one lane per stream (RFC 6120 §10.1).
 
+mod committing;
 mod stations;
 mod targets;
 
@@ -19,15 +20,25 @@ use balcony_proto::xml::Element;
 use crate::Core;
 use crate::context::{Ctx, Work, Works};
 use crate::envelope::{Envelope, Origin};
-use crate::error::undelivered;
 use crate::host::Host;
 use crate::module::{BoxFuture, Event, Handle, Listen, Request, Target};
-use crate::session::{Copies, Refused, Session};
+use crate::session::{Item, Refused, Session};
+pub use committing::Committing;
 use stations::{Pause, Walk};
 use targets::reply;
 
 /// What is left of the work on a stanza; it must be awaited before the stream's next stanza.
 pub type Pending = BoxFuture<'static, ()>;
+
+/// What became of a client's stanza.
+pub enum Accepted {
+    /// All is done.
+    Done,
+    /// Its effects wait for a commit. The stream's next messages may be accepted meanwhile.
+    Commits(Committing),
+    /// This must be awaited before the stream's next stanza, and behind what it still commits.
+    Waits(Pending),
+}
 
 /// What is left when the work could not be finished at once.
 struct Rest {
@@ -36,16 +47,51 @@ struct Rest {
 }
 
 impl Core {
-    /// Takes a stanza that a client wrote, with its true `from`.
-    ///
-    /// Answers `None` when all is done, else what must be awaited before the stream's next stanza.
-    pub fn accept(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza) -> Option<Pending> {
-        self.run(Envelope::new(stanza, Origin::Session(Arc::clone(session))))
+    /// Takes a stanza that a client wrote, with its true `from`. `behind` tells whether others of
+    /// the same stream are still being committed; then it must be a message.
+    pub fn accept(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        stanza: Stanza,
+        behind: bool,
+    ) -> Accepted {
+        let origin = Origin::Session(Arc::clone(session));
+        let mut walk = Walk::new(self.envelope(stanza, origin));
+        walk.in_line = behind;
+        let mut works = Works::default();
+        match walk.go_on(self, &mut works) {
+            Pause::Done if works.0.is_empty() => Accepted::Done,
+            Pause::Commit(writes) => {
+                Accepted::Commits(Committing::submit(self, Box::new(walk), writes, works))
+            }
+            pause => Accepted::Waits(self.pending(walk, pause, works)),
+        }
+    }
+
+    /// [`Core::accept`] for whoever has one stanza at a time: answers `None` when all is done, else
+    /// what must be awaited before the session's next stanza.
+    pub fn accept_one(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza) -> Option<Pending> {
+        match self.accept(session, stanza, false) {
+            Accepted::Done => None,
+            Accepted::Waits(pending) => Some(pending),
+            Accepted::Commits(committing) => {
+                let core = Arc::clone(self);
+                Some(Box::pin(async move {
+                    let works = committing.wait(&core).await;
+                    finish(&core, Rest { walk: None, works }).await;
+                }))
+            }
+        }
     }
 
     /// Takes a stanza of the server's own, with `from` and `to`.
     pub fn submit(self: &Arc<Self>, stanza: Stanza) -> Option<Pending> {
-        self.run(Envelope::new(stanza, Origin::Server))
+        let envelope = self.envelope(stanza, Origin::Server);
+        self.start(Walk::new(envelope))
+    }
+
+    pub(crate) fn envelope(&self, stanza: Stanza, origin: Origin) -> Envelope {
+        Envelope::new(stanza, origin, self.clock.utc_micros())
     }
 
     /// What the modules add to the stream features of a host (RFC 6120 §4.3.2).
@@ -104,12 +150,19 @@ impl Core {
         })
     }
 
-    /// Looks after a stanza that no session wrote, because the one that had it ended or was full.
-    pub(crate) fn left_over(self: &Arc<Self>, stanza: Stanza) -> Option<Pending> {
+    /// Looks after a stanza that no client got, because the session that had it ended or was full.
+    pub(crate) fn left_over(self: &Arc<Self>, item: Item) -> Option<Pending> {
+        let Item {
+            stanza,
+            received_at,
+            archived,
+            ..
+        } = item;
         match stanza.kind {
             // Decided anew: another resource, the offline queue or an error (RFC 6121 §8.5.3.2.1).
             Kind::Message(_) => {
-                let envelope = Envelope::new(stanza, Origin::Server);
+                let mut envelope = Envelope::new(stanza, Origin::Server, received_at);
+                envelope.was_archived(archived);
                 self.start(Walk::from_decision(envelope))
             }
             // RFC 6121 §8.5.3.2.3: the resource is no more.
@@ -128,64 +181,51 @@ impl Core {
         })
     }
 
-    fn run(self: &Arc<Self>, envelope: Envelope) -> Option<Pending> {
-        self.start(Walk::new(envelope))
-    }
-
     fn start(self: &Arc<Self>, mut walk: Walk) -> Option<Pending> {
         let mut works = Works::default();
-        let rest = match walk.go_on(self, &mut works) {
-            Pause::Done if works.0.is_empty() => return None,
-            Pause::Done => Rest { walk: None, works },
-            pause => Rest {
-                walk: Some((walk, pause)),
-                works,
-            },
+        match walk.go_on(self, &mut works) {
+            Pause::Done if works.0.is_empty() => None,
+            pause => Some(self.pending(walk, pause, works)),
+        }
+    }
+
+    fn pending(self: &Arc<Self>, walk: Walk, pause: Pause, works: Works) -> Pending {
+        let walk = match pause {
+            Pause::Done => None,
+            pause => Some((walk, pause)),
         };
         let core = Arc::clone(self);
-        Some(Box::pin(async move { finish(&core, rest).await }))
+        Box::pin(async move { finish(&core, Rest { walk, works }).await })
     }
 
     /// Writes a stanza to a session. What an ended session did not take is looked after by
     /// [`Core::ended`]; a session whose client does not read is ended.
     pub fn deliver(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza) {
-        let queued = session.enqueue(stanza, self.queue_limit());
-        if let Some(stanza) = self.refused(session, queued) {
-            self.spawn_left_over(stanza);
+        self.deliver_item(session, Item::new(stanza, self.clock.utc_micros()));
+    }
+
+    /// The same for what is known to be of no use to anybody else.
+    pub fn push(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza) {
+        self.deliver_item(session, Item::from(stanza));
+    }
+
+    pub(crate) fn deliver_item(self: &Arc<Self>, session: &Arc<Session>, item: Item) {
+        let Err(refused) = session.enqueue(item, self.queue_limit()) else {
+            return;
+        };
+        if matches!(refused, Refused::Full(_)) {
+            tracing::info!(session = %session.jid(), "the client does not read; ended");
+            // RFC 6120 §4.9.3.17: too much waits for the client to read it.
+            session.end(Some(StreamError::new(StreamCondition::ResourceConstraint)));
+        }
+        let item = refused.into_item();
+        if item.is_orphaned() {
+            self.spawn_left_over(item);
         }
     }
 
-    /// Writes a message to one of several sessions.
-    fn deliver_shared(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        stanza: Stanza,
-        copies: &Arc<Copies>,
-    ) {
-        let queued = session.enqueue_shared(stanza, copies, self.queue_limit());
-        if let Some(stanza) = self.refused(session, queued)
-            && copies.give_up()
-        {
-            self.spawn_left_over(stanza);
-        }
-    }
-
-    /// What a session did not take. One whose queue is full is ended.
-    fn refused(&self, session: &Session, queued: Result<(), Refused>) -> Option<Stanza> {
-        match queued {
-            Ok(()) => None,
-            Err(Refused::Ended(stanza)) => Some(*stanza),
-            Err(Refused::Full(stanza)) => {
-                tracing::info!(session = %session.jid(), "the client does not read; ended");
-                // RFC 6120 §4.9.3.17: too much waits for the client to read it.
-                session.end(Some(StreamError::new(StreamCondition::ResourceConstraint)));
-                Some(*stanza)
-            }
-        }
-    }
-
-    fn spawn_left_over(self: &Arc<Self>, stanza: Stanza) {
-        if let Some(pending) = self.left_over(stanza) {
+    fn spawn_left_over(self: &Arc<Self>, item: Item) {
+        if let Some(pending) = self.left_over(item) {
             tokio::spawn(pending);
         }
     }
@@ -194,39 +234,39 @@ impl Core {
 async fn finish(core: &Arc<Core>, rest: Rest) {
     let Rest { walk, mut works } = rest;
     if let Some((walk, pause)) = walk {
-        complete(core, walk, pause, &mut works).await;
+        works = complete(core, walk, pause, works).await;
     }
     while let Some(work) = works.0.pop_front() {
         match work {
             Work::Envelope(envelope) => {
                 let mut walk = Walk::new(*envelope);
                 let pause = walk.go_on(core, &mut works);
-                complete(core, walk, pause, &mut works).await;
+                works = complete(core, walk, pause, works).await;
             }
             Work::Event(event) => tell(core, &event, &mut works).await,
         }
     }
 }
 
-/// Walks to the end, waiting wherever that is needed.
-async fn complete(core: &Arc<Core>, mut walk: Walk, mut pause: Pause, works: &mut Works) {
+/// Walks to the end, waiting wherever that is needed. Answers what is to be done then.
+async fn complete(core: &Arc<Core>, mut walk: Walk, mut pause: Pause, mut works: Works) -> Works {
     loop {
         match pause {
-            Pause::Done => return,
+            Pause::Done => return works,
             Pause::Hook(run) => {
-                let flow = run(&mut Ctx::new(core, works), &mut walk.envelope).await;
-                walk.apply(core, works, flow);
+                let flow = run(&mut Ctx::new(core, &mut works), &mut walk.envelope).await;
+                walk.apply(core, &mut works, flow);
             }
             Pause::Answer(run, request) => {
-                let answer = run(&mut Ctx::new(core, works), &request).await;
-                reply(core, works, &request, answer);
+                let answer = run(&mut Ctx::new(core, &mut works), &request).await;
+                reply(core, &mut works, &request, answer);
             }
-            Pause::Commit(writes) => match core.store.commit(writes).await {
-                Ok(committed) => walk.envelope.committed(&committed),
-                Err(error) => walk.refuse(core, works, &undelivered(&error)),
-            },
+            Pause::Commit(writes) => {
+                let committing = Committing::submit(core, Box::new(walk), writes, works);
+                return committing.wait(core).await;
+            }
         }
-        pause = walk.go_on(core, works);
+        pause = walk.go_on(core, &mut works);
     }
 }
 

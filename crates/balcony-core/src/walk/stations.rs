@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{IqType, Kind, MessageType, Stanza, StanzaError};
 use balcony_store::WriteSet;
 
 use super::targets::{answer_to, handler, reply, rule_for, targets};
 use crate::Core;
 use crate::context::{Ctx, Works};
-use crate::envelope::{Envelope, Origin};
+use crate::envelope::{Envelope, Origin, Side};
 use crate::module::{Flow, Handle, Hook, Request, Target, WaitingHandler, WaitingHook};
 use crate::pipeline::Group;
 use crate::router::{self, Place, Rule};
-use crate::session::Copies;
+use crate::session::{Copies, Fate, Item};
 
 /// The stations of a walk, in their order.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,10 @@ pub(super) struct Walk {
     hook: usize,
     /// Nobody takes it now.
     undelivered: bool,
+    /// It stops at the commit even if it has nothing to commit, for the sake of the order.
+    pub(super) in_line: bool,
+    /// It was on its way before: it is neither archived nor copied again.
+    again: bool,
 }
 
 impl Walk {
@@ -60,6 +65,8 @@ impl Walk {
             station,
             hook: 0,
             undelivered: false,
+            in_line: false,
+            again: false,
         }
     }
 
@@ -67,6 +74,7 @@ impl Walk {
     pub(super) fn from_decision(envelope: Envelope) -> Self {
         Self {
             station: Station::Decide,
+            again: true,
             ..Self::new(envelope)
         }
     }
@@ -80,11 +88,11 @@ impl Walk {
                 Station::ArrivingBefore => self.hooks(core, works, Group::ArrivingBefore),
                 Station::Decide => self.decide(core, works),
                 Station::SendingRecord => self.sender_hooks(core, works, Group::SendingRecord),
-                Station::ArrivingRecord => self.hooks(core, works, Group::ArrivingRecord),
+                Station::ArrivingRecord => self.first_time(core, works, Group::ArrivingRecord),
                 Station::Undelivered => self.nobody_took_it(core, works, Group::Undelivered),
                 Station::Commit => self.commit(),
                 Station::SendingAfter => self.sender_hooks(core, works, Group::SendingAfter),
-                Station::ArrivingAfter => self.hooks(core, works, Group::ArrivingAfter),
+                Station::ArrivingAfter => self.first_time(core, works, Group::ArrivingAfter),
                 Station::UndeliveredAfter => {
                     self.nobody_took_it(core, works, Group::UndeliveredAfter)
                 }
@@ -144,6 +152,15 @@ impl Walk {
     /// Hooks of the sender's account, which stanzas of the server do not pass.
     fn sender_hooks(&mut self, core: &Arc<Core>, works: &mut Works, group: Group) -> Option<Pause> {
         if self.envelope.session().is_none() {
+            self.step();
+            return None;
+        }
+        self.hooks(core, works, group)
+    }
+
+    /// Hooks of the recipient's account that have seen what comes by a second time.
+    fn first_time(&mut self, core: &Arc<Core>, works: &mut Works, group: Group) -> Option<Pause> {
+        if self.again {
             self.step();
             return None;
         }
@@ -342,26 +359,48 @@ impl Walk {
 
     fn commit(&mut self) -> Option<Pause> {
         self.step();
-        if self.envelope.writes.is_empty() {
+        if self.envelope.writes.is_empty() && !self.in_line {
             return None;
         }
         Some(Pause::Commit(std::mem::take(&mut self.envelope.writes)))
     }
 
     fn deliver(&mut self, core: &Arc<Core>) -> Option<Pause> {
-        let targets = std::mem::take(&mut self.envelope.recipients);
+        let recipients = std::mem::take(&mut self.envelope.recipients);
+        let archived = self.envelope.archive_id(Side::Recipient);
+        let account = self
+            .envelope
+            .to()
+            .map(Jid::bare)
+            .filter(|_| archived.is_some());
+        if let (Some(account), Some(id)) = (&account, archived) {
+            core.delivered.expect(account, id);
+            if recipients.is_empty() {
+                // It waits in the offline queue, or is not worth it.
+                core.delivered.taken(account, id);
+            }
+        }
         let spent = Stanza::message(MessageType::Normal);
-        let stanza = std::mem::replace(&mut self.envelope.stanza, spent);
-        match targets.as_slice() {
+        let item = Item {
+            archived,
+            ..Item::new(
+                std::mem::replace(&mut self.envelope.stanza, spent),
+                self.envelope.received_at(),
+            )
+        };
+        match recipients.as_slice() {
             [] => {}
-            [session] => core.deliver(session, stanza),
-            several if matches!(stanza.kind, Kind::Message(_)) => {
+            [session] => core.deliver_item(session, item),
+            several if matches!(item.stanza.kind, Kind::Message(_)) => {
                 let copies = Copies::new(several.len());
                 for session in several {
-                    core.deliver_shared(session, stanza.clone(), &copies);
+                    let fate = Fate::Shared(Arc::clone(&copies));
+                    core.deliver_item(session, item.clone().with_fate(fate));
                 }
             }
-            several => several.iter().for_each(|s| core.deliver(s, stanza.clone())),
+            several => several
+                .iter()
+                .for_each(|session| core.deliver_item(session, item.clone())),
         }
         self.end();
         None

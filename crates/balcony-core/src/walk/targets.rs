@@ -87,7 +87,7 @@ pub(super) fn answer_to(
     match session {
         Some(session) => core.deliver(session, answer),
         None if answer.to.is_some() => {
-            let envelope = Envelope::new(answer, Origin::Server);
+            let envelope = core.envelope(answer, Origin::Server);
             works.0.push_back(Work::Envelope(Box::new(envelope)));
         }
         None => {}

@@ -2,7 +2,7 @@
 
 use std::future::ready;
 
-use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow, stanza_error};
+use balcony_core::module::{BoxFuture, Core, Ctx, Envelope, Flow, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{ErrorType, Kind, PresenceType, StanzaError};
@@ -41,7 +41,16 @@ fn refusal(kind: Kind) -> Flow {
 
 /// Whether a connected account blocks somebody; `None` when it has no list, or none is loaded.
 fn blocks_online(ctx: &Ctx<'_>, account: &Jid, other: &Jid) -> Option<bool> {
-    let list = ctx.state::<BlockLists>()?.online(account.bare_str())?;
+    known(ctx.core(), account, other)
+}
+
+/// Whether a connected account is known to block somebody.
+pub(crate) fn is_blocked_online(core: &Core, account: &Jid, other: &Jid) -> bool {
+    known(core, account, other) == Some(true)
+}
+
+fn known(core: &Core, account: &Jid, other: &Jid) -> Option<bool> {
+    let list = core.state::<BlockLists>()?.online(account.bare_str())?;
     // §5, the note: never between the resources of one account.
     Some(account.bare_str() != other.bare_str() && list.blocks(other))
 }

@@ -7,6 +7,7 @@ mod guard;
 mod list;
 
 pub(crate) use cache::blocks;
+pub(crate) use guard::is_blocked_online as blocks_online;
 
 use balcony_core::module::{
     Band, Config, EventKind, Feature, Handle, Hook, HookSpec, IqHandler, IqKind, KeyKind, Kinds,

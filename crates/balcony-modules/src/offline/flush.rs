@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use balcony_core::module::{Config, Core, Ctx, Envelope, Event, Flow, Session};
+use balcony_core::module::{Config, Core, Ctx, Envelope, Event, Fate, Flow, Item, Session};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
 use balcony_proto::xep::delay::Delay;
@@ -16,7 +16,7 @@ use balcony_store::{Error, OfflineRow, Result, Write, WriteSet};
 use parking_lot::Mutex;
 
 use super::keep;
-use crate::stored;
+use crate::{blocking, stanza_id, stored};
 
 /// Rows that are read, written and deleted at a time: a commit for each 50 messages is little
 /// beside sending them, and 50 of them are rarely a megabyte.
@@ -223,14 +223,27 @@ fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
                 queued.unreadable = Some(row.seq);
                 break;
             };
-            let stanza = stamped(stanza, session.jid(), row.received_at);
-            if session.enqueue_kept(stanza, room).is_err() {
-                break;
+            // Who was blocked since is not heard (XEP-0191 §3.3).
+            let from = stanza.from.clone();
+            if !from.is_some_and(|from| blocking::blocks_online(core, session.account(), &from)) {
+                let item = item(stanza, session.jid(), row);
+                if session.enqueue(item, room).is_err() {
+                    break;
+                }
             }
         }
         queued.up_to = Some(row.seq);
     }
     queued
+}
+
+/// The stanza as its session gets it; its row stays until the client has it.
+fn item(stanza: Stanza, to: &Jid, row: &OfflineRow) -> Item {
+    let mut stanza = stamped(stanza, to, row.received_at);
+    if let Some(id) = row.archived {
+        stanza.payload.add(&stanza_id::element(to, id));
+    }
+    Item::new(stanza, row.received_at).with_fate(Fate::Kept)
 }
 
 /// What was received before has waited for too long.

@@ -2,7 +2,7 @@
 
 use std::future::ready;
 
-use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow};
+use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow, Side};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Child, Kind, MessageType, Payload, StanzaError};
@@ -24,8 +24,8 @@ pub(super) fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxF
         };
         envelope.writes.push(Write::OfflinePush {
             account: account.to_string(),
-            received_at: ctx.utc_micros(),
-            stanza: Waiting::Stanza(stored::encode(&envelope.stanza)),
+            received_at: envelope.received_at(),
+            stanza: waiting(envelope),
             bounds,
         });
         return Box::pin(ready(Flow::Continue));
@@ -33,6 +33,15 @@ pub(super) fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxF
     match envelope.from().cloned() {
         Some(from) => Box::pin(turn_away(ctx, account, from)),
         None => Box::pin(ready(Flow::Drop("a message without a sender"))),
+    }
+}
+
+/// In the archive where that has the message, so that it is kept once and has one id.
+fn waiting(envelope: &Envelope) -> Waiting {
+    match envelope.archive_id(Side::Recipient) {
+        Some(id) => Waiting::Archived(id),
+        None if envelope.is_archived(Side::Recipient) => Waiting::ArchivedNow,
+        None => Waiting::Stanza(stored::encode(&envelope.stanza)),
     }
 }
 

@@ -51,14 +51,14 @@ impl Socket {
     }
 
     fn write_all(&self) {
-        for item in self.session.drain(usize::MAX).0 {
-            match item {
+        for outgoing in self.session.drain(usize::MAX).items {
+            match outgoing {
                 Outgoing::Written(tell) => drop(tell.send(())),
-                Outgoing::Shared(stanza, copies) => {
-                    copies.note_written();
-                    self.written.lock().push(Outgoing::Stanza(stanza));
+                Outgoing::Stanza(item) => {
+                    item.written();
+                    self.written.lock().push(Outgoing::Stanza(item));
                 }
-                item => self.written.lock().push(item),
+                other => self.written.lock().push(other),
             }
         }
     }
@@ -129,7 +129,7 @@ impl Stage {
         let jid = Jid::parse(jid).unwrap();
         let session = self
             .core
-            .bind(&jid.bare(), jid.resource(), Box::new(Still))
+            .bind(&jid.bare(), jid.resource(), Arc::new(Still))
             .unwrap();
         let socket = Arc::new(Socket {
             session: Arc::clone(&session),
@@ -190,7 +190,7 @@ impl Client {
     /// Sends, and answers what is left to be done for it.
     pub(crate) fn begin(&self, xml: &str) -> Option<Pending> {
         let stanza = stanza(xml).with_from(self.session.jid().clone());
-        self.core.accept(&self.session, stanza)
+        self.core.accept_one(&self.session, stanza)
     }
 
     /// From now on nothing can be written to the client, because it does not read.
@@ -201,9 +201,9 @@ impl Client {
     /// What came since the last look, as text; ids of pushes are left out.
     pub(crate) fn read(&self) -> Vec<String> {
         let text = |item| match item {
-            Outgoing::Stanza(stanza) | Outgoing::Kept(stanza) => text(&stanza),
+            Outgoing::Stanza(item) => text(&item.stanza),
             Outgoing::Close(error) => format!("close {error:?}"),
-            Outgoing::Written(_) | Outgoing::Shared(..) => unreachable!("see Socket::write_all"),
+            other => unreachable!("{other:?}, see Socket::write_all"),
         };
         self.socket.write_all();
         let written = std::mem::take(&mut *self.socket.written.lock());

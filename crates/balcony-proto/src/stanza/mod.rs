@@ -3,6 +3,7 @@
 mod bad;
 mod child;
 mod error;
+mod kept;
 mod kind;
 mod payload;
 

@@ -14,7 +14,7 @@ use balcony_stream::receiving::{Answer, BindAnswer, BindRequest, Credentials, Ve
 use tokio::sync::Notify;
 
 use super::link::Link;
-use super::negotiate::Negotiation;
+use super::negotiate::{Negotiation, Seat};
 use super::output::Bell;
 
 /// The client software that a session belongs to, as it named itself (XEP-0388 §2.4).
@@ -136,7 +136,7 @@ pub(super) async fn bind<L: Link>(
         ending: Arc::clone(&ending),
     };
     let core = &stream.instance.core;
-    let session = match core.bind(&request.account, Some(&request.resource), Box::new(bell)) {
+    let session = match core.bind(&request.account, Some(&request.resource), Arc::new(bell)) {
         Ok(session) => session,
         Err(error) => return Answer::Bind(Err(error)),
     };
@@ -154,7 +154,10 @@ pub(super) async fn bind<L: Link>(
         pending.await;
     }
     let answer = BindAnswer::new(session.jid().clone());
-    stream.session = Some((session, ending));
+    let Some(attachment) = session.attach() else {
+        return Answer::Failed;
+    };
+    stream.seat = Some(Seat { attachment, ending });
     Answer::Bind(Ok(answer))
 }
 

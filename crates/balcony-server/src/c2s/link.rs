@@ -38,6 +38,9 @@ pub trait Link: Send + Sync + Sized + 'static {
     /// From now on output comes from the session.
     fn set_source(self: &Arc<Self>, source: Arc<dyn Source>);
 
+    /// Output comes from the session no more.
+    fn drop_source(self: &Arc<Self>);
+
     /// The session has output.
     fn wake(self: &Arc<Self>);
 
@@ -106,6 +109,10 @@ impl Link for TcpLink {
 
     fn set_source(self: &Arc<Self>, source: Arc<dyn Source>) {
         self.connection.set_source(source);
+    }
+
+    fn drop_source(self: &Arc<Self>) {
+        drop(self.connection.take_source());
     }
 
     fn wake(self: &Arc<Self>) {

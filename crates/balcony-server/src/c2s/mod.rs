@@ -5,7 +5,9 @@
 //! of its negotiation.
 
 mod answers;
+mod lane;
 mod link;
+mod managed;
 mod negotiate;
 mod output;
 mod rate;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use balcony_core::Session;
+use balcony_core::Attachment;
 use balcony_net::Read;
 use balcony_proto::jid::Jid;
 use balcony_stream::receiving::{Answer, Bound, Input, Output, Question, Receiving};
@@ -21,8 +21,13 @@ pub(super) struct Negotiated {
     pub(super) established: Established,
     /// What the client sent behind the end of the negotiation.
     pub(super) rest: Vec<u8>,
-    pub(super) session: Arc<Session>,
-    /// Rings when the session is ended.
+    pub(super) seat: Seat,
+}
+
+/// A connection's place at a session.
+pub(super) struct Seat {
+    pub(super) attachment: Attachment,
+    /// Rings when the session is ended, or wanted by another connection.
     pub(super) ending: Arc<Notify>,
 }
 
@@ -34,7 +39,7 @@ pub(super) struct Negotiation<'a, L> {
     pub(super) host: Option<Jid>,
     /// A try to log in is under way.
     pub(super) trying: bool,
-    pub(super) session: Option<(Arc<Session>, Arc<Notify>)>,
+    pub(super) seat: Option<Seat>,
 }
 
 /// What became of the machine's wishes.
@@ -64,7 +69,7 @@ pub(super) async fn negotiate<L: Link>(
         link,
         host: None,
         trying: false,
-        session: None,
+        seat: None,
     };
     let now = instance.core.clock().uptime();
     match opening {
@@ -82,10 +87,8 @@ pub(super) async fn negotiate<L: Link>(
     }
     negotiation.end_try(true);
     // A session whose client never heard of it: what came for it meanwhile is looked after.
-    if let Some((session, _)) = negotiation.session
-        && let Some(pending) = instance.core.ended(&session)
-    {
-        pending.await;
+    if let Some(seat) = negotiation.seat {
+        leave(instance, seat).await;
     }
     None
 }
@@ -197,15 +200,26 @@ impl<L: Link> Negotiation<'_, L> {
     }
 
     fn finish(self, machine: Receiving, bound: Box<Bound>) -> Option<Negotiated> {
-        let (session, ending) = self.session?;
+        let seat = self.seat?;
         let (established, rest) = machine.into_established();
         Some(Negotiated {
             bound,
             established,
             rest,
-            session,
-            ending,
+            seat,
         })
+    }
+}
+
+/// Gives up a session that was bound or resumed, and whose client never heard of it.
+async fn leave(instance: &Arc<Instance>, seat: Seat) {
+    let session = Arc::clone(seat.attachment.session());
+    if session.resumable_for().is_some() && !session.has_ended() {
+        return instance.core.detach(seat.attachment);
+    }
+    drop(seat);
+    if let Some(pending) = instance.core.ended(&session) {
+        pending.await;
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use balcony_core::trace::Writer;
-use balcony_core::{Core, Outgoing, Session, Wake};
+use balcony_core::{Core, Item, Outgoing, Session, Wake};
 use balcony_net::Source;
-use balcony_stream::established;
+use balcony_stream::{established, management};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
@@ -33,35 +33,57 @@ impl<L: Link> Wake for Bell<L> {
 
 /// What the connection takes its output from.
 pub(super) struct Output {
-    pub(super) core: Arc<Core>,
-    pub(super) session: Arc<Session>,
-    /// To be told at the next call: what came before is written then.
-    pub(super) written: Mutex<Vec<oneshot::Sender<()>>>,
+    core: Arc<Core>,
+    session: Arc<Session>,
+    /// Which of the session's connections it is.
+    number: u32,
+    /// What the last call gave, until the next says that it was written.
+    unwritten: Mutex<Unwritten>,
+}
+
+#[derive(Default)]
+struct Unwritten {
+    tell: Vec<oneshot::Sender<()>>,
+    /// Only where the client does not acknowledge.
+    items: Vec<Item>,
 }
 
 impl Output {
-    pub(super) fn new(core: Arc<Core>, session: Arc<Session>) -> Arc<Self> {
+    pub(super) fn new(core: Arc<Core>, session: Arc<Session>, number: u32) -> Arc<Self> {
         Arc::new(Self {
             core,
             session,
-            written: Mutex::default(),
+            number,
+            unwritten: Mutex::default(),
         })
     }
 
     /// Tells who waited for what the last call gave: a connection asks for more only when the
     /// socket has taken all of it.
     fn tell(&self) {
-        for waiting in std::mem::take(&mut *self.written.lock()) {
+        let Unwritten { tell, items } = std::mem::take(&mut *self.unwritten.lock());
+        self.core.taken(&self.session, &items);
+        for waiting in tell {
             // Whoever asked may have gone.
             let _ = waiting.send(());
         }
+    }
+
+    /// Writes a stanza; gives it back if somebody wants to know when the socket has it.
+    fn write(item: Item, counts: bool, out: &mut Vec<u8>) -> Option<Item> {
+        item.stanza.write(out);
+        if counts {
+            return None;
+        }
+        item.written();
+        item.archived.is_some().then_some(item)
     }
 }
 
 /// The connection lets go of its source when it ends.
 impl Drop for Output {
     fn drop(&mut self) {
-        self.session.lose_connection();
+        self.session.lose_connection(self.number);
     }
 }
 
@@ -69,16 +91,19 @@ impl Source for Output {
     fn fill(&self, out: &mut Vec<u8>) -> bool {
         self.tell();
         let begin = out.len();
-        let mut waiting = Vec::new();
-        let (items, more) = self.session.drain(FLUSH_BYTES);
-        for item in items {
-            match item {
-                Outgoing::Stanza(stanza) | Outgoing::Kept(stanza) => stanza.write(out),
-                Outgoing::Shared(stanza, copies) => {
-                    copies.note_written();
-                    stanza.write(out);
+        let mut unwritten = Unwritten::default();
+        let drained = self.session.drain(FLUSH_BYTES);
+        for outgoing in drained.items {
+            match outgoing {
+                Outgoing::Stanza(item) => {
+                    unwritten
+                        .items
+                        .extend(Self::write(item, drained.counts, out));
                 }
-                Outgoing::Written(tell) => waiting.push(tell),
+                Outgoing::Element(bytes) | Outgoing::Count(bytes) => out.extend_from_slice(&bytes),
+                Outgoing::Handled => management::write_answer(self.session.handled(), out),
+                Outgoing::Ask => management::write_request(out),
+                Outgoing::Written(tell) => unwritten.tell.push(tell),
                 Outgoing::Close(None) => established::write_close(out),
                 Outgoing::Close(Some(error)) => established::write_error(&error, out),
             }
@@ -87,10 +112,10 @@ impl Source for Output {
             let written = out.get(begin..).unwrap_or_default();
             stream_log::show(&self.core, &self.session, Writer::Server, written);
         }
-        let more = more || !waiting.is_empty();
-        if !waiting.is_empty() {
-            *self.written.lock() = waiting;
+        let waits = !unwritten.tell.is_empty() || !unwritten.items.is_empty();
+        if waits {
+            *self.unwritten.lock() = unwritten;
         }
-        more
+        drained.more || waits
     }
 }

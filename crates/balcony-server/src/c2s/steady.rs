@@ -1,20 +1,26 @@
 //! A client with a bound resource: stanzas in, until the stream ends.
 
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use balcony_core::{Pending, Session};
+use balcony_core::{Accepted, Attachment, Pending, Session};
 use balcony_net::Read;
 use balcony_proto::jid::Jid;
-use balcony_proto::stanza::{BadStanza, Stanza};
+use balcony_proto::stanza::{BadStanza, Kind, Stanza};
 use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_stream::receiving::Bound;
-use balcony_stream::{Established, Event};
+use balcony_stream::{Established, Event, established};
 use tokio::sync::Notify;
+use tokio::time::Sleep;
 
 use super::Access;
-use super::link::{Link, read};
-use super::negotiate::Negotiated;
+use super::lane::Lane;
+use super::link::Link;
+use super::managed;
+use super::negotiate::{Negotiated, Seat};
 use super::output::Output;
 use super::rate::Bucket;
 use crate::instance::Instance;
@@ -23,29 +29,55 @@ use crate::stream_log;
 /// The reading side of a session.
 struct Steady {
     instance: Arc<Instance>,
-    session: Arc<Session>,
+    attachment: Attachment,
     established: Established,
     bucket: Bucket,
+    lane: Lane,
+    /// What must wait until the lane is empty; nothing behind it is looked at.
+    held: Option<Held>,
+}
+
+/// What waits for the lane.
+enum Held {
+    /// Not begun yet.
+    Stanza(Stanza),
+    /// A stanza whose handling waits for something.
+    Handling(Pending),
+    /// Something else that has to be done.
+    Task(Pending),
 }
 
 /// What reading came to.
 enum Turn {
-    /// All that came is handled.
+    /// All that came is handled, or is in the lane.
     Done,
-    /// A stanza's effects wait; what came behind it is to be handled after them.
-    Wait(Pending),
+    /// What came behind must wait.
+    Wait,
     /// The stream is over.
     Over(End),
 }
 
 /// How a stream came to its end.
 enum End {
-    /// The client is gone, or ended the stream properly.
-    ByClient,
+    /// The client ended the stream properly (RFC 6120 §4.4).
+    Closed,
+    /// The client is gone without a word.
+    Lost,
     /// The client broke a rule of the stream.
     Fault(Box<StreamError>),
     /// Somebody here ended the session.
     ByServer,
+    /// Another connection has the session now.
+    Replaced,
+    /// The server stops; the session can be resumed when it is back.
+    Suspended,
+}
+
+/// What woke a session.
+enum Woken {
+    Read((Turn, Vec<u8>), usize),
+    Failed,
+    Committed,
 }
 
 /// Runs a session until its client is gone or it is ended.
@@ -61,23 +93,30 @@ pub(super) fn run<L: Link>(
         bound,
         established,
         rest,
-        session,
-        ending,
+        seat,
     } = negotiated;
+    let Seat { attachment, ending } = seat;
+    let session = Arc::clone(attachment.session());
     note_access(&session, &link, *bound);
-    let output = Output::new(Arc::clone(&instance.core), Arc::clone(&session));
+    let output = Output::new(
+        Arc::clone(&instance.core),
+        Arc::clone(&session),
+        attachment.number(),
+    );
     link.set_source(output);
     let bucket = Bucket::new(instance.core.clock().uptime());
+    let guard = Guard {
+        instance: Arc::clone(&instance),
+        session,
+        link: Arc::clone(&link),
+    };
     let mut steady = Steady {
         instance,
-        session,
+        attachment,
         established,
         bucket,
-    };
-    let guard = Guard {
-        instance: Arc::clone(&steady.instance),
-        session: Arc::clone(&steady.session),
-        link: Arc::clone(&link),
+        lane: Lane::default(),
+        held: None,
     };
     async move {
         let _guard = guard;
@@ -132,6 +171,10 @@ fn note_access<L: Link>(session: &Session, link: &Arc<L>, bound: Bound) {
 }
 
 impl Steady {
+    fn session(&self) -> &Arc<Session> {
+        self.attachment.session()
+    }
+
     /// Handles what came with the end of the negotiation.
     async fn begin(&mut self, rest: Vec<u8>) -> Option<End> {
         if self.instance.is_stopping() {
@@ -144,27 +187,68 @@ impl Steady {
 
     /// Reads until the stream is over.
     async fn converse<L: Link>(&mut self, link: &Arc<L>, ending: &Notify) -> End {
+        let mut rest: Option<Pin<Box<Sleep>>> = None;
         loop {
-            let read = tokio::select! {
-                read = read(link, |bytes| (self.take_read(bytes), bytes.len())) => read,
-                () = ending.notified() => return End::ByServer,
+            let woken = tokio::select! {
+                woken = self.woken(link, rest.is_some()) => woken,
+                () = sleep(rest.as_mut()) => {
+                    rest = None;
+                    continue;
+                }
+                () = ending.notified() => return self.ending(),
             };
-            let ((turn, rest), count) = match read {
-                Ok(Read::Data(data)) => data,
-                Ok(Read::Closed(_)) | Err(_) => return End::ByClient,
-            };
-            match turn {
-                Turn::Done => {}
-                Turn::Over(end) => return end,
-                Turn::Wait(pending) => {
-                    if let Some(end) = Box::pin(self.wait(pending, rest)).await {
-                        return end;
+            match woken {
+                Woken::Committed => {
+                    let core = &self.instance.core;
+                    if let Some(pending) = self.lane.finish_first(core, self.attachment.session()) {
+                        pending.await;
                     }
                 }
+                Woken::Failed => return End::Lost,
+                Woken::Read((turn, behind), count) => {
+                    match turn {
+                        Turn::Done => {}
+                        Turn::Over(end) => return end,
+                        Turn::Wait => {
+                            if let Some(end) = Box::pin(self.take_all(behind)).await {
+                                return end;
+                            }
+                        }
+                    }
+                    let pause = self.too_fast(count);
+                    rest = pause.map(|time| Box::pin(tokio::time::sleep(time)));
+                }
             }
-            if let Some(time) = self.too_fast(count) {
-                Box::pin(tokio::time::sleep(time)).await;
+        }
+    }
+
+    /// Waits for a commit, or for bytes where more may be read, and handles the bytes.
+    fn woken<L: Link>(&mut self, link: &Arc<L>, rests: bool) -> impl Future<Output = Woken> {
+        poll_fn(move |context| {
+            use std::task::Poll::{Pending, Ready};
+            if self.lane.poll_ready(context).is_ready() {
+                return Ready(Woken::Committed);
             }
+            if rests || self.lane.is_full() {
+                return Pending;
+            }
+            let mut take = Some(|bytes: &[u8]| (self.take_read(bytes), bytes.len()));
+            link.poll_read(context, &mut take)
+                .map(|read: io::Result<_>| match read {
+                    Ok(Read::Data((taken, count))) => Woken::Read(taken, count),
+                    Ok(Read::Closed(_)) | Err(_) => Woken::Failed,
+                })
+        })
+    }
+
+    /// Why the session's bell rang.
+    fn ending(&self) -> End {
+        if self.attachment.is_replaced() {
+            End::Replaced
+        } else if self.session().has_ended() {
+            End::ByServer
+        } else {
+            End::Suspended
         }
     }
 
@@ -174,41 +258,72 @@ impl Steady {
         self.bucket.take(count, self.instance.rate(), now)
     }
 
-    async fn end<L: Link>(&self, link: &Arc<L>, end: End) {
-        let Self {
-            instance, session, ..
-        } = self;
+    async fn end<L: Link>(mut self, link: &Arc<L>, end: End) {
+        let instance = Arc::clone(&self.instance);
+        let core = &instance.core;
+        let session = Arc::clone(self.session());
+        let within = core.config().limits.timeouts.close;
+        // What was taken on is done, whatever became of the client.
+        self.lane.drain(core, &session).await;
         match end {
+            End::Lost if session.resumable_for().is_some() && !session.has_ended() => {
+                tracing::info!(jid = %session.jid(), "cut off");
+                link.drop_source();
+                core.detach(self.attachment);
+                return link.finish(within).await;
+            }
+            End::Suspended => {
+                say_last(link, StreamCondition::SystemShutdown);
+                core.detach(self.attachment);
+                return link.finish(within).await;
+            }
+            End::Replaced => {
+                // XEP-0198 §5
+                say_last(link, StreamCondition::Conflict);
+                drop(self.attachment);
+                return link.finish(within).await;
+            }
             End::ByServer => {}
-            End::ByClient => session.end(None),
+            End::Closed | End::Lost => session.end(None),
             End::Fault(error) => {
                 let condition = error.condition.as_str();
                 tracing::info!(jid = %session.jid(), condition, "the stream has a fault");
                 session.end(Some(*error));
             }
         }
-        let core = &instance.core;
         // The session takes nothing more; what it has is written with the stream's end.
-        link.finish(core.config().limits.timeouts.close).await;
+        link.finish(within).await;
         tracing::info!(jid = %session.jid(), "gone");
-        if let Some(pending) = core.ended(session) {
+        if let Some(pending) = core.ended(&session) {
             pending.await;
         }
     }
 
-    async fn wait(&mut self, pending: Pending, rest: Vec<u8>) -> Option<End> {
-        pending.await;
-        self.take_all(rest).await
-    }
-
     /// Handles bytes to their end, waiting wherever that is needed.
     async fn take_all(&mut self, bytes: Vec<u8>) -> Option<End> {
+        let core = Arc::clone(&self.instance.core);
+        let session = Arc::clone(self.session());
         let mut bytes = bytes.as_slice();
         loop {
+            if let Some(held) = self.held.take() {
+                self.lane.drain(&core, &session).await;
+                match held {
+                    Held::Stanza(stanza) => self.handle(stanza),
+                    Held::Handling(pending) => {
+                        pending.await;
+                        session.handle();
+                    }
+                    Held::Task(pending) => pending.await,
+                }
+                continue;
+            }
+            if self.lane.is_full() {
+                self.lane.drain(&core, &session).await;
+            }
             match self.take(&mut bytes) {
                 Turn::Done => return None,
                 Turn::Over(end) => return Some(end),
-                Turn::Wait(pending) => pending.await,
+                Turn::Wait => {}
             }
         }
     }
@@ -216,7 +331,7 @@ impl Steady {
     /// Handles bytes until their end, or until something has to be waited for; what is left of
     /// `bytes` is to be handled after that.
     fn take(&mut self, bytes: &mut &[u8]) -> Turn {
-        self.session
+        self.session()
             .touch(self.instance.core.clock().coarse_seconds());
         loop {
             let event = match self.established.receive(bytes) {
@@ -224,71 +339,114 @@ impl Steady {
                 Ok(Some(event)) => event,
                 Err(error) => return fault(error),
             };
-            if self.session.is_traced() {
-                stream_log::show_event(&self.instance.core, &self.session, &event);
+            if self.session().is_traced() {
+                stream_log::show_event(&self.instance.core, self.session(), &event);
             }
-            let pending = match event {
-                Event::Stanza(stanza) => match self.accept(stanza) {
-                    Ok(pending) => pending,
-                    Err(error) => return fault(error),
-                },
+            match event {
+                Event::Stanza(stanza) => {
+                    if let Err(error) = self.accept(stanza) {
+                        return fault(error);
+                    }
+                }
                 Event::BadStanza(bad) => {
                     if let Err(error) = self.refuse(&bad) {
                         return fault(error);
                     }
-                    None
                 }
-                Event::Whitespace => None,
+                Event::Nonza(element) => {
+                    let (core, session) = (&self.instance.core, self.attachment.session());
+                    match managed::element(core, session, &mut self.lane, &element) {
+                        Ok(task) => self.held = task.map(Held::Task),
+                        Err(error) => return fault(error),
+                    }
+                }
+                Event::Whitespace => {}
                 // RFC 6120 §4.4
-                Event::Close | Event::Error(_) => return Turn::Over(End::ByClient),
+                Event::Close | Event::Error(_) => return Turn::Over(End::Closed),
                 // RFC 6120 §4.9.3.24: nobody here knows this element.
                 _ => return fault(StreamError::new(StreamCondition::UnsupportedStanzaType)),
-            };
-            if let Some(pending) = pending {
-                return Turn::Wait(pending);
+            }
+            if self.held.is_some() || self.lane.is_full() {
+                return Turn::Wait;
             }
         }
     }
 
-    /// Handles what came with one read. What is behind a stanza that waits is kept.
+    /// Handles what came with one read. What is behind something that waits is kept.
     fn take_read(&mut self, mut bytes: &[u8]) -> (Turn, Vec<u8>) {
         let turn = self.take(&mut bytes);
         let rest = match turn {
-            Turn::Wait(_) => bytes.to_vec(),
+            Turn::Wait => bytes.to_vec(),
             Turn::Done | Turn::Over(_) => Vec::new(),
         };
         (turn, rest)
     }
 
     /// Stamps the sender's address and sends the stanza on its way.
-    fn accept(&self, mut stanza: Stanza) -> Result<Option<Pending>, StreamError> {
-        let own = self.session.jid();
+    fn accept(&mut self, mut stanza: Stanza) -> Result<(), StreamError> {
+        let own = self.session().jid();
         // RFC 6120 §8.1.2.1: a `from` must be the client's own full or bare JID.
         if let Some(from) = &stanza.from
             && from != own
-            && from != self.session.account()
+            && from != self.session().account()
         {
             return Err(StreamError::new(StreamCondition::InvalidFrom));
         }
         stanza.from = Some(Jid::clone(own));
-        Ok(self.instance.core.accept(&self.session, stanza))
+        self.session().receive();
+        // What comes behind messages that are being committed may be accepted meanwhile if it is a
+        // message too; what other stanzas do is not held back till the commit.
+        if self.lane.is_empty() || matches!(stanza.kind, Kind::Message(_)) {
+            self.handle(stanza);
+        } else {
+            self.held = Some(Held::Stanza(stanza));
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, stanza: Stanza) {
+        let session = self.attachment.session();
+        let behind = !self.lane.is_empty();
+        match self.instance.core.accept(session, stanza, behind) {
+            Accepted::Done => self.lane.done(session),
+            Accepted::Commits(committing) => self.lane.push(committing),
+            Accepted::Waits(pending) => self.held = Some(Held::Handling(pending)),
+        }
     }
 
     /// RFC 6120 §8.3.1: a stanza that cannot be routed as it is gets an error.
-    fn refuse(&self, bad: &BadStanza) -> Result<(), StreamError> {
+    fn refuse(&mut self, bad: &BadStanza) -> Result<(), StreamError> {
+        let session = self.attachment.session();
         // §8.1.2.1 goes first: whatever else is wrong, nobody writes in another's name.
         if let Some(from) = &bad.from {
             let from = Jid::parse(from).ok();
-            let own = [self.session.jid(), self.session.account()];
+            let own = [session.jid(), session.account()];
             if !from.is_some_and(|from| own.contains(&&from)) {
                 return Err(StreamError::new(StreamCondition::InvalidFrom));
             }
         }
+        session.receive();
         if let Some(mut answer) = bad.answer() {
-            answer.to = Some(self.session.jid().clone());
-            self.instance.core.deliver(&self.session, answer);
+            answer.to = Some(session.jid().clone());
+            self.instance.core.deliver(session, answer);
         }
+        self.lane.done(session);
         Ok(())
+    }
+}
+
+/// Ends a stream whose session goes on without it.
+fn say_last<L: Link>(link: &Arc<L>, condition: StreamCondition) {
+    link.drop_source();
+    let mut bytes = Vec::new();
+    established::write_error(&StreamError::new(condition), &mut bytes);
+    link.write(&bytes);
+}
+
+async fn sleep(time: Option<&mut Pin<Box<Sleep>>>) {
+    match time {
+        Some(time) => time.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,0 +1,174 @@
+//! Sessions whose client was cut off: how long they are held, and how a client takes its own up
+//! again (XEP-0198 §5).
+
+use std::sync::Arc;
+
+use balcony_proto::jid::Jid;
+use balcony_store::StreamId;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::sync::Notify;
+
+use crate::Core;
+use crate::session::{Attachment, Item, Session, Wake};
+
+/// The name that the client gets for its stream.
+#[must_use]
+pub fn stream_name(id: StreamId) -> String {
+    URL_SAFE_NO_PAD.encode(id.0)
+}
+
+fn stream_id(name: &str) -> Option<StreamId> {
+    let bytes = URL_SAFE_NO_PAD.decode(name).ok()?;
+    Some(StreamId(bytes.try_into().ok()?))
+}
+
+/// A session without a connection: its end is heard of by the task that holds it.
+#[derive(Default)]
+struct Parked(Notify);
+
+impl Wake for Parked {
+    fn wake(&self) {}
+
+    fn end(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// A client has its session again.
+pub struct Resumed {
+    /// The connection's hold on it.
+    pub attachment: Attachment,
+    /// How many of the client's stanzas are handled.
+    pub handled: u32,
+}
+
+/// Why a client did not get its session again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotResumed {
+    /// There is no such stream of this account.
+    Unknown {
+        /// How many of the client's stanzas are handled, if that is still known.
+        handled: Option<u32>,
+    },
+    /// The client says that it has more than it was sent.
+    TooHigh {
+        /// What it was sent.
+        sent: u32,
+    },
+}
+
+impl Core {
+    /// The connection is gone, and its client may come back: the session waits for it, for as long
+    /// as was agreed.
+    pub fn detach(self: &Arc<Self>, attachment: Attachment) {
+        let session = Arc::clone(attachment.session());
+        let number = attachment.number();
+        let parked = Arc::new(Parked::default());
+        session.park(number, Arc::clone(&parked) as Arc<dyn Wake>);
+        let max = session.resumable_for().unwrap_or_default();
+        let core = Arc::clone(self);
+        tokio::spawn(async move {
+            drop(attachment);
+            if !session.has_ended() {
+                // Whichever comes first.
+                let _ = tokio::time::timeout(max, parked.0.notified()).await;
+            }
+            if session.expire(number) {
+                tracing::info!(jid = %session.jid(), "did not come back");
+                if let Some(pending) = core.ended(&session) {
+                    pending.await;
+                }
+            }
+        });
+    }
+
+    /// Gives an account's session to another connection, whose client has got `h` stanzas.
+    ///
+    /// # Errors
+    /// [`NotResumed`]; a session that is there stays as it was, but for its former connection,
+    /// which is closed.
+    pub async fn resume(
+        self: &Arc<Self>,
+        account: &Jid,
+        name: &str,
+        h: u32,
+        wake: Arc<dyn Wake>,
+    ) -> Result<Resumed, NotResumed> {
+        let id = stream_id(name).ok_or(NotResumed::Unknown { handled: None })?;
+        let Some(session) = self.sessions.find_stream(account, id) else {
+            let handled = self.handled_before(account, id).await;
+            return Err(NotResumed::Unknown { handled });
+        };
+        let Some(attachment) = session.take_over(wake).await else {
+            return Err(NotResumed::Unknown { handled: None });
+        };
+        let handled = session.handled();
+        if attachment.is_replaced() {
+            // Of two that resume at once the later one wins.
+            return Err(NotResumed::Unknown {
+                handled: Some(handled),
+            });
+        }
+        if session.has_ended() {
+            if let Some(pending) = self.ended(&session) {
+                pending.await;
+            }
+            return Err(NotResumed::Unknown {
+                handled: Some(handled),
+            });
+        }
+        match session.resume(h) {
+            Ok(taken) => {
+                self.taken(&session, &taken);
+                Ok(Resumed {
+                    attachment,
+                    handled,
+                })
+            }
+            Err(too_high) => {
+                self.detach(attachment);
+                Err(NotResumed::TooHigh {
+                    sent: too_high.sent,
+                })
+            }
+        }
+    }
+
+    /// How many stanzas of a stream that is not here any more were handled.
+    async fn handled_before(&self, account: &Jid, id: StreamId) -> Option<u32> {
+        match self.store.streams().get(id).await {
+            Ok(row) => row
+                .filter(|row| row.account == account.as_str())
+                .map(|row| row.handled),
+            Err(cause) => {
+                tracing::warn!(%cause, "a stream is not looked up");
+                None
+            }
+        }
+    }
+
+    /// The client of a session has these, or its socket where no more can be known.
+    pub fn taken(&self, session: &Session, items: &[Item]) {
+        for item in items {
+            item.written();
+            if let Some(id) = item.archived {
+                self.delivered.taken(session.account(), id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_found_by_the_name_that_its_client_got() {
+        let id = StreamId([0xfe; 16]);
+        assert_eq!(stream_id(&stream_name(id)), Some(id));
+        for name in ["", "short", "?", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+            assert_eq!(stream_id(name), None, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The way out: what is queued for a client, and what the connection takes of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use balcony_proto::stanza::Stanza;
+use balcony_proto::stream::StreamError;
+use balcony_store::StreamId;
+use tokio::sync::oneshot;
+
+use super::queue::{Item, Outgoing};
+use super::window::{Rewound, TooHigh, Window};
+use super::{Session, Wake};
+
+/// What waits, and what was written and may have to be written again.
+pub(super) struct Queue {
+    items: VecDeque<Outgoing>,
+    /// Of what waits.
+    bytes: usize,
+    pub(super) wake: Arc<dyn Wake>,
+    /// How many connections the session has had.
+    pub(super) attachments: u32,
+    /// Put in force when the client is told that stanzas are counted.
+    counting: Option<Box<Window>>,
+    /// There while stanzas are counted.
+    pub(super) window: Option<Box<Window>>,
+}
+
+/// Why a session did not take a stanza. It comes back, so that it is not lost.
+#[derive(Debug)]
+pub enum Refused {
+    /// The session ended.
+    Ended(Box<Item>),
+    /// More waits than may, or is not acknowledged: the client does not read.
+    Full(Box<Item>),
+}
+
+/// What a connection is to write now.
+#[derive(Debug)]
+pub struct Drained {
+    /// In this order.
+    pub items: VecDeque<Outgoing>,
+    /// Whether more is left.
+    pub more: bool,
+    /// Whether the client acknowledges these stanzas.
+    pub counts: bool,
+}
+
+impl Queue {
+    pub(super) fn new(wake: Arc<dyn Wake>) -> Self {
+        Self {
+            items: VecDeque::new(),
+            bytes: 0,
+            wake,
+            attachments: 0,
+            counting: None,
+            window: None,
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.bytes + self.window.as_ref().map_or(0, |window| window.bytes())
+    }
+
+    /// Adds it at the end; answers whom to wake if nothing waited.
+    pub(super) fn push(&mut self, outgoing: Outgoing) -> Option<Arc<dyn Wake>> {
+        self.bytes += outgoing.size();
+        let first = self.items.is_empty();
+        self.items.push_back(outgoing);
+        first.then(|| Arc::clone(&self.wake))
+    }
+
+    pub(super) fn retain(&mut self, keep: impl FnMut(&Outgoing) -> bool) {
+        self.items.retain(keep);
+    }
+
+    /// Puts all that was written and not acknowledged before what waits.
+    pub(super) fn rewind(&mut self) {
+        let Some(window) = &mut self.window else {
+            return;
+        };
+        let (again, bytes) = window.rewind();
+        self.bytes += bytes;
+        for rewound in again.into_iter().rev() {
+            self.items.push_front(match rewound {
+                Rewound::Stanza(item) => Outgoing::Stanza(item),
+                Rewound::Mark(tell) => Outgoing::Written(tell),
+            });
+        }
+    }
+
+    /// The stanzas that wait, behind those that are not acknowledged.
+    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = &Item> {
+        let window = self.window.iter().flat_map(|w| w.unacknowledged());
+        window.chain(self.items.iter().filter_map(|outgoing| match outgoing {
+            Outgoing::Stanza(item) => Some(item),
+            _ => None,
+        }))
+    }
+
+    /// Takes the first of what waits, and keeps what must be acknowledged.
+    fn take(&mut self) -> Option<Outgoing> {
+        let first = self.items.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(first.size());
+        if matches!(first, Outgoing::Count(_)) {
+            self.window = self.counting.take();
+            return Some(first);
+        }
+        let Some(window) = &mut self.window else {
+            return Some(first);
+        };
+        match first {
+            Outgoing::Stanza(item) => {
+                window.written(item.clone());
+                Some(Outgoing::Stanza(item))
+            }
+            Outgoing::Written(tell) => {
+                window.mark(tell);
+                // In its place, so that the client is asked for what somebody waits for.
+                match window.asks() {
+                    true => Some(Outgoing::Ask),
+                    false => self.take(),
+                }
+            }
+            other => Some(other),
+        }
+    }
+
+    /// The stream's name and the time that its client may be away, if it may resume.
+    pub(super) fn resumable(&self) -> Option<(StreamId, Duration)> {
+        let window = self.window.as_ref().or(self.counting.as_ref());
+        window.and_then(|window| window.resumable)
+    }
+}
+
+impl Session {
+    /// About how many bytes wait to be written or to be acknowledged.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.lock().held()
+    }
+
+    /// Queues a stanza for the client.
+    ///
+    /// # Errors
+    /// [`Refused`] gives it back when the session ended or more than `limit` bytes wait.
+    pub fn enqueue(&self, item: Item, limit: usize) -> Result<(), Refused> {
+        let mut queue = self.queue.lock();
+        if self.has_ended() {
+            return Err(Refused::Ended(Box::new(item)));
+        }
+        let held = queue.held();
+        if held.saturating_add(item.stanza.size()) > limit && held > 0 {
+            return Err(Refused::Full(Box::new(item)));
+        }
+        let wake = queue.push(Outgoing::Stanza(item));
+        drop(queue);
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+        Ok(())
+    }
+
+    /// Queues something of the stream itself; nothing once the session ended.
+    pub fn enqueue_element(&self, outgoing: Outgoing) {
+        let mut queue = self.queue.lock();
+        if self.has_ended() {
+            return;
+        }
+        let wake = queue.push(outgoing);
+        drop(queue);
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+    }
+
+    /// Resolves when the client has all that is queued now: where stanzas are counted when it has
+    /// acknowledged them, else when they are written to the socket. With an error when the session
+    /// ended before.
+    pub fn written(&self) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        self.enqueue_element(Outgoing::Written(tell));
+        told
+    }
+
+    /// From the next stanza on the client's stanzas and ours are counted, and ours kept until they
+    /// are acknowledged. `reply` tells the client so. With `resumable` the session outlives its
+    /// connection.
+    pub fn count(&self, reply: Box<[u8]>, resumable: Option<(StreamId, Duration)>) {
+        self.received.store(0, Ordering::Relaxed);
+        self.handled.store(0, Ordering::Relaxed);
+        let mut queue = self.queue.lock();
+        queue.counting = Some(Box::new(Window::new(resumable)));
+        let wake = queue.push(Outgoing::Count(reply));
+        drop(queue);
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+    }
+
+    /// Whether stanzas are counted, or about to be.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.window.is_some() || queue.counting.is_some()
+    }
+
+    /// The name of the stream, if its client may resume it.
+    #[must_use]
+    pub fn stream_id(&self) -> Option<StreamId> {
+        Some(self.queue.lock().resumable()?.0)
+    }
+
+    /// The client has got so many stanzas. Gives those that it had not acknowledged before.
+    ///
+    /// # Errors
+    /// [`TooHigh`] when it was not sent as many.
+    pub fn acknowledge(&self, h: u32) -> Result<Vec<Item>, TooHigh> {
+        match &mut self.queue.lock().window {
+            Some(window) => window.acknowledge(h),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Asks the client what it has got, if there is something that it was not asked about.
+    pub fn ask_at_last(&self) {
+        let mut queue = self.queue.lock();
+        let asks = queue.window.as_mut().is_some_and(|w| w.asks_at_last());
+        if asks && self.is_attached() {
+            let wake = queue.push(Outgoing::Ask);
+            drop(queue);
+            if let Some(wake) = wake {
+                wake.wake();
+            }
+        }
+    }
+
+    /// Ends the session: what is queued is still written, then the stream is closed.
+    /// Only the first call counts.
+    pub fn end(&self, error: Option<StreamError>) {
+        let mut queue = self.queue.lock();
+        if self.ended.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        queue.items.push_back(Outgoing::Close(error));
+        let wake = Arc::clone(&queue.wake);
+        drop(queue);
+        wake.wake();
+        wake.end();
+    }
+
+    /// Whether [`Session::end`] was called.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Takes what waits to be written, stanzas whole and not many more bytes than `max`.
+    #[must_use]
+    pub fn drain(&self, max: usize) -> Drained {
+        let mut queue = self.queue.lock();
+        let counts = queue.window.is_some();
+        if queue.bytes <= max && !counts && queue.counting.is_none() {
+            queue.bytes = 0;
+            return Drained {
+                items: std::mem::take(&mut queue.items),
+                more: false,
+                counts,
+            };
+        }
+        let mut taken = 0;
+        let mut items = VecDeque::new();
+        while taken < max
+            && counts == queue.window.is_some()
+            && let Some(outgoing) = queue.take()
+        {
+            taken += outgoing.size();
+            items.push_back(outgoing);
+        }
+        if queue.window.as_mut().is_some_and(|window| window.asks()) {
+            items.push_back(Outgoing::Ask);
+        }
+        Drained {
+            more: !queue.items.is_empty(),
+            items,
+            counts,
+        }
+    }
+
+    /// Takes all that the client has not got, when the session is over; who waits for output to be
+    /// written learns that it will not be.
+    pub(crate) fn leave(&self) -> Vec<Item> {
+        let mut queue = self.queue.lock();
+        queue.rewind();
+        queue.bytes = 0;
+        let items = std::mem::take(&mut queue.items).into_iter();
+        items
+            .filter_map(|outgoing| match outgoing {
+                Outgoing::Stanza(item) => Some(item),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+impl Refused {
+    /// The stanza.
+    #[must_use]
+    pub fn into_item(self) -> Item {
+        match self {
+            Self::Ended(item) | Self::Full(item) => *item,
+        }
+    }
+}
+
+/// A stanza that nobody but its session has a use for.
+impl From<Stanza> for Item {
+    fn from(stanza: Stanza) -> Self {
+        Item::new(stanza, 0).with_fate(super::Fate::Forgotten)
+    }
+}

@@ -1,0 +1,153 @@
+//! What a client says of the stream itself: stream management (XEP-0198) and its state (XEP-0352).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use balcony_core::resume::stream_name;
+use balcony_core::{Core, Outgoing, Pending, Session};
+use balcony_proto::ns;
+use balcony_proto::stanza::StanzaError;
+use balcony_proto::stream::{StreamCondition, StreamError};
+use balcony_proto::xml::Element;
+use balcony_store::{Error, StreamId, Write, WriteSet};
+use balcony_stream::management::{self, Management};
+
+use super::lane::Lane;
+
+/// How long the number of handled stanzas is remembered of a stream that nobody resumed in time, so
+/// that a client that comes back late learns what to send again (XEP-0198 §5).
+const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Handles an element that is no stanza. What is answered must be awaited before what comes behind.
+pub(super) fn element(
+    core: &Arc<Core>,
+    session: &Arc<Session>,
+    lane: &mut Lane,
+    element: &Element,
+) -> Result<Option<Pending>, StreamError> {
+    match (element.ns(), element.name()) {
+        (ns::CSI, "active") => session.set_active(true),
+        (ns::CSI, "inactive") => session.set_active(false),
+        _ => {
+            return match Management::parse(element) {
+                Some(said) => management(core, session, lane, said, element),
+                // RFC 6120 §4.9.3.24: nobody here knows this element.
+                None => Err(StreamError::new(StreamCondition::UnsupportedStanzaType)),
+            };
+        }
+    }
+    Ok(None)
+}
+
+fn management(
+    core: &Arc<Core>,
+    session: &Arc<Session>,
+    lane: &mut Lane,
+    said: Management,
+    element: &Element,
+) -> Result<Option<Pending>, StreamError> {
+    match said {
+        // §3: who tries a second time SHOULD get a stream error.
+        Management::Enable { .. } if session.counts() => {
+            Err(StreamError::new(StreamCondition::PolicyViolation)
+                .with_text("stream management is enabled already"))
+        }
+        Management::Enable { resume, max } => {
+            let (core, session) = (Arc::clone(core), Arc::clone(session));
+            Ok(Some(Box::pin(async move {
+                let reply = enable(&core, &session, resume, max).await;
+                match reply {
+                    Ok(enabled) => session.count(enabled.reply, enabled.resumable),
+                    Err(failed) => session.enqueue_element(Outgoing::Element(bytes(&failed))),
+                }
+            })))
+        }
+        Management::Request => {
+            // §4: at once, with what is handled by now; the rest is said when it is.
+            if session.counts() {
+                session.enqueue_element(Outgoing::Handled);
+                lane.owes_answer = !lane.is_empty();
+            }
+            Ok(None)
+        }
+        Management::Answer(h) => match session.acknowledge(h) {
+            Ok(taken) => {
+                core.taken(session, &taken);
+                Ok(None)
+            }
+            Err(too_high) => Err(management::handled_count_too_high(h, too_high.sent)),
+        },
+        // §3, §6: resumption comes before binding.
+        Management::Misplaced if element.name() == "resume" => {
+            let failed = management::failed(&StanzaError::unexpected_request(), None);
+            session.enqueue_element(Outgoing::Element(bytes(&failed)));
+            Ok(None)
+        }
+        Management::Misplaced => Err(StreamError::new(StreamCondition::BadFormat)),
+    }
+}
+
+/// Stream management is in force.
+pub(super) struct Enabled {
+    pub(super) element: Element,
+    pub(super) reply: Box<[u8]>,
+    pub(super) resumable: Option<(StreamId, Duration)>,
+}
+
+/// Notes the stream where it can be resumed. An error is the `<failed/>` for the client.
+pub(super) async fn enable(
+    core: &Arc<Core>,
+    session: &Session,
+    resume: bool,
+    max: Option<u64>,
+) -> Result<Enabled, Element> {
+    let resumable = match resume {
+        true => note_stream(core, session, max).await?,
+        false => None,
+    };
+    let name = resumable.map(|(id, max)| (stream_name(id), max.as_secs()));
+    let element = management::enabled(name.as_ref().map(|(name, max)| (name.as_str(), *max)));
+    Ok(Enabled {
+        reply: bytes(&element),
+        element,
+        resumable,
+    })
+}
+
+async fn note_stream(
+    core: &Core,
+    session: &Session,
+    max: Option<u64>,
+) -> Result<Option<(StreamId, Duration)>, Element> {
+    let failed = |error: StanzaError| management::failed(&error, None);
+    let mut id = StreamId([0; 16]);
+    getrandom::fill(&mut id.0).map_err(|_| failed(StanzaError::internal_server_error()))?;
+    let ours = core.config().limits.resume;
+    let max = max.map_or(ours, |max| ours.min(Duration::from_secs(max)));
+    let create = Write::StreamCreate {
+        id,
+        account: session.account().to_string(),
+        handled: 0,
+        expires_at: expiry(core),
+    };
+    match core.store().commit(WriteSet::from(create)).await {
+        Ok(_) => Ok(Some((id, max))),
+        // An account that was made up for one stream has nobody who could come back to it.
+        Err(Error::NotFound) => Ok(None),
+        Err(cause) => Err(failed(balcony_core::module::stanza_error(&cause))),
+    }
+}
+
+/// When a stream that nobody takes up again may be forgotten.
+fn expiry(core: &Core) -> i64 {
+    let keep = i64::try_from((core.config().limits.resume + REMEMBERED).as_micros());
+    core.clock()
+        .utc_micros()
+        .saturating_add(keep.unwrap_or(i64::MAX))
+}
+
+pub(super) fn bytes(element: &Element) -> Box<[u8]> {
+    let mut out = Vec::new();
+    element.write(ns::CLIENT, &mut out);
+    out.into_boxed_slice()
+}

@@ -13,6 +13,7 @@ mod envelope;
 mod error;
 mod host;
 mod iq;
+mod keep;
 mod lines;
 pub mod module;
 mod notes;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
-use balcony_store::StreamId;
+use balcony_store::{StreamId, Ticket, Write, WriteSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::Notify;
@@ -25,7 +25,7 @@ fn stream_id(name: &str) -> Option<StreamId> {
 
 /// A session without a connection: its end is heard of by the task that holds it.
 #[derive(Default)]
-struct Parked(Notify);
+pub(crate) struct Parked(Notify);
 
 impl Wake for Parked {
     fn wake(&self) {}
@@ -76,6 +76,7 @@ impl Core {
             }
             if session.expire(number) {
                 tracing::info!(jid = %session.jid(), "did not come back");
+                drop(core.note_stream_end(&session, true));
                 if let Some(pending) = core.ended(&session) {
                     pending.await;
                 }
@@ -146,6 +147,49 @@ impl Core {
                 None
             }
         }
+    }
+
+    /// Writes down up to where messages were delivered. What was taken since the last call is
+    /// written now; nobody need wait for it, and what is not written is delivered again after a
+    /// crash.
+    #[must_use]
+    pub fn note_delivered(&self) -> Option<Ticket> {
+        let moved = self.delivered.moved().into_iter();
+        let writes: WriteSet = moved
+            .map(|(account, id)| Write::ArchiveDelivered {
+                account: account.to_string(),
+                id,
+            })
+            .collect();
+        (!writes.is_empty()).then(|| self.store.commit(writes))
+    }
+
+    /// A stream is over for good, or with `remember` for its client's purposes: one that comes back
+    /// late learns what was handled. Nobody need wait for it.
+    #[must_use]
+    pub fn note_stream_end(&self, session: &Session, remember: bool) -> Option<Ticket> {
+        let id = session.stream_id()?;
+        let handled = session.handled();
+        Some(self.store.commit(WriteSet::from(match remember {
+            true => Write::StreamHandled { id, handled },
+            false => Write::StreamRemove { id },
+        })))
+    }
+
+    /// Forgets what nobody will ask for any more. Nobody need wait for it.
+    pub fn expire_streams(&self) -> Ticket {
+        /// A slice takes a few milliseconds, and with one a minute a million rows a day can go.
+        const ROWS: u32 = 1_000;
+        self.store.commit(WriteSet::from(Write::StreamsExpire {
+            now: self.clock.utc_micros(),
+            rows: ROWS,
+        }))
+    }
+
+    /// Asks all clients that acknowledge what they get how much they have, where they were sent
+    /// something since.
+    pub fn ask_all(&self) {
+        self.sessions.each(|session| session.ask_at_last());
     }
 
     /// The client of a session has these, or its socket where no more can be known.

@@ -48,14 +48,15 @@ fn ping_the_silent(ctx: &mut Ctx<'_>, _: &Event) {
     let lost = idle.saturating_add(limits.keepalive_answer.as_secs());
     let mut silent = Vec::new();
     ctx.sessions().each(|session| {
-        if silence(session) >= idle {
+        // Who is away is waited for elsewhere.
+        if silence(session) >= idle && session.is_attached() {
             silent.push(Arc::clone(session));
         }
     });
     for session in silent {
         let since = session.last_active();
         if silence(&session) >= lost {
-            session.end(Some(StreamError::new(StreamCondition::ConnectionTimeout)));
+            session.interrupt(StreamError::new(StreamCondition::ConnectionTimeout));
         } else if session
             .notes(|notes| notes.set(Pinged(since)))
             .is_none_or(|p| p.0 != since)

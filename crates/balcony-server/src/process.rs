@@ -65,6 +65,9 @@ impl Process {
         let direct = bind(&config.listen.c2s_tls)?;
         let store = open_store(&config.data_dir)?;
         let process = Self::assemble(config, Arc::clone(&store)).await?;
+        let restored = process.instance.core.restore_sessions().await;
+        let restored = restored.map_err(|error| format!("cannot take up sessions: {error}"))?;
+        tracing::info!(restored, "sessions wait for their clients");
         let config = process.instance.core.config();
         let workers = Workers::start(config.workers.unwrap_or(0))
             .map(Arc::new)
@@ -204,7 +207,7 @@ impl Process {
         core.sessions()
             .each(|session| sessions.push(Arc::clone(session)));
         for session in sessions {
-            session.end(Some(StreamError::new(StreamCondition::SystemShutdown)));
+            session.interrupt(StreamError::new(StreamCondition::SystemShutdown));
         }
         let gone = async {
             while self.gate.open() > 0 {
@@ -216,6 +219,13 @@ impl Process {
                 connections = self.gate.open(),
                 "some clients did not end their streams"
             );
+        }
+        let kept = core.keep_sessions().await;
+        tracing::info!(kept, "sessions wait for the next start");
+        if let Some(noted) = core.note_delivered()
+            && let Err(cause) = noted.await
+        {
+            tracing::warn!(%cause, "some messages will be delivered again");
         }
     }
 }
@@ -254,6 +264,12 @@ async fn tick(instance: Arc<Instance>) {
     loop {
         every.tick().await;
         core.clock().tick();
+        core.ask_all();
+        // Nobody waits for it: a failure costs repetition after a crash, no message.
+        drop(core.note_delivered());
+        if core.clock().coarse_seconds().is_multiple_of(60) {
+            drop(core.expire_streams());
+        }
         if work.as_ref().is_some_and(|work| !work.is_finished()) {
             continue;
         }

@@ -1,6 +1,6 @@
 use crate::{
-    ArchiveEntry, ArchivePrefs, Bounds, Invite, PendingIn, RosterItem, ScramKey, Stored, StreamId,
-    VCard, Waiting,
+    ArchiveEntry, ArchiveId, ArchivePrefs, Bounds, Invite, PendingIn, RosterItem, ScramKey, Stored,
+    StreamId, VCard, Waiting,
 };
 
 /// Writes that are committed together or not at all, in order.
@@ -124,6 +124,14 @@ pub enum Write {
         account: String,
         /// The message.
         entry: ArchiveEntry,
+    },
+    /// Notes that all that came for an account up to this message of its archive was taken by a
+    /// client, or is in the offline queue. A message that is not there any more is no error.
+    ArchiveDelivered {
+        /// Whose archive.
+        account: String,
+        /// The last message.
+        id: ArchiveId,
     },
     /// Puts a tombstone in the place of a message (XEP-0424 §5), which keeps its id and time. The
     /// newest of this id and party within the last thousand messages with that party is meant;

@@ -22,6 +22,8 @@ pub(super) struct Queue {
     pub(super) wake: Arc<dyn Wake>,
     /// How many connections the session has had.
     pub(super) attachments: u32,
+    /// Why its connection is to be closed, when the session goes on.
+    interruption: Option<StreamError>,
     /// Put in force when the client is told that stanzas are counted.
     counting: Option<Box<Window>>,
     /// There while stanzas are counted.
@@ -55,6 +57,7 @@ impl Queue {
             bytes: 0,
             wake,
             attachments: 0,
+            interruption: None,
             counting: None,
             window: None,
         }
@@ -249,6 +252,32 @@ impl Session {
         drop(queue);
         wake.wake();
         wake.end();
+    }
+
+    /// Closes the session's connection with an error. A session that can be resumed goes on without
+    /// one, any other ends.
+    pub fn interrupt(&self, error: StreamError) {
+        let mut queue = self.queue.lock();
+        if queue
+            .window
+            .as_ref()
+            .is_none_or(|window| window.resumable.is_none())
+        {
+            drop(queue);
+            return self.end(Some(error));
+        }
+        queue.interruption = Some(error);
+        let wake = Arc::clone(&queue.wake);
+        drop(queue);
+        if self.is_attached() {
+            wake.end();
+        }
+    }
+
+    /// Why the connection is to be closed, if the session was interrupted.
+    #[must_use]
+    pub fn interruption(&self) -> Option<StreamError> {
+        self.queue.lock().interruption.take()
     }
 
     /// Whether [`Session::end`] was called.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use balcony_core::module::{Answer, BoxFuture, Ctx, Request, stanza_error};
+use balcony_core::module::{Answer, BoxFuture, Ctx, Request, SessionNote, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{IqType, Payload, Stanza, StanzaError};
@@ -15,6 +15,18 @@ use super::{farewell, max_jids};
 
 /// Note of a session that asked for the list: it gets pushes (§3.3).
 struct Interested;
+
+/// Who hears of changes still does after a restart.
+pub(super) const NOTE: SessionNote = SessionNote {
+    name: "blocking",
+    save: |session| {
+        let interested = session.notes(|notes| notes.get::<Interested>().is_some());
+        interested.then(String::new)
+    },
+    restore: |session, _| {
+        session.notes(|notes| notes.set(Interested));
+    },
+};
 
 /// Ids of pushes need to differ within a stream only; this differs within the process.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);

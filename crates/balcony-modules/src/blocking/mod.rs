@@ -83,6 +83,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     ],
     config: &[&CONFIG],
     state: Some(|_| Box::new(cache::BlockLists::default())),
+    session_notes: &[commands::NOTE],
     conversations: &["xep-0191"],
     ..ModuleSpec::NOTHING
 };

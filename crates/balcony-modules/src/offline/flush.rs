@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use balcony_core::module::{Config, Core, Ctx, Envelope, Event, Fate, Flow, Item, Session};
+use balcony_core::module::{
+    Config, Core, Ctx, Envelope, Event, Fate, Flow, Item, Session, SessionNote,
+};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
 use balcony_proto::xep::delay::Delay;
@@ -28,6 +30,15 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Note of a session: whether its last presence had a priority that takes messages.
 struct Receptive(bool);
+
+/// Who takes messages does so still after a restart.
+pub(super) const NOTE: SessionNote = SessionNote {
+    name: "offline",
+    save: |session| session.notes(|notes| notes.get().map(|Receptive(takes)| takes.to_string())),
+    restore: |session, text| {
+        session.notes(|notes| notes.set(Receptive(text == "true")));
+    },
+};
 
 /// The accounts whose queue is being emptied, and whether to look again before the end.
 #[derive(Default)]

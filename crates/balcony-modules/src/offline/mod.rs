@@ -67,6 +67,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             listen: Listen::Now(expire::on_tick),
         },
     ],
+    session_notes: &[flush::NOTE],
     state: Some(state),
     conversations: &["xep-0160", "xep-0203", "xep-0334"],
     ..ModuleSpec::NOTHING

@@ -1,6 +1,6 @@
 //! Whom a session sent directed presence (RFC 6121 §4.6).
 
-use balcony_core::module::{Flow, Session};
+use balcony_core::module::{Flow, Session, SessionNote};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
 
@@ -11,6 +11,23 @@ const MAX: usize = 500;
 /// Note of a session: who must learn that it went.
 #[derive(Default)]
 struct Directed(Vec<Jid>);
+
+/// One address on a line, so that they all hear of the end also after a restart.
+pub(super) const NOTE: SessionNote = SessionNote {
+    name: "directed",
+    save: |session| {
+        session.notes(|notes| {
+            let Directed(list) = notes.get()?;
+            let lines: Vec<&str> = list.iter().map(Jid::as_str).collect();
+            Some(lines.join("\n"))
+        })
+    },
+    restore: |session, text| {
+        let list = text.lines().filter_map(|line| Jid::parse(line).ok());
+        let list = Directed(list.take(MAX).collect());
+        session.notes(|notes| notes.set(list));
+    },
+};
 
 /// Notes that directed presence goes to `to`. Who is subscribed is noted too: that may change
 /// before the session ends, and [`rest`] leaves out who hears of it anyway.

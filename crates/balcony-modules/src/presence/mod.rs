@@ -50,6 +50,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         event: EventKind::Ended,
         listen: Listen::Waits(on_ended),
     }],
+    session_notes: &[directed::NOTE],
     state: Some(state),
     conversations: &["rfc6121/presence"],
     ..ModuleSpec::NOTHING

@@ -72,6 +72,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         },
     ],
     state: Some(|_| Box::new(Rosters::default())),
+    session_notes: &[push::NOTE],
     conversations: &["rfc6121/roster"],
     ..ModuleSpec::NOTHING
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use balcony_core::module::{Ctx, Session};
+use balcony_core::module::{Ctx, Session, SessionNote};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{IqType, Payload, Stanza};
 use balcony_proto::xep::roster::{Item, Roster, Subscription};
@@ -11,6 +11,18 @@ use balcony_store::{RosterItem, Subscription as StoredSubscription};
 
 /// Note of a session that asked for the roster: an interested resource (§2.2).
 pub(super) struct Interested;
+
+/// An interested resource stays one over a restart.
+pub(super) const NOTE: SessionNote = SessionNote {
+    name: "roster",
+    save: |session| {
+        let interested = session.notes(|notes| notes.get::<Interested>().is_some());
+        interested.then(String::new)
+    },
+    restore: |session, _| {
+        session.notes(|notes| notes.set(Interested));
+    },
+};
 
 /// Ids of pushes need to differ within a stream only; this differs within the process.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);

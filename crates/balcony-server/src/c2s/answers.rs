@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use balcony_core::Core;
 use balcony_core::config::{HostConfig, Registration};
 use balcony_core::module::{Event, Host};
+use balcony_core::{Core, Session};
 use balcony_proto::jid::Jid;
+use balcony_proto::ns;
 use balcony_proto::sasl::{HashKind, Mechanism};
 use balcony_proto::stanza::{Stanza, StanzaError};
 use balcony_proto::stream::{StreamCondition, StreamError};
+use balcony_proto::xml::Element;
 use balcony_stream::HostFacts;
+use balcony_stream::management::{self, Management};
 use balcony_stream::receiving::{Answer, BindAnswer, BindRequest, Credentials, Verdict};
 use tokio::sync::Notify;
 
 use super::link::Link;
+use super::managed;
 use super::negotiate::{Negotiation, Seat};
 use super::output::Bell;
 
@@ -35,7 +39,12 @@ pub(super) fn host<L: Link>(stream: &mut Negotiation<'_, L>, domain: &str) -> An
         registration: host.registration() != Registration::Closed,
         iterations: config.auth.iterations,
         features_before_login: features(false),
-        features_after_login: features(true),
+        features_after_login: features(true)
+            .into_iter()
+            .chain([management::feature()])
+            .collect(),
+        inline: vec![management::feature()],
+        bind_inline: vec![ns::SM.to_owned()],
         ..HostFacts::new(Host::name(&host))
     })))
 }
@@ -153,12 +162,24 @@ pub(super) async fn bind<L: Link>(
     if let Some(pending) = core.fire(Event::Bound(Arc::clone(&session))) {
         pending.await;
     }
-    let answer = BindAnswer::new(session.jid().clone());
+    let mut answer = BindAnswer::new(session.jid().clone());
+    answer.bound = inline(core, &session, request).await;
     let Some(attachment) = session.attach() else {
         return Answer::Failed;
     };
     stream.seat = Some(Seat { attachment, ending });
     Answer::Bind(Ok(answer))
+}
+
+/// What the client wants enabled with the binding (XEP-0386 §3.2), and what it hears of it.
+async fn inline(core: &Arc<Core>, session: &Arc<Session>, request: &BindRequest) -> Vec<Element> {
+    let mut bound = Vec::new();
+    for wish in &request.inline {
+        if let Some(Management::Enable { resume, max }) = Management::parse(wish) {
+            bound.push(managed::enable_inline(core, session, resume, max).await);
+        }
+    }
+    bound
 }
 
 /// Whether the account is still there and enabled, which it was when it authenticated. Asked when
@@ -179,7 +200,7 @@ async fn still_allowed(core: &Core, request: &BindRequest) -> Result<(), StanzaE
 }
 
 /// XEP-0386 §3.2: an older session of the same client software is over.
-fn replace_same_client(core: &Core, session: &balcony_core::Session, id: String) {
+fn replace_same_client(core: &Core, session: &Session, id: String) {
     for other in core.sessions().of(session.account().as_str()) {
         let same = other.notes(|notes| notes.get::<ClientId>().is_some_and(|known| known.0 == id));
         if same && other.id() != session.id() {

@@ -14,10 +14,6 @@ use balcony_stream::management::{self, Management};
 
 use super::lane::Lane;
 
-/// How long the number of handled stanzas is remembered of a stream that nobody resumed in time, so
-/// that a client that comes back late learns what to send again (XEP-0198 §5).
-const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
 /// Handles an element that is no stanza. What is answered must be awaited before what comes behind.
 pub(super) fn element(
     core: &Arc<Core>,
@@ -55,9 +51,8 @@ fn management(
         Management::Enable { resume, max } => {
             let (core, session) = (Arc::clone(core), Arc::clone(session));
             Ok(Some(Box::pin(async move {
-                let reply = enable(&core, &session, resume, max).await;
-                match reply {
-                    Ok(enabled) => session.count(enabled.reply, enabled.resumable),
+                match note_stream(&core, &session, resume, max).await {
+                    Ok(resumable) => session.count(bytes(&enabled(resumable)), resumable),
                     Err(failed) => session.enqueue_element(Outgoing::Element(bytes(&failed))),
                 }
             })))
@@ -87,38 +82,44 @@ fn management(
     }
 }
 
-/// Stream management is in force.
-pub(super) struct Enabled {
-    pub(super) element: Element,
-    pub(super) reply: Box<[u8]>,
-    pub(super) resumable: Option<(StreamId, Duration)>,
-}
-
-/// Notes the stream where it can be resumed. An error is the `<failed/>` for the client.
-pub(super) async fn enable(
-    core: &Arc<Core>,
+/// Enables stream management together with the binding, whose answer carries what this answers
+/// (XEP-0198 §9.1).
+pub(super) async fn enable_inline(
+    core: &Core,
     session: &Session,
     resume: bool,
     max: Option<u64>,
-) -> Result<Enabled, Element> {
-    let resumable = match resume {
-        true => note_stream(core, session, max).await?,
-        false => None,
-    };
-    let name = resumable.map(|(id, max)| (stream_name(id), max.as_secs()));
-    let element = management::enabled(name.as_ref().map(|(name, max)| (name.as_str(), *max)));
-    Ok(Enabled {
-        reply: bytes(&element),
-        element,
-        resumable,
-    })
+) -> Element {
+    if session.counts() {
+        return management::failed(&StanzaError::unexpected_request(), None);
+    }
+    match note_stream(core, session, resume, max).await {
+        Ok(resumable) => {
+            session.count(Box::default(), resumable);
+            enabled(resumable)
+        }
+        Err(failed) => failed,
+    }
 }
 
+fn enabled(resumable: Option<(StreamId, Duration)>) -> Element {
+    match resumable {
+        Some((id, max)) => management::enabled(Some((&stream_name(id), max.as_secs()))),
+        None => management::enabled(None),
+    }
+}
+
+/// Notes the stream in the journal if it is to be resumable. An error is the `<failed/>` for the
+/// client.
 async fn note_stream(
     core: &Core,
     session: &Session,
+    resume: bool,
     max: Option<u64>,
 ) -> Result<Option<(StreamId, Duration)>, Element> {
+    if !resume {
+        return Ok(None);
+    }
     let failed = |error: StanzaError| management::failed(&error, None);
     let mut id = StreamId([0; 16]);
     getrandom::fill(&mut id.0).map_err(|_| failed(StanzaError::internal_server_error()))?;
@@ -128,7 +129,7 @@ async fn note_stream(
         id,
         account: session.account().to_string(),
         handled: 0,
-        expires_at: expiry(core),
+        expires_at: core.stream_expiry(max),
     };
     match core.store().commit(WriteSet::from(create)).await {
         Ok(_) => Ok(Some((id, max))),
@@ -138,15 +139,7 @@ async fn note_stream(
     }
 }
 
-/// When a stream that nobody takes up again may be forgotten.
-fn expiry(core: &Core) -> i64 {
-    let keep = i64::try_from((core.config().limits.resume + REMEMBERED).as_micros());
-    core.clock()
-        .utc_micros()
-        .saturating_add(keep.unwrap_or(i64::MAX))
-}
-
-pub(super) fn bytes(element: &Element) -> Box<[u8]> {
+fn bytes(element: &Element) -> Box<[u8]> {
     let mut out = Vec::new();
     element.write(ns::CLIENT, &mut out);
     out.into_boxed_slice()

@@ -34,7 +34,7 @@ struct Steady {
     bucket: Bucket,
     lane: Lane,
     /// What must wait until the lane is empty; nothing behind it is looked at.
-    held: Option<Held>,
+    held: Option<Box<Held>>,
 }
 
 /// What waits for the lane.
@@ -69,8 +69,8 @@ enum End {
     ByServer,
     /// Another connection has the session now.
     Replaced,
-    /// The server stops; the session can be resumed when it is back.
-    Suspended,
+    /// The connection is closed with this, and the session goes on without one.
+    Interrupted(Box<StreamError>),
 }
 
 /// What woke a session.
@@ -248,7 +248,9 @@ impl Steady {
         } else if self.session().has_ended() {
             End::ByServer
         } else {
-            End::Suspended
+            let error = self.session().interruption();
+            let error = error.unwrap_or(StreamError::new(StreamCondition::SystemShutdown));
+            End::Interrupted(Box::new(error))
         }
     }
 
@@ -272,19 +274,23 @@ impl Steady {
                 core.detach(self.attachment);
                 return link.finish(within).await;
             }
-            End::Suspended => {
-                say_last(link, StreamCondition::SystemShutdown);
+            End::Interrupted(error) => {
+                say_last(link, &error);
                 core.detach(self.attachment);
                 return link.finish(within).await;
             }
             End::Replaced => {
                 // XEP-0198 §5
-                say_last(link, StreamCondition::Conflict);
+                say_last(link, &StreamError::new(StreamCondition::Conflict));
                 drop(self.attachment);
                 return link.finish(within).await;
             }
             End::ByServer => {}
-            End::Closed | End::Lost => session.end(None),
+            End::Closed => {
+                drop(core.note_stream_end(&session, false));
+                session.end(None);
+            }
+            End::Lost => session.end(None),
             End::Fault(error) => {
                 let condition = error.condition.as_str();
                 tracing::info!(jid = %session.jid(), condition, "the stream has a fault");
@@ -307,7 +313,7 @@ impl Steady {
         loop {
             if let Some(held) = self.held.take() {
                 self.lane.drain(&core, &session).await;
-                match held {
+                match *held {
                     Held::Stanza(stanza) => self.handle(stanza),
                     Held::Handling(pending) => {
                         pending.await;
@@ -356,7 +362,7 @@ impl Steady {
                 Event::Nonza(element) => {
                     let (core, session) = (&self.instance.core, self.attachment.session());
                     match managed::element(core, session, &mut self.lane, &element) {
-                        Ok(task) => self.held = task.map(Held::Task),
+                        Ok(task) => self.held = task.map(|task| Box::new(Held::Task(task))),
                         Err(error) => return fault(error),
                     }
                 }
@@ -399,7 +405,7 @@ impl Steady {
         if self.lane.is_empty() || matches!(stanza.kind, Kind::Message(_)) {
             self.handle(stanza);
         } else {
-            self.held = Some(Held::Stanza(stanza));
+            self.held = Some(Box::new(Held::Stanza(stanza)));
         }
         Ok(())
     }
@@ -410,7 +416,7 @@ impl Steady {
         match self.instance.core.accept(session, stanza, behind) {
             Accepted::Done => self.lane.done(session),
             Accepted::Commits(committing) => self.lane.push(committing),
-            Accepted::Waits(pending) => self.held = Some(Held::Handling(pending)),
+            Accepted::Waits(pending) => self.held = Some(Box::new(Held::Handling(pending))),
         }
     }
 
@@ -436,10 +442,10 @@ impl Steady {
 }
 
 /// Ends a stream whose session goes on without it.
-fn say_last<L: Link>(link: &Arc<L>, condition: StreamCondition) {
+fn say_last<L: Link>(link: &Arc<L>, error: &StreamError) {
     link.drop_source();
     let mut bytes = Vec::new();
-    established::write_error(&StreamError::new(condition), &mut bytes);
+    established::write_error(error, &mut bytes);
     link.write(&bytes);
 }
 

@@ -34,6 +34,7 @@ impl Tables {
                 _ => Err(misplaced()),
             },
             Write::ArchivePush { .. }
+            | Write::ArchiveDelivered { .. }
             | Write::ArchiveRetract { .. }
             | Write::ArchiveExpire { .. }
             | Write::ArchiveTrim { .. }

@@ -32,6 +32,7 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
         | Write::InvitesExpire { .. } => invites::apply(conn, write),
         Write::SecretCreate { .. } => secrets::apply(conn, write),
         Write::ArchivePush { .. }
+        | Write::ArchiveDelivered { .. }
         | Write::ArchiveRetract { .. }
         | Write::ArchiveExpire { .. }
         | Write::ArchiveTrim { .. }

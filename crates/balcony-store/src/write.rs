@@ -133,6 +133,9 @@ pub enum Write {
         /// The last message.
         id: ArchiveId,
     },
+    /// Puts all that came behind what was noted as delivered into the offline queues, whatever their
+    /// bounds. For a server that starts after a crash, when nobody is connected.
+    QueueUndelivered,
     /// Puts a tombstone in the place of a message (XEP-0424 §5), which keeps its id and time. The
     /// newest of this id and party within the last thousand messages with that party is meant;
     /// when there is none, nothing happens.

@@ -41,6 +41,11 @@ pub struct ArchiveEntry {
     pub received_at: i64,
     /// The other party: a bare or full JID, in the spelling of RFC 7622.
     pub with: String,
+    /// Who wrote it: a bare or full JID, in the spelling of RFC 7622.
+    pub from: String,
+    /// It came for the account, so that a crash before anybody took it must not lose it from sight:
+    /// see [`Write::QueueUndelivered`](crate::Write::QueueUndelivered).
+    pub incoming: bool,
     /// The id by which the sender will name it (XEP-0424 §4): its `id` attribute.
     pub message_id: Option<String>,
     /// The message, without the stanza-id that its row gives it.

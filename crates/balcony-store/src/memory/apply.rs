@@ -1,8 +1,7 @@
 use super::tables::{AccountData, Name, Tables};
 use crate::kinds::roster::first_version;
 use crate::{
-    Bounds, Error, OfflineRow, PendingIn, Result, RosterItem, ScramKey, Stored, TOMBSTONES,
-    Waiting, Write,
+    Bounds, Error, OfflineRow, PendingIn, Result, RosterItem, ScramKey, TOMBSTONES, Waiting, Write,
 };
 
 impl Tables {
@@ -29,21 +28,43 @@ impl Tables {
                 received_at,
                 stanza,
                 bounds,
-            } => match stanza {
-                Waiting::Stanza(stanza) => self.push(account, *received_at, stanza, *bounds),
-                _ => Err(misplaced()),
-            },
-            Write::ArchivePush { .. }
-            | Write::ArchiveDelivered { .. }
-            | Write::ArchiveRetract { .. }
-            | Write::ArchiveExpire { .. }
-            | Write::ArchiveTrim { .. }
-            | Write::ArchivePrefsSet { .. }
-            | Write::StreamCreate { .. }
+            } => self.push(account, *received_at, stanza, *bounds),
+            Write::ArchivePush { account, entry } => {
+                let id = self.archive_push(account, entry)?;
+                self.archived.push(id);
+                Ok(())
+            }
+            Write::ArchiveDelivered { account, .. }
+            | Write::ArchiveRetract { account, .. }
+            | Write::ArchivePrefsSet { account, .. } => {
+                self.change(account)?.apply_archive(write);
+                Ok(())
+            }
+            Write::ArchiveExpire {
+                host,
+                before,
+                oldest,
+            } => {
+                self.archive_expire(host, *before, *oldest);
+                Ok(())
+            }
+            Write::ArchiveTrim {
+                host,
+                max_bytes,
+                rows,
+            } => {
+                self.archive_trim(host, *max_bytes, *rows);
+                Ok(())
+            }
+            Write::QueueUndelivered => {
+                self.queue_undelivered();
+                Ok(())
+            }
+            Write::StreamCreate { .. }
             | Write::StreamHandled { .. }
             | Write::StreamKeep { .. }
             | Write::StreamRemove { .. }
-            | Write::StreamsExpire { .. } => Err(misplaced()),
+            | Write::StreamsExpire { .. } => self.apply_stream(write),
             Write::OfflineExpire { before, oldest } => {
                 self.expire(*before, *oldest);
                 Ok(())
@@ -99,8 +120,10 @@ impl Tables {
         if self.named(&name).is_some() {
             return Err(Error::Conflict("account"));
         }
-        let version = first_version(self.new_account_id()).unsigned_abs();
+        let number = self.new_account_id();
+        let version = first_version(number).unsigned_abs();
         let mut account = AccountData {
+            number,
             created,
             enabled: true,
             version,
@@ -116,16 +139,19 @@ impl Tables {
         &mut self,
         account: &str,
         received_at: i64,
-        stanza: &Stored,
+        stanza: &Waiting,
         bounds: Bounds,
     ) -> Result<()> {
         let seq = self.new_offline_seq();
         let account = self.change(account)?;
+        let Some((stanza, archived)) = account.waiting(stanza)? else {
+            return Ok(());
+        };
         account.offline.push(OfflineRow {
             seq,
             received_at,
-            stanza: stanza.clone(),
-            archived: None,
+            stanza,
+            archived,
         });
         let sizes = account.offline.iter().map(|row| row.stanza.bytes.len());
         check(bounds, sizes)

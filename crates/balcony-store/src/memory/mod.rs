@@ -5,7 +5,9 @@
 //! test of what happens meanwhile can hold them back, or have commits fail.
 
 mod apply;
+mod archive;
 mod reads;
+mod streams;
 mod tables;
 
 use parking_lot::Mutex;
@@ -70,7 +72,7 @@ impl State {
     fn commit(&mut self, set: &WriteSet) -> Result<Committed> {
         match &self.failing {
             Some(error) => Err(error.clone()),
-            None => self.tables.commit(set).map(|()| Committed::default()),
+            None => self.tables.commit(set),
         }
     }
 }
@@ -140,34 +142,6 @@ impl Store for MemoryStore {
         self.release_commits();
         self.state.lock().closed = true;
         Box::pin(std::future::ready(()))
-    }
-}
-
-impl crate::Archive for MemoryStore {
-    fn page(&self, _: &str, _: crate::ArchiveRequest) -> BoxFuture<'_, Result<crate::ArchivePage>> {
-        Box::pin(std::future::ready(Err(Error::NotFound)))
-    }
-
-    fn bounds(&self, _: &str) -> BoxFuture<'_, Result<Option<crate::ArchiveBounds>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn prefs(&self, _: &str) -> BoxFuture<'_, Result<Option<crate::ArchivePrefs>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-}
-
-impl crate::Streams for MemoryStore {
-    fn get(&self, _: crate::StreamId) -> BoxFuture<'_, Result<Option<crate::StreamRow>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn kept(
-        &self,
-        _: Option<crate::StreamId>,
-        _: u32,
-    ) -> BoxFuture<'_, Result<Vec<(crate::StreamId, crate::StreamRow)>>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }
 

@@ -136,13 +136,12 @@ impl Offline for MemoryStore {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<OfflineRow>>> {
         self.read(|tables| {
-            let rows = tables.account(account).map(|account| &account.offline);
-            rows.into_iter()
-                .flatten()
-                .filter(|row| row.seq > after)
-                .take(limit as usize)
-                .cloned()
-                .collect()
+            let account = tables.account(account).into_iter();
+            let rows = account.flat_map(|account| {
+                let rows = account.offline.iter().filter(|row| row.seq > after);
+                rows.filter_map(|row| account.offline_row(row))
+            });
+            rows.take(limit as usize).collect()
         })
     }
 }

@@ -1,9 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
+use super::archive::ArchiveData;
 use crate::{
-    Error, HashName, Invite, LastSeenAt, OfflineRow, PendingIn, Result, RosterItem, ScramKey,
-    Stored, VCard, WriteSet,
+    ArchiveId, Committed, Error, HashName, Invite, LastSeenAt, OfflineRow, PendingIn, Result,
+    RosterItem, ScramKey, Stored, StreamId, StreamRow, VCard, WriteSet,
 };
 
 /// Host and localpart.
@@ -15,6 +18,12 @@ pub(super) struct Tables {
     accounts: BTreeMap<Name, Arc<AccountData>>,
     invites: BTreeMap<Vec<u8>, Invite>,
     secrets: BTreeMap<String, Vec<u8>>,
+    /// With the number of the account that each was made for.
+    streams: BTreeMap<StreamId, (i64, StreamRow)>,
+    /// The last time stamp of any archive.
+    stamp: i64,
+    /// What the set that is being applied archived.
+    pub(super) archived: SmallVec<[ArchiveId; 2]>,
     counters: Counters,
     undo: Vec<Undo>,
 }
@@ -23,6 +32,7 @@ pub(super) struct Tables {
 struct Counters {
     account: i64,
     offline: i64,
+    archive: i64,
 }
 
 /// The state of a thing before the set touched it.
@@ -30,11 +40,15 @@ enum Undo {
     Account(Name, Option<Arc<AccountData>>),
     Invite(Vec<u8>, Option<Invite>),
     Secret(String),
+    Stream(StreamId, Option<(i64, StreamRow)>),
+    Stamp(i64),
 }
 
 /// All that belongs to one account.
 #[derive(Clone, Default)]
 pub(super) struct AccountData {
+    /// Never used twice.
+    pub(super) number: i64,
     pub(super) created: i64,
     pub(super) enabled: bool,
     pub(super) keys: BTreeMap<HashName, ScramKey>,
@@ -48,19 +62,23 @@ pub(super) struct AccountData {
     pub(super) vcard: Option<VCard>,
     pub(super) blocked: BTreeSet<String>,
     pub(super) last: Option<LastSeenAt>,
+    pub(super) archive: ArchiveData,
 }
 
 impl Tables {
     /// Applies a whole set, or nothing of it.
-    pub(super) fn commit(&mut self, set: &WriteSet) -> Result<()> {
+    pub(super) fn commit(&mut self, set: &WriteSet) -> Result<Committed> {
         let counters = self.counters;
         self.undo.clear();
+        self.archived.clear();
         let outcome = set.ops().iter().try_for_each(|write| self.apply(write));
         if outcome.is_err() {
             self.roll_back();
             self.counters = counters;
         }
-        outcome
+        outcome.map(|()| Committed {
+            archived: std::mem::take(&mut self.archived),
+        })
     }
 
     fn roll_back(&mut self) {
@@ -81,6 +99,13 @@ impl Tables {
                 Undo::Secret(name) => {
                     self.secrets.remove(&name);
                 }
+                Undo::Stream(id, Some(row)) => {
+                    self.streams.insert(id, row);
+                }
+                Undo::Stream(id, None) => {
+                    self.streams.remove(&id);
+                }
+                Undo::Stamp(stamp) => self.stamp = stamp,
             }
         }
     }
@@ -132,6 +157,56 @@ impl Tables {
     pub(super) fn new_offline_seq(&mut self) -> i64 {
         self.counters.offline += 1;
         self.counters.offline
+    }
+
+    /// A place that no message of any archive had before.
+    pub(super) fn new_archive_seq(&mut self) -> i64 {
+        self.counters.archive += 1;
+        self.counters.archive
+    }
+
+    /// A time for an archive, that never runs backwards in any of them.
+    pub(super) fn stamp(&mut self, time: i64) -> i64 {
+        self.undo.push(Undo::Stamp(self.stamp));
+        self.stamp = self.stamp.max(time);
+        self.stamp
+    }
+
+    pub(super) fn names(&self) -> Vec<Name> {
+        self.accounts.keys().cloned().collect()
+    }
+
+    pub(super) fn accounts_of(&self, host: &str) -> impl Iterator<Item = &AccountData> {
+        let all = self.accounts.iter().filter(move |((of, _), _)| of == host);
+        all.map(|(_, data)| data.as_ref())
+    }
+
+    /// Changes all accounts of a host.
+    pub(super) fn change_all(&mut self, host: &str, mut change: impl FnMut(&mut AccountData)) {
+        for name in self.names() {
+            if name.0 == host
+                && let Ok(account) = self.change_named(&name)
+            {
+                change(account);
+            }
+        }
+    }
+
+    pub(super) fn stream(&self, id: StreamId) -> Option<&(i64, StreamRow)> {
+        self.streams.get(&id)
+    }
+
+    pub(super) fn streams(&self) -> impl Iterator<Item = (StreamId, &StreamRow)> {
+        self.streams.iter().map(|(id, (_, row))| (*id, row))
+    }
+
+    /// Sets or removes a stream.
+    pub(super) fn set_stream(&mut self, id: StreamId, row: Option<(i64, StreamRow)>) {
+        let before = match row {
+            Some(row) => self.streams.insert(id, row),
+            None => self.streams.remove(&id),
+        };
+        self.undo.push(Undo::Stream(id, before));
     }
 
     /// Deletes those of the `oldest` rows of all offline queues that were received before.

@@ -33,6 +33,7 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
         Write::SecretCreate { .. } => secrets::apply(conn, write),
         Write::ArchivePush { .. }
         | Write::ArchiveDelivered { .. }
+        | Write::QueueUndelivered
         | Write::ArchiveRetract { .. }
         | Write::ArchiveExpire { .. }
         | Write::ArchiveTrim { .. }

@@ -1,0 +1,281 @@
+use std::sync::Arc;
+
+use super::MemoryStore;
+use super::tables::{AccountData, Tables};
+use crate::{
+    Archive, ArchiveBounds, ArchiveEntry, ArchiveFilter, ArchiveId, ArchivePage, ArchivePlace,
+    ArchivePrefs, ArchiveRequest, ArchivedMessage, BoxFuture, Error, OfflineRow, Result, Stored,
+    Waiting, Write,
+};
+
+/// The archive of one account.
+#[derive(Clone, Default)]
+pub(super) struct ArchiveData {
+    rows: Vec<Arc<Row>>,
+    prefs: Option<ArchivePrefs>,
+    /// Up to which row what came was taken.
+    delivered: i64,
+}
+
+/// A message of an archive.
+#[derive(Clone)]
+struct Row {
+    seq: i64,
+    id: ArchiveId,
+    received_at: i64,
+    entry: ArchiveEntry,
+}
+
+impl Row {
+    fn is_with(&self, with: &str) -> bool {
+        is_party(&self.entry.with, with)
+    }
+
+    fn size(&self) -> u64 {
+        self.entry.stanza.bytes.len() as u64
+    }
+
+    fn message(&self) -> ArchivedMessage {
+        ArchivedMessage {
+            id: self.id,
+            received_at: self.received_at,
+            stanza: self.entry.stanza.clone(),
+        }
+    }
+}
+
+/// A bare JID stands for its resources too.
+fn is_party(party: &str, with: &str) -> bool {
+    let bare = || party.split('/').next() == Some(with);
+    party == with || (!with.contains('/') && bare())
+}
+
+impl ArchiveData {
+    fn find(&self, id: ArchiveId) -> Option<&Arc<Row>> {
+        self.rows.iter().find(|row| row.id == id)
+    }
+
+    fn seq(&self, id: ArchiveId) -> Result<i64> {
+        Ok(self.find(id).ok_or(Error::NotFound)?.seq)
+    }
+
+    /// What the filter lets through.
+    fn filtered(&self, filter: &ArchiveFilter) -> Result<Vec<&Arc<Row>>> {
+        let after = filter.after.map(|id| self.seq(id)).transpose()?;
+        let before = filter.before.map(|id| self.seq(id)).transpose()?;
+        for id in &filter.ids {
+            self.seq(*id)?;
+        }
+        let rows = self.rows.iter().filter(|row| {
+            filter.with.as_ref().is_none_or(|with| row.is_with(with))
+                && filter.start.is_none_or(|start| row.received_at >= start)
+                && filter.end.is_none_or(|end| row.received_at <= end)
+                && after.is_none_or(|after| row.seq > after)
+                && before.is_none_or(|before| row.seq < before)
+                && (filter.ids.is_empty() || filter.ids.contains(&row.id))
+        });
+        Ok(rows.collect())
+    }
+
+    fn page(&self, request: &ArchiveRequest) -> Result<ArchivePage> {
+        let rows = self.filtered(&request.filter)?;
+        let limit = request.limit as usize;
+        let (forward, behind) = match request.place {
+            ArchivePlace::First => (true, 0),
+            ArchivePlace::After(id) => {
+                let seq = self.seq(id)?;
+                (true, rows.partition_point(|row| row.seq <= seq))
+            }
+            ArchivePlace::Last => (false, rows.len()),
+            ArchivePlace::Before(id) => {
+                let seq = self.seq(id)?;
+                (false, rows.partition_point(|row| row.seq < seq))
+            }
+        };
+        let range = match forward {
+            true => behind..rows.len().min(behind.saturating_add(limit)),
+            false => behind.saturating_sub(limit)..behind,
+        };
+        let complete = match forward {
+            true => range.end == rows.len(),
+            false => range.start == 0,
+        };
+        let messages = rows.get(range).unwrap_or_default();
+        Ok(ArchivePage {
+            messages: messages.iter().map(|row| row.message()).collect(),
+            complete,
+            count: Some(rows.len() as u64),
+        })
+    }
+
+    fn bounds(&self) -> Option<ArchiveBounds> {
+        let (first, last) = (self.rows.first()?, self.rows.last()?);
+        Some(ArchiveBounds {
+            first: (first.id, first.received_at),
+            last: (last.id, last.received_at),
+        })
+    }
+
+    fn retract(&mut self, with: &str, sender: &str, message_id: &str, tombstone: &Stored) {
+        /// As many messages with the party are looked at.
+        const LOOKED_AT: usize = 1_000;
+        let theirs = self.rows.iter_mut().rev().filter(|row| row.is_with(with));
+        let meant = theirs.take(LOOKED_AT).find(|row| {
+            row.entry.message_id.as_deref() == Some(message_id) && is_party(&row.entry.from, sender)
+        });
+        if let Some(row) = meant {
+            Arc::make_mut(row).entry.stanza = tombstone.clone();
+        }
+    }
+
+    fn size(&self) -> u64 {
+        self.rows.iter().map(|row| row.size()).sum()
+    }
+}
+
+impl AccountData {
+    pub(super) fn apply_archive(&mut self, write: &Write) {
+        match write {
+            Write::ArchiveRetract {
+                with,
+                sender,
+                message_id,
+                tombstone,
+                ..
+            } => self.archive.retract(with, sender, message_id, tombstone),
+            Write::ArchivePrefsSet { prefs, .. } => self.archive.prefs = Some(prefs.clone()),
+            Write::ArchiveDelivered { id, .. } => {
+                if let Ok(seq) = self.archive.seq(*id) {
+                    self.archive.delivered = self.archive.delivered.max(seq);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Where a new row of the offline queue has its stanza. `None`: it is gone.
+    pub(super) fn waiting(&self, waiting: &Waiting) -> Result<Option<(Stored, Option<ArchiveId>)>> {
+        let row = match waiting {
+            Waiting::Stanza(stanza) => return Ok(Some((stanza.clone(), None))),
+            Waiting::ArchivedNow => {
+                let last = self.archive.rows.last();
+                Some(last.ok_or_else(|| Error::Broken("nothing was archived".to_owned()))?)
+            }
+            Waiting::Archived(id) => self.archive.find(*id),
+        };
+        Ok(row.map(|row| (row.entry.stanza.clone(), Some(row.id))))
+    }
+
+    /// What a row of the offline queue says now; `None` when retention took its message.
+    pub(super) fn offline_row(&self, row: &OfflineRow) -> Option<OfflineRow> {
+        let Some(id) = row.archived else {
+            return Some(row.clone());
+        };
+        let stanza = self.archive.find(id)?.entry.stanza.clone();
+        Some(OfflineRow {
+            stanza,
+            ..row.clone()
+        })
+    }
+
+    /// What came behind the mark and is not in the offline queue.
+    pub(super) fn undelivered(&self) -> Vec<(i64, ArchiveId)> {
+        let rows = self.archive.rows.iter();
+        rows.filter(|row| row.entry.incoming && row.seq > self.archive.delivered)
+            .filter(|row| {
+                self.offline
+                    .iter()
+                    .all(|wait| wait.archived != Some(row.id))
+            })
+            .map(|row| (row.received_at, row.id))
+            .collect()
+    }
+}
+
+impl Tables {
+    pub(super) fn archive_push(
+        &mut self,
+        account: &str,
+        entry: &ArchiveEntry,
+    ) -> Result<ArchiveId> {
+        let received_at = self.stamp(entry.received_at);
+        let seq = self.new_archive_seq();
+        let account = self.change(account)?;
+        // Not unpredictable, as nobody but a test sees it.
+        let id = ArchiveId((u128::from(account.number.unsigned_abs()) << 64) | seq as u128);
+        account.archive.rows.push(Arc::new(Row {
+            seq,
+            id,
+            received_at,
+            entry: entry.clone(),
+        }));
+        Ok(id)
+    }
+
+    /// Deletes those of the `oldest` archived messages of a host that were received before.
+    pub(super) fn archive_expire(&mut self, host: &str, before: i64, oldest: u32) {
+        let mut rows: Vec<(i64, i64)> = self
+            .accounts_of(host)
+            .flat_map(|account| &account.archive.rows)
+            .map(|row| (row.seq, row.received_at))
+            .collect();
+        rows.sort_unstable();
+        let old = rows.into_iter().take(oldest as usize);
+        let gone: Vec<i64> = old
+            .filter(|(_, at)| *at < before)
+            .map(|(seq, _)| seq)
+            .collect();
+        self.change_all(host, |account| {
+            account.archive.rows.retain(|row| !gone.contains(&row.seq));
+        });
+    }
+
+    /// Deletes the oldest messages of archives that are too large.
+    pub(super) fn archive_trim(&mut self, host: &str, max_bytes: u64, rows: u32) {
+        let mut left = rows;
+        self.change_all(host, |account| {
+            while left > 0 && account.archive.size() > max_bytes {
+                account.archive.rows.remove(0);
+                left -= 1;
+            }
+        });
+    }
+
+    /// Puts what came behind the marks into the offline queues.
+    pub(super) fn queue_undelivered(&mut self) {
+        for name in self.names() {
+            let rows = self.named(&name).map(AccountData::undelivered);
+            for (received_at, id) in rows.into_iter().flatten() {
+                let seq = self.new_offline_seq();
+                if let Ok(account) = self.change_named(&name)
+                    && let Ok(Some((stanza, archived))) = account.waiting(&Waiting::Archived(id))
+                {
+                    account.offline.push(OfflineRow {
+                        seq,
+                        received_at,
+                        stanza,
+                        archived,
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Archive for MemoryStore {
+    fn page(&self, account: &str, request: ArchiveRequest) -> BoxFuture<'_, Result<ArchivePage>> {
+        let page = self.read(|tables| match tables.account(account) {
+            Some(account) => account.archive.page(&request),
+            None => ArchiveData::default().page(&request),
+        });
+        Box::pin(async move { page.await? })
+    }
+
+    fn bounds(&self, account: &str) -> BoxFuture<'_, Result<Option<ArchiveBounds>>> {
+        self.read(|tables| tables.account(account)?.archive.bounds())
+    }
+
+    fn prefs(&self, account: &str) -> BoxFuture<'_, Result<Option<ArchivePrefs>>> {
+        self.read(|tables| tables.account(account)?.archive.prefs.clone())
+    }
+}

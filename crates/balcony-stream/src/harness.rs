@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use balcony_proto::jid::Jid;
+use balcony_proto::ns;
 use balcony_proto::sasl::{ChannelBindings, HashKind, Mechanism, ScramKeys};
 use balcony_proto::stanza::{IqType, Stanza, StanzaError};
+use balcony_proto::xml::Element;
 
 use crate::receiving::{Answer, BindAnswer, BindRequest, Bound, Credentials};
-use crate::receiving::{Input, Output, Question, Receiving, Verdict};
+use crate::receiving::{Input, Output, Question, Receiving, ResumeRequest, Resumption, Verdict};
 use crate::{HostFacts, Random, Security, Settings, TlsInfo};
 
 pub(crate) const PASSWORD: &str = "wherefore art thou";
@@ -52,9 +54,13 @@ pub(crate) struct Server {
     pub(crate) refuse_bind: Option<StanzaError>,
     pub(crate) bind_extra: BindAnswer,
     pub(crate) binds: Vec<BindRequest>,
+    /// The session that can be resumed. `None`: there is none.
+    pub(crate) resumable: Option<&'static str>,
+    pub(crate) resumes: Vec<ResumeRequest>,
     pub(crate) asked: Vec<&'static str>,
     pub(crate) starttls: bool,
     pub(crate) bound: Option<Bound>,
+    pub(crate) resumed: bool,
     pub(crate) closed: bool,
     pub(crate) now: Duration,
 }
@@ -70,9 +76,12 @@ impl Server {
             refuse_bind: None,
             bind_extra: BindAnswer::new(jid("romeo@localhost/x")),
             binds: Vec::new(),
+            resumable: None,
+            resumes: Vec::new(),
             asked: Vec::new(),
             starttls: false,
             bound: None,
+            resumed: false,
             closed: false,
             now: Duration::ZERO,
         }
@@ -109,6 +118,10 @@ impl Server {
                 Output::Write(bytes) => written.extend(bytes),
                 Output::StartTls => self.starttls = true,
                 Output::Bound(bound) => self.bound = Some(*bound),
+                Output::Resumed(bound) => {
+                    self.bound = Some(*bound);
+                    self.resumed = true;
+                }
                 Output::Close => self.closed = true,
                 Output::Ask(question) => {
                     if let Some(answer) = self.answer(question) {
@@ -149,6 +162,11 @@ impl Server {
                 "anonymous",
                 Answer::Anonymous(Some(jid(&format!("mercutio@{host}")))),
             ),
+            Question::Resume(request) => {
+                let answer = self.resumption(&request);
+                self.resumes.push(*request);
+                ("resume", Answer::Resume(answer))
+            }
             Question::Bind(request) => {
                 let jid = request.account.with_resource(&request.resource).unwrap();
                 let answer = BindAnswer {
@@ -164,6 +182,23 @@ impl Server {
         };
         self.asked.push(name);
         (!self.silent).then_some(answer)
+    }
+}
+
+impl Server {
+    fn resumption(&self, request: &ResumeRequest) -> Resumption {
+        match self.resumable {
+            Some(id) if id == request.previd => Resumption::Resumed {
+                jid: request.account.with_resource("orchard").unwrap(),
+                resumed: Element::new(ns::SM, "resumed")
+                    .with_attr("h", "7")
+                    .with_attr("previd", id),
+            },
+            _ => Resumption::Failed(
+                Element::new(ns::SM, "failed")
+                    .with_child(Element::new(ns::STANZA_ERROR, "item-not-found")),
+            ),
+        }
     }
 }
 

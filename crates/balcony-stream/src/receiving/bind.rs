@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{BadStanza, IqType, Kind, Stanza, StanzaError, StanzaName};
 use balcony_proto::stream::StreamCondition;
@@ -97,7 +98,7 @@ impl Negotiation {
         Stanza::iq(IqType::Result, id)
             .with_element(bind)
             .write(self.out.bytes());
-        self.bound(answer, false);
+        self.established(answer.jid, false, Output::Bound);
     }
 
     fn bind_failed(&mut self, id: Arc<str>, error: &StanzaError) {
@@ -118,14 +119,14 @@ impl Negotiation {
         }
     }
 
-    /// The client knows its address: negotiation is over.
-    pub(super) fn bound(&mut self, answer: BindAnswer, bind2: bool) {
+    /// The client knows its address: negotiation is over, and this is what the owner gets.
+    pub(super) fn established(&mut self, jid: Jid, bind2: bool, output: fn(Box<Bound>) -> Output) {
         let Some(known) = self.account.take() else {
             return self.fail(StreamCondition::InternalServerError);
         };
         self.phase = Phase::Bound;
-        self.out.push(Output::Bound(Box::new(Bound {
-            jid: answer.jid,
+        self.out.push(output(Box::new(Bound {
+            jid,
             mechanism: known.mechanism,
             encrypted: self.tls.is_some(),
             bind2,
@@ -140,6 +141,7 @@ impl Negotiation {
         match element.ns() {
             ns::SASL | ns::SASL2 => self.fail(StreamCondition::NotAuthorized),
             ns::TLS => self.tls_element(element),
+            ns::SM => self.sm_element(element),
             _ => self.fail(StreamCondition::UnsupportedStanzaType),
         }
     }

@@ -6,14 +6,11 @@ use balcony_proto::stanza::StanzaError;
 use balcony_proto::stream::StreamCondition;
 use balcony_proto::xml::{Element, Node};
 
+use super::Output;
+use super::completion::Completion;
 use super::negotiation::{Negotiation, Waiting};
 use super::question::{BindAnswer, BindRequest, Question};
-use super::sasl2::authorization_identifier;
 use crate::sasl_profile::Profile;
-
-/// `<success/>` as far as it stands while the owner binds.
-#[derive(Debug)]
-pub(super) struct Success(Element);
 
 /// The longest tag that becomes part of a resource. It names software; a longer one would only be
 /// carried around by everyone's rosters and rooms.
@@ -21,7 +18,7 @@ const TAG_BYTES: usize = 64;
 
 impl Negotiation {
     /// Asks for the session before the client hears of its success (XEP-0386 §3.2).
-    pub(super) fn bind2(&mut self, bind: Element, authenticate: Vec<Element>, success: Element) {
+    pub(super) fn bind2(&mut self, bind: Element, mut completion: Box<Completion>) {
         let Some(known) = &self.account else {
             return self.fail(StreamCondition::InternalServerError);
         };
@@ -42,10 +39,10 @@ impl Negotiation {
             bind2: true,
             client: known.client.clone(),
             inline,
-            authenticate,
+            authenticate: std::mem::take(&mut completion.request.others),
         };
         self.ask(
-            Waiting::Bind2(Box::new(Success(success))),
+            Waiting::Bind2(completion),
             Question::Bind(Box::new(request)),
         );
     }
@@ -71,28 +68,20 @@ impl Negotiation {
 
     pub(super) fn bind2_answered(
         &mut self,
-        success: Success,
+        mut completion: Completion,
         answer: Result<BindAnswer, StanzaError>,
     ) {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return self.bind2_failed(&error),
         };
-        let BindAnswer {
-            jid,
-            bound,
-            success: others,
-        } = answer;
-        let bound = Element::new(ns::BIND2, "bound").with_children(bound);
-        let success = success
-            .0
-            .with_child(authorization_identifier(&jid))
-            .with_child(bound)
-            .with_children(others);
-        self.write(&success);
+        let bound = Element::new(ns::BIND2, "bound").with_children(answer.bound);
+        completion.extra.push(bound);
+        completion.extra.extend(answer.success);
+        self.write(&completion.success(&answer.jid));
         // XEP-0388 §2.6.1: the features follow at once; nothing mandatory is left in them.
         self.write_final_features(false);
-        self.bound(BindAnswer::new(jid), true);
+        self.established(answer.jid, true, Output::Bound);
     }
 
     /// Neither document defines how binding fails inline. The success has not been said, so the

@@ -1,19 +1,19 @@
-//! The receiving entity of a client's stream: RFC 6120 §4–7, XEP-0388, XEP-0386, XEP-0440,
-//! XEP-0474, XEP-0478.
+//! The receiving entity of a client's stream: RFC 6120 §4–7, XEP-0388, XEP-0386, XEP-0198 §5,
+//! XEP-0440, XEP-0474, XEP-0478.
 //!
 //! Give it what happens by [`Receiving::handle`], then take what follows from it by
 //! [`Receiving::poll`] until that is `None`. It reads no clock, opens no socket and knows no store:
 //! what it needs to know it asks ([`Question`]), one thing at a time.
 //!
 //! What a later extension hooks into: `<authenticate/>` hands all foreign children to the owner and
-//! `<success/>` takes foreign children from it (stream resumption, FAST); success of SASL2 goes
-//! through one function (`sasl2::authenticated`), which is where tasks such as XEP-0480 would send
-//! `<continue/>`; header, closing tag and stream error are written in `framing` alone, which is
+//! `<success/>` takes foreign children from it; all that happens between the proof of SASL2 and its
+//! success goes through one function (`complete`); header, closing tag and stream error are written in `framing` alone, which is
 //! where WebSocket differs (RFC 7395 §3.3).
 
 mod auth;
 mod bind;
 mod bind2;
+mod completion;
 mod ending;
 mod exchange;
 mod features;
@@ -21,6 +21,7 @@ mod header;
 mod login;
 mod negotiation;
 mod question;
+mod resume;
 mod sasl2;
 mod starttls;
 #[cfg(test)]
@@ -33,7 +34,8 @@ use balcony_proto::jid::Jid;
 use balcony_proto::sasl::Mechanism;
 use balcony_proto::stanza::Stanza;
 
-pub use question::{Answer, BindAnswer, BindRequest, Credentials, Password, Question, Verdict};
+pub use question::{Answer, BindAnswer, BindRequest, Credentials, Password, Question};
+pub use question::{ResumeRequest, Resumption, Verdict};
 
 use crate::established::Established;
 use crate::random::Random;
@@ -77,6 +79,9 @@ pub enum Output {
     PreAuth(Box<Stanza>),
     /// The client is told of its session. Take [`Receiving::into_established`] now.
     Bound(Box<Bound>),
+    /// The client is told that its earlier session goes on over this stream. Otherwise like
+    /// [`Output::Bound`].
+    Resumed(Box<Bound>),
     /// Send what was written, then close the connection.
     Close,
 }
@@ -156,7 +161,7 @@ impl Receiving {
         self.machine.buffered()
     }
 
-    /// The stream after [`Output::Bound`], and what the client sent beyond that, which must be
+    /// The stream after [`Output::Bound`] or [`Output::Resumed`], and what the client sent beyond that, which must be
     /// given to [`Established::receive`] first. Everything else of the negotiation is dropped.
     /// Before `Bound` it is a stream that takes nothing seriously: don't.
     pub fn into_established(self) -> (Established, Vec<u8>) {

@@ -9,7 +9,7 @@ use balcony_proto::sasl::Mechanism;
 use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_proto::xml::{Element, Item, Scanner};
 
-use super::bind2::Success;
+use super::completion::Completion;
 use super::exchange::Exchange;
 use super::question::{Answer, Question};
 use super::{Input, Output};
@@ -46,7 +46,9 @@ pub(super) enum Waiting {
     /// Classic binding, and the id of its iq.
     Bind(Arc<str>),
     /// Bind 2, and what the success will say.
-    Bind2(Box<Success>),
+    Bind2(Box<Completion>),
+    /// Resumption: inline in SASL2, or `None` for an element of its own.
+    Resume(Option<Box<Completion>>),
     PreAuth,
 }
 
@@ -83,6 +85,7 @@ pub(super) struct Negotiation {
     pub(super) account: Option<Authenticated>,
     pub(super) auth_failures: u8,
     pub(super) bind_failures: u8,
+    pub(super) resume_failures: u8,
     /// Bytes that may still come before login.
     pub(super) budget: usize,
     pub(super) started: Duration,
@@ -119,6 +122,7 @@ impl Negotiation {
             account: None,
             auth_failures: 0,
             bind_failures: 0,
+            resume_failures: 0,
             budget: settings.bytes_before_login,
             started: now,
             now,
@@ -239,8 +243,11 @@ impl Negotiation {
             (Some(Waiting::Host), Answer::Host(facts)) => self.host_answered(facts),
             (Some(Waiting::Sasl), answer) => self.sasl_answered(answer),
             (Some(Waiting::Bind(id)), Answer::Bind(answer)) => self.bind_answered(id, answer),
-            (Some(Waiting::Bind2(success)), Answer::Bind(answer)) => {
-                self.bind2_answered(*success, answer)
+            (Some(Waiting::Bind2(completion)), Answer::Bind(answer)) => {
+                self.bind2_answered(*completion, answer)
+            }
+            (Some(Waiting::Resume(completion)), Answer::Resume(answer)) => {
+                self.resume_answered(completion, answer)
             }
             (Some(Waiting::PreAuth), Answer::PreAuth(reply)) => self.pre_auth_answered(reply),
             // Answer::Failed, or an answer that nobody asked for.

@@ -34,6 +34,10 @@ pub enum Question {
     },
     /// An address for an anonymous client of this host (RFC 4505). [`Answer::Anonymous`].
     Anonymous(String),
+    /// Does an earlier session of the account go on over this stream (XEP-0198 §5)?
+    /// [`Answer::Resume`]. Asked before any [`Question::Bind`], which follows if it doesn't. As
+    /// there, what has to be written must wait for [`Output::Resumed`](super::Output::Resumed).
+    Resume(Box<ResumeRequest>),
     /// Install a session. [`Answer::Bind`]. The client hears of it only after the answer, so a
     /// session that is routable by then misses nothing; what it has to write must wait for
     /// [`Output::Bound`](super::Output::Bound).
@@ -69,8 +73,38 @@ pub struct BindRequest {
     pub client: Option<UserAgent>,
     /// What stood in `<bind/>` of Bind 2 beside the tag: features to enable at once.
     pub inline: Vec<Element>,
-    /// What stood in `<authenticate/>` of SASL2 beside its own children and `<bind/>`.
+    /// What stood in `<authenticate/>` of SASL2 that the machine doesn't know.
     pub authenticate: Vec<Element>,
+}
+
+/// An authenticated client wants an earlier session back.
+#[derive(Clone, Debug)]
+pub struct ResumeRequest {
+    /// The bare JID that authenticated. The session must be one of its own.
+    pub account: Jid,
+    /// The id that the session got with `<enabled/>`; as the client sent it, not empty.
+    pub previd: String,
+    /// The stanzas that the client has handled in that session, modulo 2³².
+    pub h: u32,
+    /// How it authenticated.
+    pub mechanism: Mechanism,
+    /// What the client said of itself, by SASL2 only.
+    pub client: Option<UserAgent>,
+}
+
+/// What becomes of a resumption.
+#[derive(Clone, Debug)]
+pub enum Resumption {
+    /// The session goes on over this stream: nothing is bound.
+    Resumed {
+        /// The session's full JID.
+        jid: Jid,
+        /// `<resumed/>`: by SASL2 inside of `<success/>`, with no features behind it (XEP-0198
+        /// §9.2).
+        resumed: Element,
+    },
+    /// It doesn't: `<failed/>` with its condition. The client may bind.
+    Failed(Element),
 }
 
 /// A session stands.
@@ -109,6 +143,8 @@ pub enum Answer {
     Verdict(Verdict),
     /// A bare JID on the host for this client alone; `None`: not now.
     Anonymous(Option<Jid>),
+    /// To [`Question::Resume`].
+    Resume(Resumption),
     /// The session, or why there is none (RFC 6120 §7.6.2, §7.7.2).
     Bind(Result<BindAnswer, StanzaError>),
     /// The reply to [`Output::PreAuth`](super::Output::PreAuth). `None`: what came has no place

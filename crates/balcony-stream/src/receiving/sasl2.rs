@@ -7,7 +7,8 @@ use balcony_proto::stream::StreamCondition;
 use balcony_proto::xml::{Element, Node};
 
 use super::auth::Begin;
-use super::negotiation::{Authenticated, Negotiation, Phase};
+use super::completion::Completion;
+use super::negotiation::{Authenticated, Negotiation};
 use crate::sasl_profile::Profile;
 use crate::user_agent::UserAgent;
 
@@ -18,7 +19,9 @@ pub(super) struct Authenticate {
     pub(super) client: Option<UserAgent>,
     /// `<bind/>` of Bind 2.
     pub(super) bind: Option<Element>,
-    /// Children that are none of ours: resumption, tokens.
+    /// `<resume/>` of stream management.
+    pub(super) resume: Option<Element>,
+    /// Children that are none of ours.
     pub(super) others: Vec<Element>,
 }
 
@@ -53,6 +56,7 @@ impl Negotiation {
                 }
                 (ns::SASL2, "user-agent") => request.client = Some(UserAgent::parse(&child)),
                 (ns::BIND2, "bind") => request.bind = Some(child),
+                (ns::SM, "resume") => request.resume = Some(child),
                 _ => request.others.push(child),
             }
         }
@@ -64,9 +68,7 @@ impl Negotiation {
         });
     }
 
-    /// The mechanism succeeded. Here tasks would go on with `<continue/>` (§2.6.3) and a resumption
-    /// would come before binding (XEP-0386 §3.2); then binding, if it was asked for, and only then
-    /// `<success/>`.
+    /// The mechanism succeeded; what else was asked for comes before `<success/>`.
     pub(super) fn sasl2_proved(
         &mut self,
         account: Jid,
@@ -74,42 +76,11 @@ impl Negotiation {
         request: Authenticate,
         data: Option<Vec<u8>>,
     ) {
-        let Authenticate {
-            client,
-            bind,
-            others,
-        } = request;
-        let success = success(data.as_deref());
         self.authenticated(Authenticated {
             account,
             mechanism,
-            client,
+            client: request.client.clone(),
         });
-        match bind {
-            Some(bind) => self.bind2(bind, others, success),
-            None => self.succeed_unbound(success),
-        }
+        self.complete(Box::new(Completion::new(request, data)));
     }
-
-    /// Success without a resource: no restart, features at once (§2.6.1), classic binding follows.
-    fn succeed_unbound(&mut self, success: Element) {
-        let Some(known) = &self.account else {
-            return self.fail(StreamCondition::InternalServerError);
-        };
-        let success = success.with_child(authorization_identifier(&known.account));
-        self.phase = Phase::Bind;
-        self.write(&success);
-        self.write_final_features(true);
-    }
-}
-
-/// `<success/>` with what the mechanism adds (§2.6.1).
-fn success(data: Option<&[u8]>) -> Element {
-    let data = data.map(|data| Profile::Sasl2.message("additional-data", Some(data)));
-    Element::new(ns::SASL2, "success").with_children(data)
-}
-
-/// §2.6.1: the bare JID, or the full one if a resource is bound.
-pub(super) fn authorization_identifier(jid: &Jid) -> Element {
-    Element::new(ns::SASL2, "authorization-identifier").with_text(jid.as_str())
 }

@@ -12,7 +12,7 @@ fn login() -> String {
 }
 
 /// Authenticated, with the second header answered.
-fn authenticated() -> Server {
+pub(super) fn authenticated() -> Server {
     let mut server = Server::encrypted();
     server.facts.mechanisms = Mechanism::ALL.to_vec();
     server.feed(HEADER);

@@ -7,7 +7,7 @@ use balcony_proto::xml::Element;
 use super::bind::{bind, bound};
 use crate::harness::{HEADER, PASSWORD, Server};
 
-fn authenticate(inner: &str) -> String {
+pub(super) fn authenticate(inner: &str) -> String {
     let message = encode(format!("\0romeo\0{PASSWORD}").as_bytes());
     format!(
         "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'>\
@@ -15,7 +15,7 @@ fn authenticate(inner: &str) -> String {
     )
 }
 
-fn for_sasl2() -> Server {
+pub(super) fn for_sasl2() -> Server {
     let mut server = Server::encrypted();
     server.facts.mechanisms = Mechanism::ALL.to_vec();
     server.facts.bind_inline = vec!["urn:xmpp:carbons:2".into()];
@@ -35,7 +35,7 @@ fn bind_2_answers_all_at_once() {
     let answer = server.feed(&authenticate(
         "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>Balcony</software></user-agent>\
          <bind xmlns='urn:xmpp:bind:0'><tag>Balcony</tag><enable xmlns='urn:xmpp:carbons:2'/></bind>\
-         <resume xmlns='urn:xmpp:sm:3'/>",
+         <wish xmlns='urn:x'/>",
     ));
     let request = &server.binds[0];
     assert!(request.resource.starts_with("Balcony/") && request.bind2 && !request.requested);
@@ -44,9 +44,7 @@ fn bind_2_answers_all_at_once() {
         Some("Balcony")
     );
     assert!(request.inline[0].is("urn:xmpp:carbons:2", "enable") && request.inline.len() == 1);
-    assert!(
-        request.authenticate[0].is("urn:xmpp:sm:3", "resume") && request.authenticate.len() == 1
-    );
+    assert!(request.authenticate[0].is("urn:x", "wish") && request.authenticate.len() == 1);
     let expected = format!(
         "<success xmlns='urn:xmpp:sasl:2'><authorization-identifier>romeo@localhost/{}\
          </authorization-identifier><bound xmlns='urn:xmpp:bind:0'><metadata xmlns='urn:xmpp:mam:2'/></bound>\

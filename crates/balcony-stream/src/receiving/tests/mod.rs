@@ -4,6 +4,7 @@ mod bind;
 mod bind2;
 mod headers;
 mod properties;
+mod resume;
 mod sasl;
 mod stages;
 mod tls;

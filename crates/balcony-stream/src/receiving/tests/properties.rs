@@ -34,6 +34,11 @@ fn fragments() -> Vec<String> {
         format!("<response {sasl2}>{scram}</response>"),
         format!("<abort {sasl2}/>"),
         "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>".into(),
+        "<resume xmlns='urn:xmpp:sm:3' previd='some-long-sm-id' h='3'/>".into(),
+        format!(
+            "<authenticate {sasl2} mechanism='PLAIN'><initial-response>{plain}</initial-response>\
+             <resume xmlns='urn:xmpp:sm:3' previd='some-long-sm-id' h='3'/>{bind2}</authenticate>"
+        ),
         "<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>".into(),
         "<presence/>".into(),
         "<message to='@'/>".into(),
@@ -55,6 +60,7 @@ fn server(settings: Settings, security: Security) -> Server {
     let mut server = Server::new(settings, security);
     server.facts.mechanisms = Mechanism::ALL.to_vec();
     server.facts.registration = true;
+    server.resumable = Some("some-long-sm-id");
     server
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use balcony_core::config::{HostConfig, Registration};
 use balcony_core::module::{Event, Host};
+use balcony_core::resume::NotResumed;
 use balcony_core::{Core, Session};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
@@ -13,7 +14,9 @@ use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_proto::xml::Element;
 use balcony_stream::HostFacts;
 use balcony_stream::management::{self, Management};
-use balcony_stream::receiving::{Answer, BindAnswer, BindRequest, Credentials, Verdict};
+use balcony_stream::receiving::{
+    Answer, BindAnswer, BindRequest, Credentials, ResumeRequest, Resumption, Verdict,
+};
 use tokio::sync::Notify;
 
 use super::link::Link;
@@ -149,7 +152,7 @@ pub(super) async fn bind<L: Link>(
         Ok(session) => session,
         Err(error) => return Answer::Bind(Err(error)),
     };
-    if let Err(error) = still_allowed(core, request).await {
+    if let Err(error) = still_allowed(core, &request.account, request.mechanism).await {
         if let Some(pending) = core.ended(&session) {
             pending.await;
         }
@@ -171,6 +174,51 @@ pub(super) async fn bind<L: Link>(
     Answer::Bind(Ok(answer))
 }
 
+/// Does an earlier session go on over this stream (XEP-0198 §5)?
+pub(super) async fn resume<L: Link>(
+    stream: &mut Negotiation<'_, L>,
+    request: &ResumeRequest,
+) -> Answer {
+    // Who may ask has proved the password.
+    stream.end_try(false);
+    let core = &stream.instance.core;
+    if let Err(error) = still_allowed(core, &request.account, request.mechanism).await {
+        return Answer::Resume(Resumption::Failed(management::failed(&error, None)));
+    }
+    let ending = Arc::new(Notify::new());
+    let bell = Arc::new(Bell {
+        link: Arc::clone(stream.link),
+        ending: Arc::clone(&ending),
+    });
+    let resumed = core
+        .resume(&request.account, &request.previd, request.h, bell)
+        .await;
+    Answer::Resume(match resumed {
+        Ok(resumed) => {
+            let jid = resumed.attachment.session().jid().clone();
+            tracing::info!(%jid, peer = %stream.link.peer(), "resumed");
+            stream.seat = Some(Seat {
+                attachment: resumed.attachment,
+                ending,
+            });
+            Resumption::Resumed {
+                jid,
+                resumed: management::resumed(&request.previd, resumed.handled),
+            }
+        }
+        // §5
+        Err(NotResumed::Unknown { handled }) => {
+            let error = StanzaError::item_not_found();
+            Resumption::Failed(management::failed(&error, handled))
+        }
+        // §6 wants a stream error for an answer that is too high, and calls the errors of a
+        // request recoverable.
+        Err(NotResumed::TooHigh { .. }) => {
+            Resumption::Failed(management::failed(&StanzaError::bad_request(), None))
+        }
+    })
+}
+
 /// What the client wants enabled with the binding (XEP-0386 §3.2), and what it hears of it.
 async fn inline(core: &Arc<Core>, session: &Arc<Session>, request: &BindRequest) -> Vec<Element> {
     let mut bound = Vec::new();
@@ -184,11 +232,15 @@ async fn inline(core: &Arc<Core>, session: &Arc<Session>, request: &BindRequest)
 
 /// Whether the account is still there and enabled, which it was when it authenticated. Asked when
 /// the session is in the table: who disables or deletes the account later finds it there.
-async fn still_allowed(core: &Core, request: &BindRequest) -> Result<(), StanzaError> {
-    if request.mechanism == Mechanism::Anonymous {
+async fn still_allowed(
+    core: &Core,
+    account: &Jid,
+    mechanism: Mechanism,
+) -> Result<(), StanzaError> {
+    if mechanism == Mechanism::Anonymous {
         return Ok(());
     }
-    match core.may_log_in(&request.account).await {
+    match core.may_log_in(account).await {
         Ok(true) => Ok(()),
         // RFC 6120 §7.6.2.2
         Ok(false) => Err(StanzaError::not_allowed()),

@@ -121,7 +121,7 @@ impl<L: Link> Negotiation<'_, L> {
                     let answer = answers::stranger(self, *stanza).await;
                     Input::Answer(Answer::PreAuth(answer.map(Box::new)))
                 }
-                Output::Bound(bound) => return Step::Bound(bound),
+                Output::Bound(bound) | Output::Resumed(bound) => return Step::Bound(bound),
                 Output::Close => {
                     self.close().await;
                     return Step::Over;
@@ -144,6 +144,7 @@ impl<L: Link> Negotiation<'_, L> {
             }
             Question::Anonymous(host) => answers::anonymous(self, &host),
             Question::Bind(request) => answers::bind(self, &request).await,
+            Question::Resume(request) => answers::resume(self, &request).await,
             _ => Answer::Failed,
         }
     }

@@ -133,9 +133,12 @@ pub enum Write {
         /// The last message.
         id: ArchiveId,
     },
-    /// Puts all that came behind what was noted as delivered into the offline queues, whatever their
-    /// bounds. For a server that starts after a crash, when nobody is connected.
-    QueueUndelivered,
+    /// A server starts to work with the store. If the last did not end with [`Write::LayDown`], all
+    /// that came behind what was noted as delivered goes into the offline queues, whatever their
+    /// bounds. Before anybody is connected.
+    TakeUp,
+    /// The last write of an orderly stop.
+    LayDown,
     /// Puts a tombstone in the place of a message (XEP-0424 §5), which keeps its id and time. The
     /// newest of this id and party within the last thousand messages with that party is meant;
     /// when there is none, nothing happens.

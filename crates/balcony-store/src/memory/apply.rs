@@ -56,8 +56,12 @@ impl Tables {
                 self.archive_trim(host, *max_bytes, *rows);
                 Ok(())
             }
-            Write::QueueUndelivered => {
-                self.queue_undelivered();
+            Write::TakeUp => {
+                self.take_up();
+                Ok(())
+            }
+            Write::LayDown => {
+                self.set_laid_down(true);
                 Ok(())
             }
             Write::StreamCreate { .. }

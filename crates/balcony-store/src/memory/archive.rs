@@ -116,12 +116,12 @@ impl ArchiveData {
         })
     }
 
-    fn retract(&mut self, with: &str, sender: &str, message_id: &str, tombstone: &Stored) {
+    fn retract(&mut self, with: &str, incoming: bool, message_id: &str, tombstone: &Stored) {
         /// As many messages with the party are looked at.
         const LOOKED_AT: usize = 1_000;
         let theirs = self.rows.iter_mut().rev().filter(|row| row.is_with(with));
         let meant = theirs.take(LOOKED_AT).find(|row| {
-            row.entry.message_id.as_deref() == Some(message_id) && is_party(&row.entry.from, sender)
+            row.entry.message_id.as_deref() == Some(message_id) && row.entry.incoming == incoming
         });
         if let Some(row) = meant {
             Arc::make_mut(row).entry.stanza = tombstone.clone();
@@ -137,12 +137,16 @@ impl AccountData {
     pub(super) fn apply_archive(&mut self, write: &Write) {
         match write {
             Write::ArchiveRetract {
+                account,
                 with,
                 sender,
                 message_id,
                 tombstone,
-                ..
-            } => self.archive.retract(with, sender, message_id, tombstone),
+            } => {
+                // One's own messages to oneself came, too.
+                let incoming = sender != account || with == account;
+                self.archive.retract(with, incoming, message_id, tombstone);
+            }
             Write::ArchivePrefsSet { prefs, .. } => self.archive.prefs = Some(prefs.clone()),
             Write::ArchiveDelivered { id, .. } => {
                 if let Ok(seq) = self.archive.seq(*id) {
@@ -241,8 +245,11 @@ impl Tables {
         });
     }
 
-    /// Puts what came behind the marks into the offline queues.
-    pub(super) fn queue_undelivered(&mut self) {
+    /// After a crash what came behind the marks goes into the offline queues.
+    pub(super) fn take_up(&mut self) {
+        if self.set_laid_down(false) {
+            return;
+        }
         for name in self.names() {
             let rows = self.named(&name).map(AccountData::undelivered);
             for (received_at, id) in rows.into_iter().flatten() {

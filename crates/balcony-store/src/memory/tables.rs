@@ -22,6 +22,7 @@ pub(super) struct Tables {
     streams: BTreeMap<StreamId, (i64, StreamRow)>,
     /// The last time stamp of any archive.
     stamp: i64,
+    laid_down: bool,
     /// What the set that is being applied archived.
     pub(super) archived: SmallVec<[ArchiveId; 2]>,
     counters: Counters,
@@ -42,6 +43,7 @@ enum Undo {
     Secret(String),
     Stream(StreamId, Option<(i64, StreamRow)>),
     Stamp(i64),
+    LaidDown(bool),
 }
 
 /// All that belongs to one account.
@@ -106,6 +108,7 @@ impl Tables {
                     self.streams.remove(&id);
                 }
                 Undo::Stamp(stamp) => self.stamp = stamp,
+                Undo::LaidDown(down) => self.laid_down = down,
             }
         }
     }
@@ -170,6 +173,12 @@ impl Tables {
         self.undo.push(Undo::Stamp(self.stamp));
         self.stamp = self.stamp.max(time);
         self.stamp
+    }
+
+    /// Notes whether the store was laid down in order; answers what was noted before.
+    pub(super) fn set_laid_down(&mut self, down: bool) -> bool {
+        self.undo.push(Undo::LaidDown(self.laid_down));
+        std::mem::replace(&mut self.laid_down, down)
     }
 
     pub(super) fn names(&self) -> Vec<Name> {

@@ -1,13 +1,31 @@
 //! From a write to the kind of data that it belongs to.
 
 use rusqlite::Connection;
+use smallvec::SmallVec;
 
 use super::fault::Fault;
-use super::{accounts, blocking, invites, last, offline, private, roster, secrets, vcards};
-use crate::{Error, Write};
+use super::{
+    accounts, archive, blocking, invites, last, offline, private, roster, secrets, streams, vcards,
+};
+use crate::archive_id::ArchiveKey;
+use crate::{ArchiveId, Error, Write};
+
+/// What the writer knows beside the database.
+pub(super) struct Applying {
+    pub(super) key: ArchiveKey,
+    /// The last time stamp of any archive. One clock for all of them is enough for each, and needs
+    /// no look into the database.
+    pub(super) stamp: i64,
+    pub(super) moving: archive::Moving,
+    pub(super) cursors: archive::Cursors,
+    /// What the set at hand archived.
+    pub(super) archived: SmallVec<[ArchiveId; 2]>,
+    /// Account and place of the last of it.
+    pub(super) last_push: Option<(i64, i64)>,
+}
 
 /// Applies one write inside the writer's transaction.
-pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
+pub(super) fn apply(conn: &Connection, state: &mut Applying, write: &Write) -> Result<(), Fault> {
     match write {
         Write::CreateAccount { .. }
         | Write::SetKeys { .. }
@@ -18,7 +36,7 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
         | Write::PendingSet { .. }
         | Write::PendingRemove { .. } => roster::apply(conn, write),
         Write::OfflinePush { .. } | Write::OfflineDelete { .. } | Write::OfflineExpire { .. } => {
-            offline::apply(conn, write)
+            offline::apply(conn, state, write)
         }
         Write::PrivateSet { .. } | Write::PrivateRemove { .. } => private::apply(conn, write),
         Write::VCardSet { .. } | Write::VCardRemove { .. } => vcards::apply(conn, write),
@@ -33,16 +51,17 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
         Write::SecretCreate { .. } => secrets::apply(conn, write),
         Write::ArchivePush { .. }
         | Write::ArchiveDelivered { .. }
-        | Write::QueueUndelivered
         | Write::ArchiveRetract { .. }
         | Write::ArchiveExpire { .. }
         | Write::ArchiveTrim { .. }
         | Write::ArchivePrefsSet { .. }
-        | Write::StreamCreate { .. }
+        | Write::TakeUp
+        | Write::LayDown => archive::apply(conn, state, write),
+        Write::StreamCreate { .. }
         | Write::StreamHandled { .. }
         | Write::StreamKeep { .. }
         | Write::StreamRemove { .. }
-        | Write::StreamsExpire { .. } => Err(misplaced()),
+        | Write::StreamsExpire { .. } => streams::apply(conn, write),
     }
 }
 

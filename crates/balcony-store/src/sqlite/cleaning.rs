@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::archive;
 use super::fault::Fault;
 use super::statement::{one, run};
 
@@ -12,6 +13,11 @@ const SLICE: usize = 200;
 const TABLES: &[&str] = &[
     "DELETE FROM offline WHERE seq IN
         (SELECT seq FROM offline WHERE account_id = ?1 LIMIT ?2)",
+    "DELETE FROM archive_totals WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM archive_delivered WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM archive_prefs WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM streams WHERE id IN
+        (SELECT id FROM streams WHERE account_id = ?1 LIMIT ?2)",
     "DELETE FROM roster WHERE account_id = ?1 AND jid IN
         (SELECT jid FROM roster WHERE account_id = ?1 LIMIT ?2)",
     "DELETE FROM roster_removed WHERE account_id = ?1 AND version IN
@@ -38,12 +44,12 @@ pub(super) fn slice(conn: &Connection) -> Result<bool, Fault> {
         return Ok(false);
     };
     run(conn, "BEGIN IMMEDIATE", [])?;
-    let mut room = SLICE;
+    let mut room = SLICE.saturating_sub(archive::erase(conn, account, SLICE)?);
     for sql in TABLES {
-        room = room.saturating_sub(run(conn, sql, (account, room))?);
         if room == 0 {
             break;
         }
+        room = room.saturating_sub(run(conn, sql, (account, room))?);
     }
     if room > 0 {
         run(
@@ -81,8 +87,12 @@ mod tests {
         assert!(tables.len() >= 9, "{tables:?}");
         for table in &tables {
             let cleans = |sql: &&'static str| sql.split_whitespace().nth(2) == Some(table);
-            assert!(TABLES.iter().any(cleans), "{table} is not cleaned");
+            let erased = archive::ERASED.contains(&table.as_str());
+            assert!(
+                TABLES.iter().any(cleans) != erased,
+                "{table} is not cleaned"
+            );
         }
-        assert_eq!(TABLES.len(), tables.len());
+        assert_eq!(TABLES.len() + archive::ERASED.len(), tables.len());
     }
 }

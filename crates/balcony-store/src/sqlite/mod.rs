@@ -5,6 +5,7 @@
 
 mod accounts;
 mod apply;
+mod archive;
 mod blocking;
 mod checkpoint;
 mod cleaning;
@@ -22,6 +23,7 @@ mod readers;
 mod roster;
 mod secrets;
 mod statement;
+mod streams;
 mod vcards;
 mod writer;
 
@@ -34,15 +36,19 @@ use std::thread::{Builder, JoinHandle};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
+use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
+use self::apply::Applying;
 use self::checkpoint::Checkpoints;
 use self::connections::Connections;
 use self::directory::Directory;
 use self::fault::Fault;
 use self::queue::Queue;
 use self::readers::Readers;
+use self::statement::{one, run};
 use self::writer::Writer;
+use crate::archive_id::{ArchiveKey, SECRET};
 use crate::{
     Accounts, Blocking, BoxFuture, Error, Invites, LastSeen, Offline, Private, Result, Roster,
     Secrets, Store, Ticket, VCards, WriteSet,
@@ -81,6 +87,7 @@ impl Default for Settings {
 /// Dropped or closed, it commits what was queued first.
 pub struct SqliteStore {
     dir: Arc<Path>,
+    archive_key: ArchiveKey,
     queue: Arc<Queue>,
     readers: Arc<Readers>,
     checkpoints: Arc<Checkpoints>,
@@ -107,8 +114,11 @@ impl SqliteStore {
             .map_err(|fault| fault.into_error(&path))?;
         let checkpoints = Checkpoints::watch(&mut connections.writer);
         let checkpoints = checkpoints.map_err(|error| Fault::from(error).into_error(&path))?;
+        let applying =
+            open_archive(&connections.writer).map_err(|fault| fault.into_error(&path))?;
         let store = SqliteStore {
             dir: path.into(),
+            archive_key: applying.key.clone(),
             queue: Arc::default(),
             readers: Arc::new(Readers::new()),
             checkpoints: Arc::new(checkpoints),
@@ -119,12 +129,12 @@ impl SqliteStore {
         };
         // If one cannot be started, dropping the store stops the others.
         store
-            .start(connections)
+            .start(connections, applying)
             .map_err(|error| Error::Broken(error.to_string()))?;
         Ok(store)
     }
 
-    fn start(&self, connections: Connections) -> std::io::Result<()> {
+    fn start(&self, connections: Connections, applying: Applying) -> std::io::Result<()> {
         let Connections {
             writer,
             readers,
@@ -151,6 +161,7 @@ impl SqliteStore {
             checkpoints: Arc::clone(&self.checkpoints),
             dir: Arc::clone(&self.dir),
             cleaning,
+            applying,
         };
         spawn("store-write", Box::new(move || writer.run()))
     }
@@ -173,6 +184,36 @@ impl SqliteStore {
         self.readers.close();
         self.checkpoints.close();
     }
+}
+
+/// What the writer must know of the archives.
+fn open_archive(conn: &Connection) -> Result<Applying, Fault> {
+    Ok(Applying {
+        key: ArchiveKey::new(&archive_key(conn)?),
+        stamp: archive::last_stamp(conn)?,
+        moving: archive::Moving::open(conn)?,
+        cursors: archive::Cursors::new(),
+        archived: SmallVec::new(),
+        last_push: None,
+    })
+}
+
+/// The key of the ids of archived messages, made with the first start.
+fn archive_key(conn: &Connection) -> Result<[u8; 16], Fault> {
+    let mut fresh = [0; 16];
+    getrandom::fill(&mut fresh).map_err(|error| Error::Broken(error.to_string()))?;
+    run(
+        conn,
+        "INSERT OR IGNORE INTO secrets (name, value) VALUES (?1, ?2)",
+        (SECRET, fresh),
+    )?;
+    let key = one(
+        conn,
+        "SELECT value FROM secrets WHERE name = ?1",
+        [SECRET],
+        |row| row.get(0),
+    )?;
+    Ok(key.ok_or_else(|| Error::Broken("the key of the archives is gone".to_owned()))?)
 }
 
 impl Running {
@@ -260,33 +301,5 @@ impl Store for SqliteStore {
             // An error: the sender went with the thread that could not be made.
             let _ = closed.await;
         })
-    }
-}
-
-impl crate::Archive for SqliteStore {
-    fn page(&self, _: &str, _: crate::ArchiveRequest) -> BoxFuture<'_, Result<crate::ArchivePage>> {
-        Box::pin(std::future::ready(Err(Error::NotFound)))
-    }
-
-    fn bounds(&self, _: &str) -> BoxFuture<'_, Result<Option<crate::ArchiveBounds>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn prefs(&self, _: &str) -> BoxFuture<'_, Result<Option<crate::ArchivePrefs>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-}
-
-impl crate::Streams for SqliteStore {
-    fn get(&self, _: crate::StreamId) -> BoxFuture<'_, Result<Option<crate::StreamRow>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn kept(
-        &self,
-        _: Option<crate::StreamId>,
-        _: u32,
-    ) -> BoxFuture<'_, Result<Vec<(crate::StreamId, crate::StreamRow)>>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }

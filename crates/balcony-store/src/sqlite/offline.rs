@@ -4,27 +4,29 @@ use rusqlite::Connection;
 
 use super::SqliteStore;
 use super::accounts::{find, require};
-use super::apply::misplaced;
+use super::apply::{Applying, misplaced};
+use super::archive;
 use super::fault::Fault;
 use super::statement::{all, one, run};
-use crate::{Bounds, BoxFuture, Offline, OfflineRow, OfflineTotal, Result, Stored, Waiting, Write};
+use crate::archive_id::ArchiveKey;
+use crate::{
+    Bounds, BoxFuture, Error, Offline, OfflineRow, OfflineTotal, Result, Stored, Waiting, Write,
+};
 
-pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
+pub(super) fn apply(conn: &Connection, state: &Applying, write: &Write) -> Result<(), Fault> {
     match write {
         Write::OfflinePush {
             account,
             received_at,
             stanza,
             bounds,
-        } => match stanza {
-            Waiting::Stanza(stanza) => push(
-                conn,
-                require(conn, account)?,
-                (*received_at, stanza),
-                *bounds,
-            ),
-            _ => Err(misplaced()),
-        },
+        } => {
+            let id = require(conn, account)?;
+            match row(conn, state, id, stanza)? {
+                Some(row) => push(conn, id, *received_at, &row, *bounds),
+                None => Ok(()),
+            }
+        }
         Write::OfflineDelete {
             account,
             after,
@@ -35,11 +37,52 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
     }
 }
 
+/// What a row holds.
+struct NewRow<'a> {
+    format: u16,
+    stanza: &'a [u8],
+    archive_seq: Option<i64>,
+    size: i64,
+}
+
+/// `None`: the message that it should stand for is gone.
+fn row<'a>(
+    conn: &Connection,
+    state: &Applying,
+    id: i64,
+    waiting: &'a Waiting,
+) -> Result<Option<NewRow<'a>>, Fault> {
+    let archived = match waiting {
+        Waiting::Stanza(stanza) => {
+            return Ok(Some(NewRow {
+                format: stanza.format,
+                stanza: &stanza.bytes,
+                archive_seq: None,
+                size: i64::try_from(stanza.bytes.len()).unwrap_or(i64::MAX),
+            }));
+        }
+        Waiting::ArchivedNow => {
+            let pushed = state.last_push.filter(|(account, _)| *account == id);
+            let (_, seq) =
+                pushed.ok_or_else(|| Error::Broken("nothing was archived".to_owned()))?;
+            archive::row_size(conn, id, seq)?.map(|size| (seq, size))
+        }
+        Waiting::Archived(message) => archive::find_row(conn, &state.key, id, *message)?,
+    };
+    Ok(archived.map(|(seq, size)| NewRow {
+        format: 0,
+        stanza: &[],
+        archive_seq: Some(seq),
+        size,
+    }))
+}
+
 /// The totals are kept beside the rows: the bounds cost one look-up, however much waits.
 fn push(
     conn: &Connection,
     id: i64,
-    (received_at, stanza): (i64, &Stored),
+    received_at: i64,
+    row: &NewRow<'_>,
     bounds: Bounds,
 ) -> Result<(), Fault> {
     let total = one(
@@ -48,15 +91,23 @@ fn push(
          ON CONFLICT (account_id) DO UPDATE SET
              row_count = row_count + 1, byte_count = byte_count + excluded.byte_count
          RETURNING row_count, byte_count",
-        (id, stanza.bytes.len()),
+        (id, row.size),
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     let (rows, bytes) = total.unwrap_or((0, 0));
     bounds.check(rows, bytes)?;
     run(
         conn,
-        "INSERT INTO offline (account_id, received_at, format, stanza) VALUES (?1, ?2, ?3, ?4)",
-        (id, received_at, stanza.format, &stanza.bytes),
+        "INSERT INTO offline (account_id, received_at, format, stanza, archive_seq, size)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (
+            id,
+            received_at,
+            row.format,
+            row.stanza,
+            row.archive_seq,
+            row.size,
+        ),
     )?;
     Ok(())
 }
@@ -65,7 +116,7 @@ fn delete(conn: &Connection, id: i64, (after, up_to): (i64, i64)) -> Result<(), 
     let sizes: Vec<u64> = all(
         conn,
         "DELETE FROM offline WHERE account_id = ?1 AND seq > ?2 AND seq <= ?3
-         RETURNING length(stanza)",
+         RETURNING size",
         (id, after, up_to),
         |row| row.get(0),
     )?;
@@ -81,7 +132,7 @@ fn expire(conn: &Connection, before: i64, oldest: u32) -> Result<(), Fault> {
         conn,
         "DELETE FROM offline WHERE received_at < ?1
              AND seq IN (SELECT seq FROM offline ORDER BY seq LIMIT ?2)
-         RETURNING account_id, length(stanza)",
+         RETURNING account_id, size",
         (before, oldest),
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
@@ -132,6 +183,7 @@ fn total(conn: &Connection, account: &str) -> Result<OfflineTotal, Fault> {
 
 fn page(
     conn: &Connection,
+    key: &ArchiveKey,
     account: &str,
     after: i64,
     limit: u32,
@@ -141,10 +193,15 @@ fn page(
     };
     all(
         conn,
-        "SELECT seq, received_at, format, stanza FROM offline
-         WHERE account_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        "SELECT o.seq, o.received_at, coalesce(a.format, o.format), coalesce(a.stanza, o.stanza),
+             a.seq
+         FROM offline o LEFT JOIN archive a ON a.seq = o.archive_seq
+         WHERE o.account_id = ?1 AND o.seq > ?2
+             AND (o.archive_seq IS NULL OR a.seq IS NOT NULL)
+         ORDER BY o.seq LIMIT ?3",
         (id, after, limit),
         |row| {
+            let archived: Option<i64> = row.get(4)?;
             Ok(OfflineRow {
                 seq: row.get(0)?,
                 received_at: row.get(1)?,
@@ -152,7 +209,7 @@ fn page(
                     format: row.get(2)?,
                     bytes: row.get(3)?,
                 },
-                archived: None,
+                archived: archived.map(|seq| key.id(id, seq)),
             })
         },
     )
@@ -171,6 +228,7 @@ impl Offline for SqliteStore {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<OfflineRow>>> {
         let account = account.to_owned();
-        self.read(move |conn| page(conn, &account, after, limit))
+        let key = self.archive_key.clone();
+        self.read(move |conn| page(conn, &key, &account, after, limit))
     }
 }

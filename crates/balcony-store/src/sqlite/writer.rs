@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::apply::apply;
+use super::apply::{Applying, apply};
+use super::archive;
 use super::checkpoint::Checkpoints;
 use super::cleaning;
 use super::fault::Fault;
@@ -28,24 +29,33 @@ pub(super) struct Writer {
     pub(super) dir: Arc<Path>,
     /// Whether deleted accounts left rows behind.
     pub(super) cleaning: bool,
+    pub(super) applying: Applying,
 }
 
 impl Writer {
     /// Works until the store is closed and the queue is empty.
     pub(super) fn run(mut self) {
         let mut gather = Gather::default();
-        while let Work::Group(group) = self.queue.take(self.cleaning, gather) {
+        while let Work::Group(group) = self.queue.take(self.has_idle_work(), gather) {
+            let sets_were = group.len();
             if !group.is_empty() {
                 let (sets, begin) = (group.len(), Instant::now());
                 self.commit(group);
                 let at_most = begin.elapsed() / GATHER_SHARE;
                 gather = Gather { sets, at_most };
             }
+            if sets_were == 0 && archive::moving_is_due(&self.applying.moving, true) {
+                self.move_idly();
+            }
             if self.cleaning {
                 self.clean();
             }
             self.checkpoints.between_commits(&self.conn);
         }
+    }
+
+    fn has_idle_work(&self) -> bool {
+        self.cleaning || archive::moving_is_due(&self.applying.moving, true)
     }
 
     fn commit(&mut self, group: Vec<Job>) {
@@ -66,7 +76,7 @@ impl Writer {
 
     /// Commits the sets together. When the disk is the trouble each is tried once by itself:
     /// what frees space, or is small, may still pass.
-    fn outcomes(&self, sets: &[&WriteSet]) -> Vec<Result<Committed>> {
+    fn outcomes(&mut self, sets: &[&WriteSet]) -> Vec<Result<Committed>> {
         match (self.transaction(sets), sets) {
             (Ok(outcomes), _) => outcomes,
             (Err(error), [_]) => vec![Err(error)],
@@ -81,7 +91,7 @@ impl Writer {
     }
 
     /// One transaction: `Ok` with the outcome of each set once it is durable; `Err` when none is.
-    fn transaction(&self, sets: &[&WriteSet]) -> Result<Vec<Result<Committed>>> {
+    fn transaction(&mut self, sets: &[&WriteSet]) -> Result<Vec<Result<Committed>>> {
         self.try_transaction(sets).map_err(|fault| {
             self.roll_back();
             let error = fault.into_error(&self.dir);
@@ -90,11 +100,15 @@ impl Writer {
         })
     }
 
-    fn try_transaction(&self, sets: &[&WriteSet]) -> Result<Vec<Result<Committed>>, Fault> {
+    fn try_transaction(&mut self, sets: &[&WriteSet]) -> Result<Vec<Result<Committed>>, Fault> {
         run(&self.conn, "BEGIN IMMEDIATE", [])?;
         let mut outcomes = Vec::with_capacity(sets.len());
         for set in sets {
             outcomes.push(self.guarded(set)?);
+        }
+        // With the next commit, which costs no sync of its own.
+        if archive::moving_is_due(&self.applying.moving, false) {
+            archive::move_slice(&self.conn, &mut self.applying.moving)?;
         }
         run(&self.conn, "COMMIT", [])?;
         Ok(outcomes)
@@ -102,10 +116,15 @@ impl Writer {
 
     /// One set inside the transaction, undone by itself when it is refused. `Err` when the whole
     /// transaction is void.
-    fn guarded(&self, set: &WriteSet) -> Result<Result<Committed>, Fault> {
+    fn guarded(&mut self, set: &WriteSet) -> Result<Result<Committed>, Fault> {
         run(&self.conn, "SAVEPOINT one_set", [])?;
-        let outcome = match set.ops().iter().try_for_each(|op| apply(&self.conn, op)) {
-            Ok(()) => Ok(Committed::default()),
+        let (conn, state) = (&self.conn, &mut self.applying);
+        state.archived.clear();
+        state.last_push = None;
+        let outcome = match set.ops().iter().try_for_each(|op| apply(conn, state, op)) {
+            Ok(()) => Ok(Committed {
+                archived: std::mem::take(&mut state.archived),
+            }),
             Err(fault) if fault.is_of_disk() || self.conn.is_autocommit() => return Err(fault),
             Err(fault) => {
                 run(&self.conn, "ROLLBACK TO one_set", [])?;
@@ -127,6 +146,20 @@ impl Writer {
         if let Err(fault) = run(&self.conn, "ROLLBACK", []) {
             let error = fault.into_error(&self.dir);
             tracing::error!(%error, "roll back failed");
+        }
+    }
+
+    /// Moves entries of the archive while there is nothing else to do.
+    fn move_idly(&mut self) {
+        let moved = run(&self.conn, "BEGIN IMMEDIATE", [])
+            .and_then(|_| archive::move_slice(&self.conn, &mut self.applying.moving))
+            .and_then(|()| run(&self.conn, "COMMIT", []));
+        if let Err(fault) = moved {
+            self.roll_back();
+            // They stay where they are, which costs time only; the next commit has them tried again.
+            self.applying.moving.give_up();
+            let error = fault.into_error(&self.dir);
+            tracing::warn!(%error, "the index of the archive is not brought up to date");
         }
     }
 

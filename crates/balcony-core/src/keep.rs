@@ -52,7 +52,19 @@ impl Core {
                 }
             }
         }
+        self.lay_down().await;
         kept
+    }
+
+    /// The end of an orderly stop. Without it the next start takes this one for a crash.
+    async fn lay_down(&self) {
+        let marks = self.note_delivered();
+        let last = self.store.commit(WriteSet::from(Write::LayDown));
+        for ticket in marks.into_iter().chain([last]) {
+            if let Err(cause) = ticket.await {
+                tracing::warn!(%cause, "some messages will be delivered again");
+            }
+        }
     }
 
     /// When a stream that nobody takes up again may be forgotten: long after it could be resumed,
@@ -90,12 +102,14 @@ impl Core {
         }
     }
 
-    /// Takes up the sessions that an orderly stop wrote down. For a server that starts, before it
+    /// Takes up the sessions that an orderly stop wrote down, or after a crash has what nobody had
+    /// taken delivered as offline messages. For a server that starts, before it
     /// listens. Answers how many there are.
     ///
     /// # Errors
     /// [`Error::Store`] when the store does not answer.
     pub async fn restore_sessions(self: &Arc<Self>) -> Result<usize, Error> {
+        self.store.commit(WriteSet::from(Write::TakeUp)).await?;
         let mut restored = Vec::new();
         let mut after = None;
         loop {

@@ -222,11 +222,6 @@ impl Process {
         }
         let kept = core.keep_sessions().await;
         tracing::info!(kept, "sessions wait for the next start");
-        if let Some(noted) = core.note_delivered()
-            && let Err(cause) = noted.await
-        {
-            tracing::warn!(%cause, "some messages will be delivered again");
-        }
     }
 }
 

@@ -65,11 +65,27 @@ impl Balcony {
     /// Why it did not start.
     pub fn kill_and_restart(&mut self) -> Result<(), String> {
         self.kill();
+        self.relaunch()
+    }
+
+    fn relaunch(&mut self) -> Result<(), String> {
         let file = self.folder.path().join("balcony.toml");
         let (process, addresses) = launch(&self.binary, &file)?;
         self.process = process;
         (self.plain, self.direct) = addresses;
         Ok(())
+    }
+
+    /// Ends the process in order, as a service manager would, and starts it again with its data.
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn stop_and_restart(&mut self) -> Result<(), String> {
+        let pid = self.process.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status();
+        told.map_err(|error| error.to_string())?;
+        self.process.wait().map_err(|error| error.to_string())?;
+        self.relaunch()
     }
 
     fn kill(&mut self) {

@@ -38,6 +38,15 @@ impl Client {
 
     /// Logs in as `name@localhost/test`, in clear.
     pub(crate) fn login(address: SocketAddr, name: &str) -> Client {
+        Client::negotiate(address, name, true)
+    }
+
+    /// Authenticates as `name@localhost`, in clear, and binds no resource.
+    pub(crate) fn authenticated(address: SocketAddr, name: &str) -> Client {
+        Client::negotiate(address, name, false)
+    }
+
+    fn negotiate(address: SocketAddr, name: &str, bind: bool) -> Client {
         let jid = Jid::parse(&format!("{name}@localhost")).unwrap();
         let mut config = ClientConfig::new(jid, PASSWORD);
         config.tls = TlsPolicy::Clear;
@@ -48,6 +57,8 @@ impl Client {
         loop {
             while let Some(output) = machine.poll() {
                 match output {
+                    // What the machine wants to say next is for the test to say.
+                    Output::Write(bytes) if !bind && is_bind(&bytes) => return client,
                     Output::Write(bytes) => client.socket.write_all(&bytes).unwrap(),
                     Output::Bound(_) => {
                         let (_, rest) = machine.into_established();
@@ -113,4 +124,8 @@ impl Client {
             Err(error) => panic!("{error}; so far {}", self.came),
         }
     }
+}
+
+fn is_bind(bytes: &[u8]) -> bool {
+    String::from_utf8_lossy(bytes).contains("urn:ietf:params:xml:ns:xmpp-bind")
 }

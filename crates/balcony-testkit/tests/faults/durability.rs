@@ -8,7 +8,7 @@ use balcony_testkit::run::{Balcony, binary};
 use crate::client::{Client, PASSWORD};
 
 /// Builds the binary, so that no old one is tested.
-fn built() -> PathBuf {
+pub(crate) fn built() -> PathBuf {
     if std::env::var_os("BALCONY_BIN").is_none() {
         let mut cargo = Command::new(env!("CARGO"));
         let built = cargo.args(["build", "--quiet", "-p", "balcony"]).status();

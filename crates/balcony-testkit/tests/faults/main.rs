@@ -7,5 +7,6 @@
 mod bad_peers;
 mod client;
 mod durability;
+mod resumption;
 mod server;
 mod strangers;

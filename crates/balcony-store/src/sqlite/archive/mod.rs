@@ -9,7 +9,9 @@ mod page;
 mod retention;
 
 pub(super) use moving::{Moving, is_due as moving_is_due, slice as move_slice};
-pub(super) use retention::{Cursors, ERASED, erase};
+#[cfg(test)]
+pub(super) use retention::ERASED;
+pub(super) use retention::{Cursors, erase};
 
 use std::hash::Hasher as _;
 

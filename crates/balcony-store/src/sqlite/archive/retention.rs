@@ -115,7 +115,7 @@ pub(super) fn trim(conn: &Connection, host: &str, max: u64, rows: u32) -> Result
 }
 
 /// The tables that [`erase`] empties.
-#[cfg_attr(not(test), expect(dead_code))]
+#[cfg(test)]
 pub(in super::super) const ERASED: [&str; 3] = ["archive", "archive_index", "archive_recent"];
 
 /// Deletes up to `most` messages of an account that is no more; answers how many.

@@ -47,6 +47,8 @@ pub struct ModuleSpec {
     pub on: &'static [Listener],
     /// What it adds to the stream features that a client sees after login, or before.
     pub stream_features: &'static [StreamFeature],
+    /// What it does for a client as it binds its resource.
+    pub bind_inline: &'static [BindInline],
     /// What it notes on a session that is to outlive a restart of the server.
     pub session_notes: &'static [SessionNote],
     /// Its sections of the configuration.
@@ -68,6 +70,7 @@ impl ModuleSpec {
         hooks: &[],
         on: &[],
         stream_features: &[],
+        bind_inline: &[],
         session_notes: &[],
         config: &[],
         state: None,
@@ -169,6 +172,36 @@ pub struct StreamFeature {
     pub after_login: bool,
     /// Makes the element; `None` when the host does not offer it.
     pub make: fn(&Ctx<'_>, &Host) -> Option<Element>,
+}
+
+/// What is done together with the binding of a resource, so that nothing happens between the two
+/// (XEP-0386 §3.2). What belongs to the stream itself is not done here.
+#[derive(Clone, Copy)]
+pub struct BindInline {
+    /// The `var` under which it is offered (§3.1). Several may have the same.
+    pub var: &'static str,
+    /// Namespace and name of the element by which a client asks for it; `None`: it is done for
+    /// every session that is bound this way.
+    pub element: Option<(&'static str, &'static str)>,
+    /// What is done. The session is bound, and nobody but the modules was told of it.
+    pub run: OnBind,
+}
+
+/// Something done for a session as it is bound, which waits for the store.
+pub type WaitingOnBind = for<'a, 'c> fn(
+    &'a mut Ctx<'c>,
+    &'a Arc<Session>,
+    Option<&'a Element>,
+) -> BoxFuture<'a, Vec<Element>>;
+
+/// What is done for a session as it is bound, with the element by which the client asked. It
+/// answers with what the client is told in `<bound/>`, often nothing.
+#[derive(Clone, Copy)]
+pub enum OnBind {
+    /// At once.
+    Now(fn(&mut Ctx<'_>, &Arc<Session>, Option<&Element>) -> Vec<Element>),
+    /// After waiting.
+    Waits(WaitingOnBind),
 }
 
 /// Something that a module knows of a session, as text for the store.

@@ -6,6 +6,7 @@
 //! takes its next stanza: one lane per stream (RFC 6120 §10.1).
 
 mod committing;
+mod inline;
 mod stations;
 mod targets;
 

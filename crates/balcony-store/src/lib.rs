@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod archive_id;
 #[cfg(any(test, feature = "contract"))]
 #[allow(
     clippy::unwrap_used,

@@ -1,40 +1,41 @@
-//! Public ids of archived messages: a keyed permutation of archive and sequence.
+//! Public ids of archived messages: their place, behind a key.
+//!
+//! XEP-0359 §6 and XEP-0313 §3.3 want ids that nobody can guess, and a query by id wants the place
+//! that an id stands for. One block of AES-128 gives both without an index: the ids of all messages
+//! are a permutation of their places that only the key undoes.
 
 use aes::Aes128;
-use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 
 use crate::ArchiveId;
 
-/// The name of the key among the secrets of the server.
-pub(crate) const SECRET: &str = "archive";
+/// The name of the secret that holds the key.
+pub(crate) const KEY: &str = "archive-ids";
 
-/// Makes ids that nobody can guess or compare, and reads them back.
-#[derive(Clone)]
-pub(crate) struct ArchiveKey(Aes128);
+/// Makes ids of places and finds the places of ids.
+pub(crate) struct ArchiveIds(Aes128);
 
-impl ArchiveKey {
-    pub(crate) fn new(key: &[u8; 16]) -> ArchiveKey {
-        ArchiveKey(Aes128::new(&Array::from(*key)))
+impl ArchiveIds {
+    pub(crate) fn new(key: [u8; 16]) -> ArchiveIds {
+        ArchiveIds(Aes128::new(&key.into()))
     }
 
-    /// The id of the message `seq` in the archive of the account `number`.
-    pub(crate) fn id(&self, number: i64, seq: i64) -> ArchiveId {
-        let clear = (u128::from(number.cast_unsigned()) << 64) | u128::from(seq.cast_unsigned());
-        let mut block = Array::from(clear.to_be_bytes());
+    /// The id of a message: of the archive with this number, at this place.
+    pub(crate) fn id(&self, archive: i64, seq: i64) -> ArchiveId {
+        let place = (u128::from(archive.cast_unsigned()) << 64) | u128::from(seq.cast_unsigned());
+        let mut block = place.to_be_bytes().into();
         self.0.encrypt_block(&mut block);
         ArchiveId(u128::from_be_bytes(block.into()))
     }
 
-    /// Which message an id stands for in the archive of this account; `None`: it is of another, or
-    /// made up.
-    pub(crate) fn seq(&self, number: i64, id: ArchiveId) -> Option<i64> {
-        let mut block = Array::from(id.0.to_be_bytes());
+    /// The place in the archive with this number. `None`: the id is of another archive, or nobody
+    /// ever made it.
+    pub(crate) fn seq(&self, archive: i64, id: ArchiveId) -> Option<i64> {
+        let mut block = id.0.to_be_bytes().into();
         self.0.decrypt_block(&mut block);
-        let clear = u128::from_be_bytes(block.into());
-        let [of, seq] = [clear >> 64, clear & u128::from(u64::MAX)];
-        let of = u64::try_from(of).ok()?.cast_signed();
-        let seq = u64::try_from(seq).ok()?.cast_signed();
-        (of == number && seq > 0).then_some(seq)
+        let place = u128::from_be_bytes(block.into());
+        let (of, seq) = ((place >> 64) as u64, place as u64);
+        (of == archive.cast_unsigned()).then_some(seq.cast_signed())
     }
 }
 
@@ -43,13 +44,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_read_back_for_its_own_account_only() {
-        let key = ArchiveKey::new(&[7; 16]);
-        let id = key.id(3, 41);
-        assert_eq!(key.seq(3, id), Some(41));
-        assert_eq!(key.seq(4, id), None);
-        assert_eq!(key.seq(3, ArchiveId(id.0 ^ 1)), None);
-        assert_eq!(ArchiveKey::new(&[8; 16]).seq(3, id), None);
-        assert_ne!(key.id(3, 42).0 - id.0, 1, "neighbours are not alike");
+    fn a_place_comes_back_in_its_own_archive_only() {
+        let ids = ArchiveIds::new([7; 16]);
+        for (archive, seq) in [(1, 1), (1, 2), (2, 1), (i64::MAX, i64::MAX)] {
+            let id = ids.id(archive, seq);
+            assert_eq!(ids.seq(archive, id), Some(seq));
+            assert_eq!(ids.seq(archive - 1, id), None);
+            assert_eq!(ArchiveIds::new([8; 16]).seq(archive, id), None);
+        }
+    }
+
+    #[test]
+    fn neighbours_have_nothing_in_common() {
+        let ids = ArchiveIds::new([7; 16]);
+        let (one, next) = (ids.id(1, 1).0, ids.id(1, 2).0);
+        assert!((one ^ next).count_ones() > 30, "{one:x} {next:x}");
+    }
+
+    /// Ids are kept by clients: what they mean may never change.
+    #[test]
+    fn ids_are_those_of_aes() {
+        // FIPS 197, Appendix C.1.
+        let key = *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f";
+        let ids = ArchiveIds::new(key);
+        let id = ids.id(
+            0x0011_2233_4455_6677,
+            0x8899_aabb_ccdd_eeff_u64.cast_signed(),
+        );
+        assert_eq!(id.to_string(), "69c4e0d86a7b0430d8cdb78070b4c55a");
     }
 }

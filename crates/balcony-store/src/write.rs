@@ -126,7 +126,8 @@ pub enum Write {
         entry: ArchiveEntry,
     },
     /// Notes that all that came for an account up to this message of its archive was taken by a
-    /// client, or is in the offline queue. A message that is not there any more is no error.
+    /// client, or is in the offline queue. A message that is not there any more is no error, and
+    /// neither is one of another archive, which changes nothing.
     ArchiveDelivered {
         /// Whose archive.
         account: String,
@@ -140,8 +141,8 @@ pub enum Write {
     /// The last write of an orderly stop.
     LayDown,
     /// Puts a tombstone in the place of a message (XEP-0424 §5), which keeps its id and time. The
-    /// newest of this id and party within the last thousand messages with that party is meant;
-    /// when there is none, nothing happens.
+    /// newest of this id and party within the last thousand messages with that party is meant, and
+    /// within the last twenty thousand of the archive; when there is none, nothing happens.
     ArchiveRetract {
         /// Whose archive.
         account: String,
@@ -161,7 +162,7 @@ pub enum Write {
         host: String,
         /// Goes what was received before.
         before: i64,
-        /// Rows that are looked at, the oldest; bounds the time it takes.
+        /// Rows that are deleted at most, the oldest of each archive; bounds the time it takes.
         oldest: u32,
     },
     /// Deletes the oldest messages of archives of a host that are too large: a slice of the work,

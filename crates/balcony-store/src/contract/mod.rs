@@ -5,13 +5,20 @@
 //! memory.
 
 pub mod accounts;
+pub mod archive;
 pub mod items;
+pub mod keeping;
 pub mod model;
 pub mod offline;
 pub mod roster;
 pub mod sets;
+pub mod streams;
+pub mod waiting;
 
-use crate::{Bounds, HashName, Result, ScramKey, Store, Stored, Waiting, Write, WriteSet};
+use crate::{
+    ArchiveEntry, ArchiveFilter, ArchiveId, ArchivePage, ArchivePlace, ArchiveRequest, Bounds,
+    HashName, Result, ScramKey, Store, Stored, Waiting, Write, WriteSet,
+};
 
 /// Makes a `#[tokio::test]` of each promise. `$make` gives a tuple: the `Arc` of an empty store,
 /// and whatever has to live as long.
@@ -41,6 +48,32 @@ macro_rules! contract_tests {
             offline: delivered_rows_go_and_numbers_are_not_reused,
             offline: rows_between_two_others_go_alone,
             offline: what_waited_too_long_goes_in_slices,
+            archive: archive_is_in_the_order_of_the_commits,
+            archive: reader_misses_nothing_while_others_write,
+            archive: archive_is_read_in_pages_from_both_ends,
+            archive: archive_is_filtered,
+            archive: archive_is_filtered_by_the_other_party,
+            archive: ids_are_of_one_archive,
+            archive: archive_of_nobody_is_empty,
+            archive: times_of_an_archive_never_run_backwards,
+            archive: refused_set_archives_nothing,
+            archive: archive_goes_with_its_account,
+            keeping: old_messages_go_in_slices,
+            keeping: large_archives_lose_their_oldest_messages,
+            keeping: trimming_sees_what_the_same_set_archived,
+            keeping: retracted_message_leaves_a_tombstone,
+            keeping: retraction_meets_a_message_of_its_own_set,
+            keeping: preferences_are_kept,
+            waiting: archived_message_waits_by_its_id,
+            waiting: archived_messages_count_with_their_size,
+            waiting: what_was_not_archived_now_cannot_wait,
+            waiting: waiting_row_goes_after_its_archived_message,
+            waiting: retracted_message_waits_as_a_tombstone,
+            waiting: undelivered_messages_are_queued_after_a_crash,
+            streams: stream_is_found_by_its_id,
+            streams: count_of_a_stream_is_committed_with_its_stanza,
+            streams: kept_streams_are_listed_in_pages,
+            streams: streams_are_forgotten_in_time,
             items: private_elements_are_kept_by_name,
             items: private_elements_are_bounded,
             items: vcard_is_kept_with_the_hash_of_its_photo,
@@ -121,6 +154,49 @@ pub(crate) fn push(account: &str, text: &str, bounds: Bounds) -> Write {
         stanza: Waiting::Stanza(stored(text)),
         bounds,
     }
+}
+
+/// A message from this party.
+pub(crate) fn entry(with: &str, text: &str, received_at: i64) -> ArchiveEntry {
+    ArchiveEntry {
+        received_at,
+        with: with.into(),
+        incoming: false,
+        message_id: None,
+        stanza: stored(text),
+    }
+}
+
+pub(crate) fn push_archive(account: &str, entry: ArchiveEntry) -> Write {
+    let account = account.into();
+    Write::ArchivePush { account, entry }
+}
+
+/// Archives one message; its id.
+pub(crate) async fn archive(store: &dyn Store, account: &str, entry: ArchiveEntry) -> ArchiveId {
+    let set = WriteSet::from(push_archive(account, entry));
+    store.commit(set).await.unwrap().archived[0]
+}
+
+pub(crate) fn texts(page: &ArchivePage) -> Vec<String> {
+    let messages = page.messages.iter();
+    let text = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).unwrap();
+    messages
+        .map(|message| text(&message.stanza.bytes))
+        .collect()
+}
+
+/// The texts of an account's archive.
+pub(crate) async fn archived(store: &dyn Store, account: &str) -> Vec<String> {
+    let all = ArchiveRequest {
+        filter: ArchiveFilter::default(),
+        place: ArchivePlace::First,
+        limit: 10_000,
+    };
+    let page = store.archive().page(account, all).await.unwrap();
+    let texts = texts(&page);
+    assert_eq!(page.count, Some(texts.len() as u64));
+    texts
 }
 
 pub(crate) async fn write(store: &dyn Store, write: Write) -> Result<()> {

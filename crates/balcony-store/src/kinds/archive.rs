@@ -145,6 +145,22 @@ pub struct ArchivePrefs {
     pub never: Vec<String>,
 }
 
+/// How far back a retraction looks for its message ([`Write::ArchiveRetract`](crate::Write)), in
+/// messages with the other party: who retracts something regrets what was written lately.
+pub(crate) const RETRACT_AMONG: usize = 1_000;
+/// And in messages of the archive: those with others are passed over, a few milliseconds at most.
+pub(crate) const RETRACT_WITHIN: usize = 20_000;
+
+/// Whether a filter by this JID means this party: a bare JID stands for its resources too.
+pub(crate) fn is_party(party: &str, jid: &str) -> bool {
+    match party.strip_prefix(jid) {
+        Some("") => true,
+        // RFC 7622 §3.1: the first slash begins the resourcepart.
+        Some(rest) => rest.starts_with('/') && !jid.contains('/'),
+        None => false,
+    }
+}
+
 /// Reads of archives. `account` is a bare JID.
 pub trait Archive: Send + Sync {
     /// A page. NotFound when the archive has no message of an id that the place, or `after`,
@@ -159,6 +175,17 @@ pub trait Archive: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bare_jid_stands_for_its_resources() {
+        assert!(is_party("juliet@x", "juliet@x"));
+        assert!(is_party("juliet@x/a/b", "juliet@x"));
+        assert!(is_party("juliet@x/a/b", "juliet@x/a/b"));
+        assert!(!is_party("juliet@x/a/b", "juliet@x/a"));
+        assert!(!is_party("juliet@xy", "juliet@x"));
+        assert!(!is_party("juliet@x", "juliet@x/a"));
+        assert!(!is_party("juliet@x", "x"));
+    }
 
     #[test]
     fn an_id_is_read_back_and_nothing_else_is() {

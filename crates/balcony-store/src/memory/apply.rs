@@ -34,9 +34,8 @@ impl Tables {
                 self.archived.push(id);
                 Ok(())
             }
-            Write::ArchiveDelivered { account, .. }
-            | Write::ArchiveRetract { account, .. }
-            | Write::ArchivePrefsSet { account, .. } => {
+            Write::ArchiveDelivered { account, id } => self.archive_delivered(account, *id),
+            Write::ArchiveRetract { account, .. } | Write::ArchivePrefsSet { account, .. } => {
                 self.change(account)?.apply_archive(write);
                 Ok(())
             }
@@ -146,11 +145,12 @@ impl Tables {
         stanza: &Waiting,
         bounds: Bounds,
     ) -> Result<()> {
-        let seq = self.new_offline_seq();
-        let account = self.change(account)?;
-        let Some((stanza, archived)) = account.waiting(stanza)? else {
+        let whose = self.account(account).ok_or(Error::NotFound)?;
+        let Some((stanza, archived)) = self.waiting(whose, stanza)? else {
             return Ok(());
         };
+        let seq = self.new_offline_seq();
+        let account = self.change(account)?;
         account.offline.push(OfflineRow {
             seq,
             received_at,

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::MemoryStore;
 use super::tables::{AccountData, Tables};
+use crate::kinds::archive::{RETRACT_AMONG, RETRACT_WITHIN, is_party};
 use crate::{
     Archive, ArchiveBounds, ArchiveEntry, ArchiveFilter, ArchiveId, ArchivePage, ArchivePlace,
     ArchivePrefs, ArchiveRequest, ArchivedMessage, BoxFuture, Error, OfflineRow, Result, Stored,
@@ -42,12 +43,6 @@ impl Row {
             stanza: self.entry.stanza.clone(),
         }
     }
-}
-
-/// A bare JID stands for its resources too.
-fn is_party(party: &str, with: &str) -> bool {
-    let bare = || party.split('/').next() == Some(with);
-    party == with || (!with.contains('/') && bare())
 }
 
 impl ArchiveData {
@@ -117,10 +112,9 @@ impl ArchiveData {
     }
 
     fn retract(&mut self, with: &str, incoming: bool, message_id: &str, tombstone: &Stored) {
-        /// As many messages with the party are looked at.
-        const LOOKED_AT: usize = 1_000;
-        let theirs = self.rows.iter_mut().rev().filter(|row| row.is_with(with));
-        let meant = theirs.take(LOOKED_AT).find(|row| {
+        let lately = self.rows.iter_mut().rev().take(RETRACT_WITHIN);
+        let theirs = lately.filter(|row| row.is_with(with));
+        let meant = theirs.take(RETRACT_AMONG).find(|row| {
             row.entry.message_id.as_deref() == Some(message_id) && row.entry.incoming == incoming
         });
         if let Some(row) = meant {
@@ -144,30 +138,24 @@ impl AccountData {
                 tombstone,
             } => {
                 // One's own messages to oneself came, too.
-                let incoming = sender != account || with == account;
-                self.archive.retract(with, incoming, message_id, tombstone);
-            }
-            Write::ArchivePrefsSet { prefs, .. } => self.archive.prefs = Some(prefs.clone()),
-            Write::ArchiveDelivered { id, .. } => {
-                if let Ok(seq) = self.archive.seq(*id) {
-                    self.archive.delivered = self.archive.delivered.max(seq);
+                if sender == with {
+                    self.archive.retract(with, true, message_id, tombstone);
+                } else if sender == account {
+                    self.archive.retract(with, false, message_id, tombstone);
                 }
             }
+            Write::ArchivePrefsSet { prefs, .. } => self.archive.prefs = Some(prefs.clone()),
             _ => {}
         }
     }
 
-    /// Where a new row of the offline queue has its stanza. `None`: it is gone.
-    pub(super) fn waiting(&self, waiting: &Waiting) -> Result<Option<(Stored, Option<ArchiveId>)>> {
-        let row = match waiting {
-            Waiting::Stanza(stanza) => return Ok(Some((stanza.clone(), None))),
-            Waiting::ArchivedNow => {
-                let last = self.archive.rows.last();
-                Some(last.ok_or_else(|| Error::Broken("nothing was archived".to_owned()))?)
-            }
-            Waiting::Archived(id) => self.archive.find(*id),
-        };
-        Ok(row.map(|row| (row.entry.stanza.clone(), Some(row.id))))
+    pub(super) fn archive_delivered(&mut self, seq: i64) {
+        self.archive.delivered = self.archive.delivered.max(seq);
+    }
+
+    /// The stanza of an archived message. `None`: it is gone.
+    pub(super) fn archived(&self, id: ArchiveId) -> Option<Stored> {
+        Some(self.archive.find(id)?.entry.stanza.clone())
     }
 
     /// What a row of the offline queue says now; `None` when retention took its message.
@@ -175,9 +163,8 @@ impl AccountData {
         let Some(id) = row.archived else {
             return Some(row.clone());
         };
-        let stanza = self.archive.find(id)?.entry.stanza.clone();
         Some(OfflineRow {
-            stanza,
+            stanza: self.archived(id)?,
             ..row.clone()
         })
     }
@@ -204,10 +191,9 @@ impl Tables {
     ) -> Result<ArchiveId> {
         let received_at = self.stamp(entry.received_at);
         let seq = self.new_archive_seq();
-        let account = self.change(account)?;
-        // Not unpredictable, as nobody but a test sees it.
-        let id = ArchiveId((u128::from(account.number.unsigned_abs()) << 64) | seq as u128);
-        account.archive.rows.push(Arc::new(Row {
+        let number = self.account(account).ok_or(Error::NotFound)?.number;
+        let id = self.ids.id(number, seq);
+        self.change(account)?.archive.rows.push(Arc::new(Row {
             seq,
             id,
             received_at,
@@ -245,6 +231,34 @@ impl Tables {
         });
     }
 
+    /// Where a new row of the offline queue has its stanza. `None`: it is gone.
+    pub(super) fn waiting(
+        &self,
+        account: &AccountData,
+        waiting: &Waiting,
+    ) -> Result<Option<(Stored, Option<ArchiveId>)>> {
+        let id = match waiting {
+            Waiting::Stanza(stanza) => return Ok(Some((stanza.clone(), None))),
+            Waiting::ArchivedNow => {
+                let ids = self.archived.iter().rev().copied();
+                let mut theirs = ids.filter(|id| self.ids.seq(account.number, *id).is_some());
+                let nothing = || Error::Broken("nothing was archived".to_owned());
+                theirs.next().ok_or_else(nothing)?
+            }
+            Waiting::Archived(id) => *id,
+        };
+        Ok(account.archived(id).map(|stanza| (stanza, Some(id))))
+    }
+
+    /// Notes up to where messages were delivered.
+    pub(super) fn archive_delivered(&mut self, account: &str, id: ArchiveId) -> Result<()> {
+        let number = self.account(account).ok_or(Error::NotFound)?.number;
+        if let Some(seq) = self.ids.seq(number, id) {
+            self.change(account)?.archive_delivered(seq);
+        }
+        Ok(())
+    }
+
     /// After a crash what came behind the marks goes into the offline queues.
     pub(super) fn take_up(&mut self) {
         if self.set_laid_down(false) {
@@ -255,13 +269,13 @@ impl Tables {
             for (received_at, id) in rows.into_iter().flatten() {
                 let seq = self.new_offline_seq();
                 if let Ok(account) = self.change_named(&name)
-                    && let Ok(Some((stanza, archived))) = account.waiting(&Waiting::Archived(id))
+                    && let Some(stanza) = account.archived(id)
                 {
                     account.offline.push(OfflineRow {
                         seq,
                         received_at,
                         stanza,
-                        archived,
+                        archived: Some(id),
                     });
                 }
             }

@@ -13,18 +13,17 @@ mod tables;
 use parking_lot::Mutex;
 
 use self::tables::Tables;
+use crate::archive_id::{self, ArchiveIds};
 use crate::{
     Accounts, Blocking, BoxFuture, Committed, Error, Invites, LastSeen, Offline, Private, Resolve,
     Result, Roster, Secrets, Store, Ticket, VCards, WriteSet,
 };
 
 /// The store in memory.
-#[derive(Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     tables: Tables,
     failing: Option<Error>,
@@ -34,9 +33,24 @@ struct State {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// An empty store. Its ids are the same each time.
     pub fn new() -> MemoryStore {
-        MemoryStore::default()
+        MemoryStore::with_archive_key([0; 16])
+    }
+
+    /// An empty store that makes the same ids as another one with this key.
+    pub(crate) fn with_archive_key(key: [u8; 16]) -> MemoryStore {
+        let mut tables = Tables::new(ArchiveIds::new(key));
+        tables.add_secret(archive_id::KEY, &key);
+        MemoryStore {
+            state: Mutex::new(State {
+                tables,
+                failing: None,
+                holding: false,
+                held: Vec::new(),
+                closed: false,
+            }),
+        }
     }
 
     /// Has every commit fail with this error, like a full disk, until it is told `None`.
@@ -65,6 +79,12 @@ impl MemoryStore {
             false => Ok(read(&state.tables)),
         };
         Box::pin(std::future::ready(answer))
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> MemoryStore {
+        MemoryStore::new()
     }
 }
 

@@ -12,7 +12,8 @@ impl Tables {
                 expires_at,
             } => {
                 let number = self.account(account).ok_or(Error::NotFound)?.number;
-                if self.stream(*id).is_some() {
+                // One that a deleted account left is nobody's any more.
+                if self.stream(*id).is_some_and(|stream| self.lives(stream)) {
                     return Err(Error::Conflict("stream"));
                 }
                 let row = StreamRow {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::archive::ArchiveData;
+use crate::archive_id::ArchiveIds;
 use crate::{
     ArchiveId, Committed, Error, HashName, Invite, LastSeenAt, OfflineRow, PendingIn, Result,
     RosterItem, ScramKey, Stored, StreamId, StreamRow, VCard, WriteSet,
@@ -13,8 +14,8 @@ use crate::{
 pub(super) type Name = (String, String);
 
 /// All data, and what undoes the set that is being applied.
-#[derive(Default)]
 pub(super) struct Tables {
+    pub(super) ids: ArchiveIds,
     accounts: BTreeMap<Name, Arc<AccountData>>,
     invites: BTreeMap<Vec<u8>, Invite>,
     secrets: BTreeMap<String, Vec<u8>>,
@@ -68,6 +69,21 @@ pub(super) struct AccountData {
 }
 
 impl Tables {
+    pub(super) fn new(ids: ArchiveIds) -> Tables {
+        Tables {
+            ids,
+            accounts: BTreeMap::new(),
+            invites: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            stamp: 0,
+            laid_down: false,
+            archived: SmallVec::new(),
+            counters: Counters::default(),
+            undo: Vec::new(),
+        }
+    }
+
     /// Applies a whole set, or nothing of it.
     pub(super) fn commit(&mut self, set: &WriteSet) -> Result<Committed> {
         let counters = self.counters;
@@ -218,7 +234,8 @@ impl Tables {
         self.undo.push(Undo::Stream(id, before));
     }
 
-    /// Deletes those of the `oldest` rows of all offline queues that were received before.
+    /// Deletes those of the `oldest` rows of all offline queues that were received before, or whose
+    /// message is gone.
     pub(super) fn expire(&mut self, before: i64, oldest: u32) {
         let queues = self.accounts.values().map(|account| &account.offline);
         let mut numbers: Vec<i64> = queues.flatten().map(|row| row.seq).collect();
@@ -226,12 +243,15 @@ impl Tables {
         let Some(last) = numbers.into_iter().take(oldest as usize).next_back() else {
             return;
         };
-        let goes = |row: &OfflineRow| row.seq <= last && row.received_at < before;
-        for (name, account) in &mut self.accounts {
-            if account.offline.iter().any(goes) {
-                let before = Undo::Account(name.clone(), Some(Arc::clone(account)));
-                self.undo.push(before);
-                Arc::make_mut(account).offline.retain(|row| !goes(row));
+        for name in self.names() {
+            if let Ok(account) = self.change_named(&name) {
+                let rows = std::mem::take(&mut account.offline);
+                // What retention took out of the archive waits for nobody.
+                let stays = |row: &OfflineRow| {
+                    let gone = account.offline_row(row).is_none();
+                    row.seq > last || (row.received_at >= before && !gone)
+                };
+                account.offline = rows.into_iter().filter(stays).collect();
             }
         }
     }

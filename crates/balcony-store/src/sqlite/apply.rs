@@ -1,5 +1,7 @@
 //! From a write to the kind of data that it belongs to.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 use smallvec::SmallVec;
 
@@ -7,12 +9,12 @@ use super::fault::Fault;
 use super::{
     accounts, archive, blocking, invites, last, offline, private, roster, secrets, streams, vcards,
 };
-use crate::archive_id::ArchiveKey;
+use crate::archive_id::ArchiveIds;
 use crate::{ArchiveId, Error, Write};
 
 /// What the writer knows beside the database.
 pub(super) struct Applying {
-    pub(super) key: ArchiveKey,
+    pub(super) key: Arc<ArchiveIds>,
     /// The last time stamp of any archive. One clock for all of them is enough for each, and needs
     /// no look into the database.
     pub(super) stamp: i64,

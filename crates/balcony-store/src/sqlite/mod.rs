@@ -48,7 +48,7 @@ use self::queue::Queue;
 use self::readers::Readers;
 use self::statement::{one, run};
 use self::writer::Writer;
-use crate::archive_id::{ArchiveKey, SECRET};
+use crate::archive_id::{ArchiveIds, KEY};
 use crate::{
     Accounts, Blocking, BoxFuture, Error, Invites, LastSeen, Offline, Private, Result, Roster,
     Secrets, Store, Ticket, VCards, WriteSet,
@@ -87,7 +87,7 @@ impl Default for Settings {
 /// Dropped or closed, it commits what was queued first.
 pub struct SqliteStore {
     dir: Arc<Path>,
-    archive_key: ArchiveKey,
+    archive_key: Arc<ArchiveIds>,
     queue: Arc<Queue>,
     readers: Arc<Readers>,
     checkpoints: Arc<Checkpoints>,
@@ -189,7 +189,7 @@ impl SqliteStore {
 /// What the writer must know of the archives.
 fn open_archive(conn: &Connection) -> Result<Applying, Fault> {
     Ok(Applying {
-        key: ArchiveKey::new(&archive_key(conn)?),
+        key: Arc::new(ArchiveIds::new(archive_key(conn)?)),
         stamp: archive::last_stamp(conn)?,
         moving: archive::Moving::open(conn)?,
         cursors: archive::Cursors::new(),
@@ -205,12 +205,12 @@ fn archive_key(conn: &Connection) -> Result<[u8; 16], Fault> {
     run(
         conn,
         "INSERT OR IGNORE INTO secrets (name, value) VALUES (?1, ?2)",
-        (SECRET, fresh),
+        (KEY, fresh),
     )?;
     let key = one(
         conn,
         "SELECT value FROM secrets WHERE name = ?1",
-        [SECRET],
+        [KEY],
         |row| row.get(0),
     )?;
     Ok(key.ok_or_else(|| Error::Broken("the key of the archives is gone".to_owned()))?)

@@ -8,7 +8,7 @@ use super::apply::{Applying, misplaced};
 use super::archive;
 use super::fault::Fault;
 use super::statement::{all, one, run};
-use crate::archive_id::ArchiveKey;
+use crate::archive_id::ArchiveIds;
 use crate::{
     Bounds, BoxFuture, Error, Offline, OfflineRow, OfflineTotal, Result, Stored, Waiting, Write,
 };
@@ -183,7 +183,7 @@ fn total(conn: &Connection, account: &str) -> Result<OfflineTotal, Fault> {
 
 fn page(
     conn: &Connection,
-    key: &ArchiveKey,
+    key: &ArchiveIds,
     account: &str,
     after: i64,
     limit: u32,

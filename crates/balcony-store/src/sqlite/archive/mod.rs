@@ -8,6 +8,7 @@ mod moving;
 mod page;
 mod retention;
 
+use moving::move_few;
 pub(super) use moving::{Moving, is_due as moving_is_due, slice as move_slice};
 #[cfg(test)]
 pub(super) use retention::ERASED;
@@ -54,20 +55,29 @@ pub(super) fn apply(conn: &Connection, state: &mut Applying, write: &Write) -> R
         } => {
             let id = require(conn, account)?;
             // One's own messages to oneself came, too.
-            let incoming = sender != account || with == account;
+            let incoming = sender == with;
+            if !incoming && sender != account {
+                return Ok(());
+            }
             page::find_message(conn, id, with, message_id, incoming)?
-                .map_or(Ok(()), |seq| replace(conn, seq, tombstone))
+                .map_or(Ok(()), |seq| replace(conn, id, seq, tombstone))
         }
         Write::ArchiveExpire {
             host,
             before,
             oldest,
-        } => retention::expire(conn, &mut state.cursors, host, *before, *oldest),
+        } => {
+            move_few(conn, &mut state.moving)?;
+            retention::expire(conn, &mut state.cursors, host, *before, *oldest)
+        }
         Write::ArchiveTrim {
             host,
             max_bytes,
             rows,
-        } => retention::trim(conn, host, *max_bytes, *rows),
+        } => {
+            move_few(conn, &mut state.moving)?;
+            retention::trim(conn, host, *max_bytes, *rows)
+        }
         Write::ArchivePrefsSet { account, prefs } => {
             set_prefs(conn, require(conn, account)?, prefs)
         }
@@ -129,13 +139,27 @@ fn peer_hash(jid: &str) -> i64 {
     hasher.finish().cast_signed()
 }
 
-fn replace(conn: &Connection, seq: i64, tombstone: &Stored) -> Result<(), Fault> {
-    // The size in the index stays that of the original: a bound on what is kept, never too small.
+/// Puts something else in the place of a message, which counts with its own size.
+fn replace(conn: &Connection, id: i64, seq: i64, tombstone: &Stored) -> Result<(), Fault> {
     run(
         conn,
         "UPDATE archive SET format = ?2, stanza = ?3 WHERE seq = ?1",
         (seq, tombstone.format, &tombstone.bytes),
     )?;
+    let size = tombstone.bytes.len();
+    run(
+        conn,
+        "UPDATE archive_totals SET byte_count = byte_count + ?3 - size
+         FROM archive_index i WHERE archive_totals.account_id = ?1
+             AND i.account_id = ?1 AND i.seq = ?2",
+        (id, seq, size),
+    )?;
+    for sql in [
+        "UPDATE archive_index SET size = ?3 WHERE account_id = ?1 AND seq = ?2",
+        "UPDATE archive_recent SET size = ?3 WHERE account_id = ?1 AND seq = ?2",
+    ] {
+        run(conn, sql, (id, seq, size))?;
+    }
     Ok(())
 }
 
@@ -299,7 +323,7 @@ pub(super) fn last_stamp(conn: &Connection) -> Result<i64, Fault> {
 /// The place of a message that a row of the offline queue is to stand for.
 pub(super) fn find_row(
     conn: &Connection,
-    key: &crate::archive_id::ArchiveKey,
+    key: &crate::archive_id::ArchiveIds,
     id: i64,
     message: ArchiveId,
 ) -> Result<Option<(i64, i64)>, Fault> {

@@ -11,6 +11,8 @@ use super::super::statement::{one, run};
 const KEPT: usize = 8_192;
 /// Entries that are moved at a time: about a millisecond.
 const SLICE: i64 = 512;
+/// What is moved at once when somebody must see all of it: a millisecond or two.
+const FEW: usize = 1_024;
 
 /// How far the moving is.
 #[derive(Debug, Default)]
@@ -46,6 +48,18 @@ impl Moving {
 /// Whether a slice should be moved: with other work to do only when there are many.
 pub(in super::super) fn is_due(moving: &Moving, idle: bool) -> bool {
     moving.recent > if idle { 0 } else { KEPT }
+}
+
+/// Moves what there is if it is not much: for who must see an archive whole, where that costs
+/// little. On a busy server the newest messages are none of those that retention looks for.
+pub(super) fn move_few(conn: &Connection, moving: &mut Moving) -> Result<(), Fault> {
+    if moving.recent > FEW {
+        return Ok(());
+    }
+    while moving.recent > 0 {
+        slice(conn, moving)?;
+    }
+    Ok(())
 }
 
 /// Moves a slice, inside of a transaction. An account's entries go in their order.

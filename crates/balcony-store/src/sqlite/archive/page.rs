@@ -6,7 +6,8 @@ use super::super::accounts::find;
 use super::super::fault::Fault;
 use super::super::statement::{all, one};
 use super::peer_hash;
-use crate::archive_id::ArchiveKey;
+use crate::archive_id::ArchiveIds;
+use crate::kinds::archive::{RETRACT_AMONG, RETRACT_WITHIN, is_party};
 use crate::{
     ArchiveBounds, ArchiveFilter, ArchiveId, ArchivePage, ArchivePlace, ArchiveRequest,
     ArchivedMessage, Error, Stored,
@@ -16,13 +17,10 @@ use crate::{
 /// millisecond. Where there are more, no count is given.
 const COUNTED: i64 = 5_000;
 
-/// Messages with a party among which one is looked for that is to be retracted.
-const LOOKED_AT: i64 = 1_000;
-
 /// An archive, as one query looks at it.
 struct Look<'a> {
     conn: &'a Connection,
-    key: &'a ArchiveKey,
+    key: &'a ArchiveIds,
     account: i64,
     /// Places that may be meant: between these two, neither included.
     after: i64,
@@ -35,7 +33,7 @@ type Found = (i64, String, ArchivedMessage);
 
 pub(super) fn page(
     conn: &Connection,
-    key: &ArchiveKey,
+    key: &ArchiveIds,
     account: &str,
     request: &ArchiveRequest,
 ) -> Result<ArchivePage, Fault> {
@@ -48,7 +46,7 @@ pub(super) fn page(
 
 fn page_of(
     conn: &Connection,
-    key: &ArchiveKey,
+    key: &ArchiveIds,
     account: &str,
     request: &ArchiveRequest,
 ) -> Result<ArchivePage, Fault> {
@@ -264,9 +262,7 @@ impl Look<'_> {
     }
 
     fn is_with(&self, peer: &str) -> bool {
-        self.with.is_none_or(|with| {
-            peer == with || (!with.contains('/') && peer.split('/').next() == Some(with))
-        })
+        self.with.is_none_or(|with| is_party(peer, with))
     }
 }
 
@@ -323,7 +319,7 @@ pub(super) fn first_since(conn: &Connection, time: i64) -> Result<i64, Fault> {
 
 pub(super) fn bounds(
     conn: &Connection,
-    key: &ArchiveKey,
+    key: &ArchiveIds,
     account: &str,
 ) -> Result<Option<ArchiveBounds>, Fault> {
     let transaction = conn.unchecked_transaction()?;
@@ -360,10 +356,12 @@ pub(super) fn find_message(
         conn,
         "SELECT a.seq FROM (
              SELECT seq FROM (
-                 SELECT seq FROM archive_recent WHERE account_id = ?1 AND peer_hash = ?2
-                 UNION ALL
-                 SELECT seq FROM archive_index WHERE account_id = ?1 AND peer_hash = ?2)
-             ORDER BY seq DESC LIMIT ?6) i
+                 SELECT seq, peer_hash FROM (
+                     SELECT seq, peer_hash FROM archive_recent WHERE account_id = ?1
+                     UNION ALL
+                     SELECT seq, peer_hash FROM archive_index WHERE account_id = ?1)
+                 ORDER BY seq DESC LIMIT ?7)
+             WHERE peer_hash = ?2 LIMIT ?6) i
          CROSS JOIN archive a ON a.seq = i.seq
          WHERE a.message_id = ?3 AND a.incoming = ?4
              AND (a.peer = ?5 OR substr(a.peer, 1, length(?5) + 1) = ?5 || '/')
@@ -374,7 +372,8 @@ pub(super) fn find_message(
             message_id,
             incoming,
             with,
-            LOOKED_AT,
+            RETRACT_AMONG,
+            RETRACT_WITHIN,
         ),
         |row| row.get(0),
     )

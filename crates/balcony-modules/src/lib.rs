@@ -6,6 +6,7 @@
 mod access;
 pub mod adhoc;
 pub mod admin;
+pub mod archive;
 pub mod blocking;
 pub mod caps;
 pub mod disco;
@@ -40,8 +41,9 @@ pub static MODULES: &[&ModuleSpec] = &[
     &roster::MODULE,
     &blocking::MODULE,
     &iq_guard::MODULE,
-    &offline::MODULE,
     &stanza_id::MODULE,
+    &archive::MODULE,
+    &offline::MODULE,
     // What people do with their account.
     &register::MODULE,
     // What admins do.

@@ -14,7 +14,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     name: "stanza_id",
     specs: &[
         Spec::xep("XEP-0359", "Unique and Stable Stanza IDs", "0.7.0")
-            .partial("stanza-ids of our own, which an archive gives"),
+            .note("ids are given where a message is archived"),
     ],
     features: &[Feature::account(ns::STANZA_ID)],
     hooks: &[

@@ -115,6 +115,28 @@ pub const OFFLINE: &str = "msgoffline";
 pub const IQ_AUTH: &str = "jabber:iq:auth";
 /// Message archive management (XEP-0313).
 pub const MAM: &str = "urn:xmpp:mam:2";
+/// The feature of an archive that is queried by ids, and flips pages (XEP-0313 §8).
+pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
+/// Validation of form fields (XEP-0122).
+pub const VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
+/// Message retraction (XEP-0424).
+pub const RETRACT: &str = "urn:xmpp:message-retract:1";
+/// The feature of an archive that keeps tombstones (XEP-0424 §5).
+pub const RETRACT_TOMBSTONE: &str = "urn:xmpp:message-retract:1#tombstone";
+/// The feature of a server that copies by the rules of XEP-0280 §6.1.
+pub const CARBONS_RULES: &str = "urn:xmpp:carbons:rules:0";
+/// Chat markers (XEP-0333).
+pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// Jingle message initiation (XEP-0353).
+pub const JINGLE_MESSAGE: &str = "urn:xmpp:jingle-message:0";
+/// Reactions (XEP-0444).
+pub const REACTIONS: &str = "urn:xmpp:reactions:0";
+/// OMEMO of XEP-0384 0.3, which clients speak.
+pub const OMEMO_OLD: &str = "eu.siacs.conversations.axolotl";
+/// OMEMO (XEP-0384).
+pub const OMEMO: &str = "urn:xmpp:omemo:2";
+/// Direct invitations to rooms (XEP-0249).
+pub const CONFERENCE: &str = "jabber:x:conference";
 /// Multi-user chat (XEP-0045).
 pub const MUC: &str = "http://jabber.org/protocol/muc";
 /// Multi-user chat, what the room tells its occupants (XEP-0045 §17.2).

@@ -11,7 +11,6 @@ const DAY: u64 = 86_400;
 /// Ten years: a bound that catches a slip of the unit and no real wish.
 const MOST_DAYS: u64 = 3_650 * DAY;
 
-const ARCHIVE_USE: Applies = Applies::NotYet("the message archive (XEP-0313)");
 const FEDERATION_USE: Applies = Applies::NotYet("federation");
 const COMPONENT_USE: Applies = Applies::NotYet("external components");
 const PUSH_USE: Applies = Applies::NotYet("push notifications (XEP-0357)");
@@ -26,7 +25,7 @@ pub(super) static ARCHIVE: Section = Section {
             "default",
             Kind::Choice(&["always", "roster", "never"]),
             Fallback::Toml("\"always\""),
-            ARCHIVE_USE,
+            Applies::Reload,
             "What is archived for an account that has chosen nothing (XEP-0441). `always` is what \
              people with several devices expect.",
         ),
@@ -37,9 +36,20 @@ pub(super) static ARCHIVE: Section = Section {
                 max: MOST_DAYS,
             },
             Fallback::Toml("\"180d\""),
-            ARCHIVE_USE,
+            Applies::Reload,
             "How long a message is kept. Half a year brings a new device up to date without \
              keeping a life.",
+        ),
+        Key::new(
+            "bytes",
+            Kind::Size {
+                min: 1 << 20,
+                max: 1 << 40,
+            },
+            Fallback::Toml("\"1GiB\""),
+            Applies::Reload,
+            "How much one account's archive may hold; the oldest messages of a larger one go. A \
+             gigabyte is about three million messages.",
         ),
         Key::new(
             "page",
@@ -48,7 +58,7 @@ pub(super) static ARCHIVE: Section = Section {
                 max: 1_000,
             },
             Fallback::Toml("250"),
-            ARCHIVE_USE,
+            Applies::Reload,
             "The most messages in one page of an answer (XEP-0059): about 100 KB.",
         ),
     ],
@@ -220,13 +230,15 @@ pub enum ArchiveDefault {
     Never,
 }
 
-/// `[archive]`. Not in force yet.
+/// `[archive]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
     /// Default: always.
     pub default: ArchiveDefault,
     /// How long a message is kept. Default: 180 days.
     pub keep: Duration,
+    /// Bytes that one account's archive may hold. Default: 1 GiB.
+    pub bytes: usize,
     /// The most messages in one page of an answer. Default: 250.
     pub page: usize,
 }
@@ -241,6 +253,7 @@ impl Archive {
         Archive {
             default,
             keep: values.duration("keep"),
+            bytes: values.size("bytes"),
             page: values.int("page"),
         }
     }

@@ -28,7 +28,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         ),
         Spec::xep("XEP-0203", "Delayed Delivery", "2.0"),
         Spec::xep("XEP-0334", "Message Processing Hints", "1.0.0")
-            .partial("no-copy and no-permanent-store, which carbons and an archive would obey"),
+            .note("of messages that are no errors"),
     ],
     features: &[Feature::host(ns::OFFLINE)],
     hooks: &[
@@ -44,7 +44,8 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             stage: Stage::Undelivered,
             band: Band::Record,
             kinds: Kinds::MESSAGE,
-            after: &[],
+            // What is archived waits by reference.
+            after: &["archive"],
             changes: &["offline queue"],
             hook: Hook::Waits(keep::hook),
         },

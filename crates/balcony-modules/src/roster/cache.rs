@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use balcony_core::module::Ctx;
+use balcony_core::module::{Core, Ctx};
 use balcony_proto::jid::Jid;
 use balcony_store::{Error, Result};
 use parking_lot::RwLock;
@@ -76,6 +76,11 @@ impl Rosters {
 /// The rosters; an error when the module that owns them is not in this server.
 pub(super) fn rosters<'c>(ctx: &Ctx<'c>) -> Result<&'c Rosters> {
     ctx.state().ok_or(Error::NotFound)
+}
+
+/// The roster of an account that is connected, if it was needed already.
+pub(crate) fn known_contacts(core: &Core, account: &Jid) -> Option<Arc<Contacts>> {
+    core.state::<Rosters>()?.cached(account.bare_str())
 }
 
 /// The roster of an account, from the cache where it is there.

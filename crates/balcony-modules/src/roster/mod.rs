@@ -7,7 +7,7 @@ mod get;
 mod push;
 mod set;
 
-pub(crate) use cache::{contacts, standing};
+pub(crate) use cache::{contacts, known_contacts, standing};
 pub(crate) use change::{Before, Change, Failure, ItemChange, PendingChange, change};
 pub(crate) use contacts::Standing;
 

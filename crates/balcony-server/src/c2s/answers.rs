@@ -47,7 +47,11 @@ pub(super) fn host<L: Link>(stream: &mut Negotiation<'_, L>, domain: &str) -> An
             .chain([management::feature()])
             .collect(),
         inline: vec![management::feature()],
-        bind_inline: vec![ns::SM.to_owned()],
+        bind_inline: [ns::SM]
+            .into_iter()
+            .chain(stream.instance.core.bind_inline_vars())
+            .map(str::to_owned)
+            .collect(),
         ..HostFacts::new(Host::name(&host))
     })))
 }
@@ -166,7 +170,9 @@ pub(super) async fn bind<L: Link>(
         pending.await;
     }
     let mut answer = BindAnswer::new(session.jid().clone());
-    answer.bound = inline(core, &session, request).await;
+    if request.bind2 {
+        answer.bound = inline(core, &session, request).await;
+    }
     let Some(attachment) = session.attach() else {
         return Answer::Failed;
     };
@@ -227,6 +233,7 @@ async fn inline(core: &Arc<Core>, session: &Arc<Session>, request: &BindRequest)
             bound.push(managed::enable_inline(core, session, resume, max).await);
         }
     }
+    bound.extend(core.bind_inline(session, &request.inline).await);
     bound
 }
 

@@ -1,0 +1,100 @@
+//! What goes into the archives: each message once into that of each side (XEP-0313 §7.1.1).
+
+use std::future::ready;
+
+use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow, Side, stanza_error};
+use balcony_proto::jid::Jid;
+use balcony_proto::xml::Element;
+use balcony_store::ArchiveEntry;
+
+use super::{prefs, retract, worth};
+use crate::{stanza_id, stored};
+
+/// The archive of the account that sends.
+pub(super) fn sending(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+    let Some(session) = envelope.session() else {
+        return Flow::Continue;
+    };
+    let account = session.account().clone();
+    let Some(to) = envelope.to().cloned() else {
+        return Flow::Continue;
+    };
+    // What one writes to oneself is kept as it comes.
+    if to.bare_str() == account.as_str() || !is_worth_archiving(envelope) {
+        return Flow::Continue;
+    }
+    if prefs::archives(ctx.core(), &account, &to) == Some(true) {
+        archive(envelope, Side::Sender, &account, &to);
+    }
+    Flow::Continue
+}
+
+/// The archive of an account that is connected.
+pub(super) fn arriving(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+    let (Some(from), Some(to)) = (envelope.from().cloned(), envelope.to().map(Jid::bare)) else {
+        return Flow::Continue;
+    };
+    if is_worth_archiving(envelope) && prefs::archives(ctx.core(), &to, &from) == Some(true) {
+        archive(envelope, Side::Recipient, &to, &from);
+    }
+    Flow::Continue
+}
+
+/// The archive of an account that is absent, whose preferences must be read first.
+pub(super) fn undelivered<'a>(
+    ctx: &'a mut Ctx<'_>,
+    envelope: &'a mut Envelope,
+) -> BoxFuture<'a, Flow> {
+    let known = envelope.is_archived(Side::Recipient)
+        || envelope.archive_id(Side::Recipient).is_some()
+        || !is_worth_archiving(envelope);
+    match (envelope.from().cloned(), envelope.to().map(Jid::bare)) {
+        (Some(from), Some(to)) if !known => Box::pin(async move {
+            if prefs::archives(ctx.core(), &to, &from).is_some() {
+                // Decided as it arrived.
+                return Flow::Continue;
+            }
+            match prefs::archives_absent(ctx, &to, &from).await {
+                Ok(true) => archive(envelope, Side::Recipient, &to, &from),
+                Ok(false) => {}
+                Err(cause) => return Flow::Reject(stanza_error(&cause)),
+            }
+            Flow::Continue
+        }),
+        _ => Box::pin(ready(Flow::Continue)),
+    }
+}
+
+fn is_worth_archiving(envelope: &Envelope) -> bool {
+    worth::worth(envelope.stanza.kind, &envelope.stanza.payload).archive
+}
+
+fn archive(envelope: &mut Envelope, side: Side, account: &Jid, with: &Jid) {
+    let stanza = &envelope.stanza;
+    let entry = ArchiveEntry {
+        received_at: envelope.received_at(),
+        with: with.to_string(),
+        incoming: side == Side::Recipient,
+        message_id: stanza.id.as_deref().map(str::to_owned),
+        stanza: stored::encode(stanza),
+    };
+    let retraction = retract::of(envelope, side, account, with);
+    envelope.archive(side, account.to_string(), entry);
+    envelope.writes.extend(retraction);
+}
+
+/// XEP-0313 §3.3: the recipient's archive tells its id, and to nobody else.
+pub(super) fn stamp(_: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+    let id = envelope.archive_id(Side::Recipient);
+    if let (Some(id), Some(to)) = (id, envelope.to()) {
+        let element = stanza_id::element(to, id);
+        envelope.stanza.payload.add(&element);
+    }
+    Flow::Continue
+}
+
+/// The stanza-id that the sender's archive gave, for copies to the sender's own devices.
+pub(crate) fn sent_stanza_id(envelope: &Envelope) -> Option<Element> {
+    let id = envelope.archive_id(Side::Sender)?;
+    Some(stanza_id::element(envelope.from()?, id))
+}

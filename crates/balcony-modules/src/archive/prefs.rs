@@ -1,0 +1,313 @@
+//! XEP-0441 MAM Preferences 0.2.0: what an account wants archived, at hand while it is connected.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use balcony_core::module::{Answer, BoxFuture, Core, Ctx, Event, Request, stanza_error};
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::{Payload, StanzaError};
+use balcony_proto::xml::Element;
+use balcony_store::{ArchiveDefault, ArchivePrefs, Result, Write, WriteSet};
+use parking_lot::RwLock;
+
+use super::own_account;
+use crate::roster;
+
+/// Two workers hardly meet at one of 64 locks.
+const SHARDS: usize = 64;
+
+/// JIDs on one list: more than people write by hand, and each message is compared with them.
+const LISTED: usize = 200;
+
+/// The preferences of connected accounts.
+pub(super) struct Preferences {
+    shards: Box<[RwLock<HashMap<Box<str>, Known>>]>,
+    hasher: RandomState,
+}
+
+/// What is known of a connected account.
+#[derive(Clone)]
+struct Known {
+    /// It has an archive: it lasts longer than its stream.
+    lasts: bool,
+    /// `None`: what the configuration says.
+    prefs: Option<Arc<ArchivePrefs>>,
+}
+
+impl Default for Preferences {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl Preferences {
+    fn shard(&self, account: &str) -> Option<&RwLock<HashMap<Box<str>, Known>>> {
+        let hash = self.hasher.hash_one(account);
+        let at = usize::try_from(hash).unwrap_or_default() % SHARDS;
+        self.shards.get(at)
+    }
+
+    fn get(&self, account: &str) -> Option<Known> {
+        self.shard(account)?.read().get(account).cloned()
+    }
+
+    fn set(&self, account: &str, known: Known) {
+        if let Some(shard) = self.shard(account) {
+            shard.write().insert(account.into(), known);
+        }
+    }
+
+    fn forget(&self, account: &str) {
+        if let Some(shard) = self.shard(account) {
+            shard.write().remove(account);
+        }
+    }
+}
+
+/// Whether an account archives what it exchanges with somebody. `None`: it is not connected, so
+/// only the store can tell.
+pub(super) fn archives(core: &Core, account: &Jid, other: &Jid) -> Option<bool> {
+    let known = core.state::<Preferences>()?.get(account.bare_str())?;
+    let listed = || {
+        let contacts = roster::known_contacts(core, account);
+        contacts.is_some_and(|contacts| contacts.standing(other.bare_str()).is_some())
+    };
+    Some(known.lasts && decide(core, known.prefs.as_deref(), other, listed))
+}
+
+/// The same for an account that may be absent.
+///
+/// # Errors
+/// Those of the store.
+pub(super) async fn archives_absent(ctx: &mut Ctx<'_>, account: &Jid, other: &Jid) -> Result<bool> {
+    if let Some(archives) = archives(ctx.core(), account, other) {
+        return Ok(archives);
+    }
+    let prefs = ctx.store().archive().prefs(account.bare_str()).await?;
+    let listed = roster::standing(ctx, account, other).await?.is_some();
+    Ok(decide(ctx.core(), prefs.as_ref(), other, || listed))
+}
+
+/// The rules of §3: never before always before the rest.
+fn decide(
+    core: &Core,
+    prefs: Option<&ArchivePrefs>,
+    other: &Jid,
+    listed: impl FnOnce() -> bool,
+) -> bool {
+    let on = |list: &[String]| list.iter().any(|jid| matches(jid, other));
+    let default = match prefs {
+        Some(prefs) if on(&prefs.never) => return false,
+        Some(prefs) if on(&prefs.always) => return true,
+        Some(prefs) => prefs.default,
+        None => fallback(core),
+    };
+    match default {
+        ArchiveDefault::Always => true,
+        ArchiveDefault::Never => false,
+        ArchiveDefault::Roster => listed(),
+    }
+}
+
+fn fallback(core: &Core) -> ArchiveDefault {
+    use balcony_core::config::ArchiveDefault as Configured;
+    match core.config().archive.default {
+        Configured::Always => ArchiveDefault::Always,
+        Configured::Roster => ArchiveDefault::Roster,
+        Configured::Never => ArchiveDefault::Never,
+    }
+}
+
+/// §3.1: a bare JID on a list stands for all its resources.
+fn matches(listed: &str, jid: &Jid) -> bool {
+    match listed.contains('/') {
+        true => listed == jid.as_str(),
+        false => listed == jid.bare_str(),
+    }
+}
+
+/// Loads the preferences before anything can be sent to the session.
+pub(super) fn on_bound<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
+    Box::pin(async move {
+        let Event::Bound(session) = event else { return };
+        let account = session.account().clone();
+        let Some(preferences) = ctx.state::<Preferences>() else {
+            return;
+        };
+        if preferences.get(account.as_str()).is_some() {
+            return;
+        }
+        match load(ctx, &account).await {
+            Ok(known) => preferences.set(account.as_str(), known),
+            Err(cause) => tracing::warn!(%cause, %account, "archived by default"),
+        }
+        // The session may have ended meanwhile.
+        if ctx.sessions_of(&account).is_empty() {
+            preferences.forget(account.as_str());
+        }
+    })
+}
+
+async fn load(ctx: &mut Ctx<'_>, account: &Jid) -> Result<Known> {
+    let config = ctx.config();
+    let host = config.host(account.domain());
+    let lasts = match (host.is_some_and(|host| host.anonymous), account.local()) {
+        (true, Some(user)) => {
+            let accounts = ctx.store().accounts();
+            accounts.exists(account.domain(), user).await?
+        }
+        _ => true,
+    };
+    let prefs = ctx.store().archive().prefs(account.as_str()).await?;
+    let default = prefs
+        .as_ref()
+        .map_or(fallback(ctx.core()), |prefs| prefs.default);
+    if default == ArchiveDefault::Roster {
+        // At hand from now on, as the decision may not wait for it.
+        roster::contacts(ctx, account).await?;
+    }
+    Ok(Known {
+        lasts,
+        prefs: prefs.map(Arc::new),
+    })
+}
+
+pub(super) fn on_ended(ctx: &mut Ctx<'_>, event: &Event) {
+    if let (Event::Ended(session), Some(preferences)) = (event, ctx.state::<Preferences>())
+        && ctx.sessions_of(session.account()).is_empty()
+    {
+        preferences.forget(session.account().as_str());
+    }
+}
+
+pub(super) fn on_account(ctx: &mut Ctx<'_>, event: &Event) {
+    if let (Event::AccountDeleted(account), Some(preferences)) = (event, ctx.state::<Preferences>())
+    {
+        preferences.forget(account.as_str());
+    }
+}
+
+/// §2: what is in force.
+pub(super) fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        let account = own_account(request)?;
+        let prefs = ctx.store().archive().prefs(account.as_str()).await;
+        let prefs = prefs.map_err(|cause| stanza_error(&cause))?;
+        Ok(written(&prefs.unwrap_or(ArchivePrefs {
+            default: fallback(ctx.core()),
+            always: Vec::new(),
+            never: Vec::new(),
+        })))
+    })
+}
+
+/// §2: changes them, and answers with what is in force then.
+pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        let account = own_account(request)?;
+        let prefs = read(&request.element()?)?;
+        let write = Write::ArchivePrefsSet {
+            account: account.to_string(),
+            prefs: prefs.clone(),
+        };
+        let done = ctx.commit(WriteSet::from(write)).await;
+        done.map_err(|cause| stanza_error(&cause))?;
+        if prefs.default == ArchiveDefault::Roster {
+            let loaded = roster::contacts(ctx, &account).await;
+            loaded.map_err(|cause| stanza_error(&cause))?;
+        }
+        if let Some(preferences) = ctx.state::<Preferences>() {
+            let prefs = Some(Arc::new(prefs.clone()));
+            preferences.set(account.as_str(), Known { lasts: true, prefs });
+        }
+        Ok(written(&prefs))
+    })
+}
+
+const NAMES: [(ArchiveDefault, &str); 3] = [
+    (ArchiveDefault::Always, "always"),
+    (ArchiveDefault::Never, "never"),
+    (ArchiveDefault::Roster, "roster"),
+];
+
+fn read(prefs: &Element) -> std::result::Result<ArchivePrefs, StanzaError> {
+    let wanted = prefs.attr("default");
+    let default = NAMES.iter().find(|(_, name)| wanted == Some(*name));
+    let (default, _) = default.ok_or_else(StanzaError::bad_request)?;
+    let list = |name: &str| {
+        let list = prefs.child(ns::MAM, name).into_iter();
+        let jids = list.flat_map(Element::children);
+        let jids: Vec<String> = jids
+            .filter(|child| child.is(ns::MAM, "jid"))
+            .map(|jid| Jid::parse(jid.text().trim()).map(|jid| jid.to_string()))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|_| StanzaError::new(balcony_proto::stanza::Condition::JidMalformed))?;
+        match jids.len() > LISTED {
+            true => Err(StanzaError::not_allowed().with_text("the list is too long")),
+            false => Ok(jids),
+        }
+    };
+    Ok(ArchivePrefs {
+        default: *default,
+        always: list("always")?,
+        never: list("never")?,
+    })
+}
+
+/// Both lists are there even if they are empty.
+fn written(prefs: &ArchivePrefs) -> Payload {
+    let list = |name: &'static str, jids: &[String]| {
+        let jid = |jid: &String| Element::new(ns::MAM, "jid").with_text(jid);
+        Element::new(ns::MAM, name).with_children(jids.iter().map(jid))
+    };
+    let default = NAMES.iter().find(|(known, _)| *known == prefs.default);
+    Payload::from_element(
+        &Element::new(ns::MAM, "prefs")
+            .with_opt_attr("default", default.map(|(_, name)| *name))
+            .with_child(list("always", &prefs.always))
+            .with_child(list("never", &prefs.never)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> std::result::Result<ArchivePrefs, StanzaError> {
+        read(&Element::parse(text.as_bytes(), ns::MAM).unwrap())
+    }
+
+    #[test]
+    fn preferences_are_read_as_they_are_written() {
+        let text = "<prefs default='roster'><always><jid>ROMEO@montague.lit</jid></always></prefs>";
+        let prefs = parse(text).unwrap();
+        assert_eq!(prefs.default, ArchiveDefault::Roster);
+        assert_eq!(prefs.always, ["romeo@montague.lit"]);
+        let again = written(&prefs).first().unwrap().element();
+        assert_eq!(read(&again).unwrap(), prefs);
+        assert!(again.child(ns::MAM, "never").is_some());
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(parse("<prefs/>").is_err());
+        assert!(parse("<prefs default='often'/>").is_err());
+        assert!(parse("<prefs default='always'><never><jid>@</jid></never></prefs>").is_err());
+        let many = "<jid>a@b</jid>".repeat(LISTED + 1);
+        let many = format!("<prefs default='always'><always>{many}</always></prefs>");
+        assert!(parse(&many).is_err());
+    }
+
+    #[test]
+    fn a_bare_jid_on_a_list_stands_for_its_resources() {
+        let orchard = Jid::parse("romeo@localhost/orchard").unwrap();
+        assert!(matches("romeo@localhost", &orchard));
+        assert!(matches("romeo@localhost/orchard", &orchard));
+        assert!(!matches("romeo@localhost/garden", &orchard));
+    }
+}

@@ -1,0 +1,275 @@
+//! XEP-0313 §4: queries, their filters and their pages.
+
+use balcony_core::module::{Answer, BoxFuture, Ctx, Request, Session, stanza_error};
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::{Condition, MessageType, Payload, Stanza, StanzaError};
+use balcony_proto::xep::data_form::{DataForm, FORM_TYPE};
+use balcony_proto::xep::rsm::{Page, PageRequest, Place};
+use balcony_proto::xep::{date_time, forward};
+use balcony_proto::xml::Element;
+use balcony_store::{
+    ArchiveFilter, ArchiveId, ArchivePage, ArchivePlace, ArchiveRequest, ArchivedMessage, Error,
+};
+
+use super::own_account;
+
+/// Ids that one query may name: as many as a page of an answer has by default.
+const IDS: usize = 250;
+
+/// Note of a session: it has asked for its archive, and so needs no offline messages.
+pub(super) struct Queried;
+
+/// Whether the session has asked for its archive.
+pub(crate) fn has_queried(session: &Session) -> bool {
+    session.notes(|notes| notes.get::<Queried>().is_some())
+}
+
+/// What a client asks for.
+struct Query {
+    queryid: Option<String>,
+    request: ArchiveRequest,
+    flipped: bool,
+}
+
+/// §4: a page of messages, then the end.
+pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        let account = own_account(request)?;
+        let session = request.session.as_ref();
+        let session = session.ok_or_else(StanzaError::forbidden)?;
+        let config = ctx.config();
+        let query = Query::parse(&request.element()?, config.archive.page)?;
+        let from_end = query.is_from_end();
+        let page = ctx.store().archive().page(account.as_str(), query.request);
+        let page = page.await.map_err(|cause| match cause {
+            // §4.1.3, §4.3.2
+            Error::NotFound => StanzaError::item_not_found(),
+            cause => stanza_error(&cause),
+        })?;
+        session.notes(|notes| notes.set(Queried));
+        // Half of the queue stays free for what arrives meanwhile.
+        let room = config.limits.session_queue / 2;
+        let page = fitting(page, room.saturating_sub(session.queued_bytes()), from_end);
+        let result = |message: &ArchivedMessage| {
+            result(message, query.queryid.as_deref(), &account, session.jid())
+        };
+        let messages = page.messages.iter();
+        let results: Vec<Stanza> = match query.flipped {
+            // §4.3.4: only the order of sending is another.
+            true => messages.rev().map(result).collect(),
+            false => messages.map(result).collect(),
+        };
+        for result in results {
+            ctx.push(session, result);
+        }
+        Ok(Payload::from_element(&fin(&page)))
+    })
+}
+
+/// §4.2
+fn result(message: &ArchivedMessage, queryid: Option<&str>, account: &Jid, to: &Jid) -> Stanza {
+    let id = message.id.to_string();
+    let payload = forward::archived(queryid, &id, message.received_at, &message.stanza.bytes);
+    Stanza::message(MessageType::Normal)
+        .with_from(account.clone())
+        .with_to(to.clone())
+        .with_payload(payload)
+}
+
+/// What of a page fits into so many bytes, at least one message; the rest is another page.
+fn fitting(mut page: ArchivePage, room: usize, from_end: bool) -> ArchivePage {
+    /// What the wrapping of a message takes, about.
+    const WRAPPING: usize = 400;
+    let size = |message: &ArchivedMessage| message.stanza.bytes.len() + WRAPPING;
+    let mut sum = 0;
+    let mut fits = |message: &ArchivedMessage| {
+        sum += size(message);
+        sum <= room
+    };
+    let messages = page.messages.iter();
+    let count = match from_end {
+        true => messages.rev().take_while(|message| fits(message)).count(),
+        false => messages.take_while(|message| fits(message)).count(),
+    };
+    let count = count.max(1);
+    if count < page.messages.len() {
+        page.complete = false;
+        if from_end {
+            page.messages.drain(..page.messages.len() - count);
+        }
+        page.messages.truncate(count);
+    }
+    page
+}
+
+/// §4, §4.3.2
+fn fin(page: &ArchivePage) -> Element {
+    let ends = page.messages.first().zip(page.messages.last());
+    let set = Page {
+        index: None,
+        ends: ends.map(|(first, last)| (first.id.to_string(), last.id.to_string())),
+        count: page.count.and_then(|count| usize::try_from(count).ok()),
+    };
+    Element::new(ns::MAM, "fin")
+        .with_opt_attr("complete", page.complete.then_some("true"))
+        .with_child(set.to_element())
+}
+
+impl Query {
+    fn parse(query: &Element, most: usize) -> Result<Query, StanzaError> {
+        // §7.3: for archives of nodes, which an account has none of.
+        if query.attr("node").is_some() {
+            return Err(StanzaError::item_not_found());
+        }
+        let page = PageRequest::within(query)?.unwrap_or_default();
+        let place = match &page.place {
+            Place::First => ArchivePlace::First,
+            Place::Last => ArchivePlace::Last,
+            Place::After(id) => ArchivePlace::After(known(id)?),
+            Place::Before(id) => ArchivePlace::Before(known(id)?),
+            // XEP-0059 §2.6: a page by its number is not for archives that grow meanwhile.
+            Place::Index(_) => return Err(feature_not_implemented("pages by index")),
+        };
+        let limit = page.max.unwrap_or(most).min(most);
+        Ok(Query {
+            queryid: query.attr("queryid").map(str::to_owned),
+            request: ArchiveRequest {
+                filter: filter(query)?,
+                place,
+                limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            },
+            flipped: query.child(ns::MAM, "flip-page").is_some(),
+        })
+    }
+
+    fn is_from_end(&self) -> bool {
+        matches!(
+            self.request.place,
+            ArchivePlace::Last | ArchivePlace::Before(_)
+        )
+    }
+}
+
+/// §4.1
+fn filter(query: &Element) -> Result<ArchiveFilter, StanzaError> {
+    let mut filter = ArchiveFilter::default();
+    let Some(form) = query.child(ns::DATA_FORMS, "x") else {
+        return Ok(filter);
+    };
+    let form = DataForm::parse(form).map_err(|_| StanzaError::bad_request())?;
+    if form.form_type_name() != Some(ns::MAM) {
+        return Err(StanzaError::bad_request().with_text("the form is none of this protocol"));
+    }
+    for field in &form.fields {
+        let value = field.values.first().map(|value| value.trim());
+        match (field.var.as_deref(), value) {
+            (Some(FORM_TYPE), _) | (_, None) => {}
+            (Some("with"), Some(with)) => {
+                let with = Jid::parse(with);
+                let malformed = |_| StanzaError::new(Condition::JidMalformed);
+                filter.with = Some(with.map_err(malformed)?.to_string());
+            }
+            (Some("start"), Some(time)) => filter.start = Some(moment(time)?),
+            (Some("end"), Some(time)) => filter.end = Some(moment(time)?),
+            (Some("after-id"), Some(id)) => filter.after = Some(known(id)?),
+            (Some("before-id"), Some(id)) => filter.before = Some(known(id)?),
+            (Some("ids"), _) => {
+                if field.values.len() > IDS {
+                    return Err(StanzaError::not_allowed().with_text("too many ids"));
+                }
+                let ids = field.values.iter().map(|id| known(id));
+                filter.ids = ids.collect::<Result<_, _>>()?;
+            }
+            // §4.1.5
+            _ => return Err(feature_not_implemented("unknown field")),
+        }
+    }
+    Ok(filter)
+}
+
+fn feature_not_implemented(text: &'static str) -> StanzaError {
+    StanzaError::new(Condition::FeatureNotImplemented).with_text(text)
+}
+
+fn moment(text: &str) -> Result<i64, StanzaError> {
+    date_time::parse(text)
+        .ok_or_else(|| StanzaError::bad_request().with_text("that is no DateTime of XEP-0082"))
+}
+
+/// What is none of our ids is not in the archive.
+fn known(id: &str) -> Result<ArchiveId, StanzaError> {
+    id.trim().parse().map_err(|_| StanzaError::item_not_found())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use balcony_store::Stored;
+
+    fn page(sizes: &[usize]) -> ArchivePage {
+        let message = |(n, size): (usize, &usize)| ArchivedMessage {
+            id: ArchiveId(n as u128),
+            received_at: 0,
+            stanza: Stored {
+                format: 1,
+                bytes: vec![b' '; *size],
+            },
+        };
+        ArchivePage {
+            messages: sizes.iter().enumerate().map(message).collect(),
+            complete: true,
+            count: None,
+        }
+    }
+
+    fn ids(page: &ArchivePage) -> Vec<u128> {
+        page.messages.iter().map(|message| message.id.0).collect()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_for_another_page_at_the_right_end() {
+        let fits = fitting(page(&[10, 10, 10]), 10_000, false);
+        assert_eq!((ids(&fits), fits.complete), (vec![0, 1, 2], true));
+        let first = fitting(page(&[100, 100, 100]), 1_000, false);
+        assert_eq!((ids(&first), first.complete), (vec![0, 1], false));
+        let last = fitting(page(&[100, 100, 100]), 1_000, true);
+        assert_eq!((ids(&last), last.complete), (vec![1, 2], false));
+        let one = fitting(page(&[9_999, 1]), 0, false);
+        assert_eq!((ids(&one), one.complete), (vec![0], false));
+        assert!(ids(&fitting(page(&[]), 0, true)).is_empty());
+    }
+
+    fn parse(inside: &str) -> Result<Query, Condition> {
+        let text = format!(
+            "<query xmlns='urn:xmpp:mam:2'><x xmlns='jabber:x:data' type='submit'>\
+             <field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field>\
+             {inside}</x></query>"
+        );
+        let element = Element::parse(text.as_bytes(), ns::CLIENT).unwrap();
+        Query::parse(&element, 50).map_err(|error| error.condition)
+    }
+
+    #[test]
+    fn fields_are_read_and_others_are_refused() {
+        let field =
+            |var: &str, value: &str| format!("<field var='{var}'><value>{value}</value></field>");
+        let query = parse(&field("with", "JULIET@localhost")).unwrap();
+        assert_eq!(
+            query.request.filter.with.as_deref(),
+            Some("juliet@localhost")
+        );
+        assert_eq!(query.request.limit, 50);
+        let start = parse(&field("start", "1970-01-01T00:00:01Z")).unwrap();
+        assert_eq!(start.request.filter.start, Some(1_000_000));
+        for (var, value, condition) in [
+            ("with", "@", Condition::JidMalformed),
+            ("start", "yesterday", Condition::BadRequest),
+            ("ids", "28482-98726-73623", Condition::ItemNotFound),
+            ("after-id", "x", Condition::ItemNotFound),
+            ("free-text-search", "x", Condition::FeatureNotImplemented),
+        ] {
+            assert_eq!(parse(&field(var, value)).err(), Some(condition), "{var}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ pub mod adhoc;
 pub mod admin;
 pub mod blocking;
 pub mod caps;
+pub mod carbons;
 pub mod disco;
 pub mod extdisco;
 pub mod iq_guard;
@@ -42,6 +43,8 @@ pub static MODULES: &[&ModuleSpec] = &[
     &iq_guard::MODULE,
     &offline::MODULE,
     &stanza_id::MODULE,
+    // What devices get.
+    &carbons::MODULE,
     // What people do with their account.
     &register::MODULE,
     // What admins do.

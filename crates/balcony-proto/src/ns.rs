@@ -103,12 +103,18 @@ pub const SM: &str = "urn:xmpp:sm:3";
 pub const CSI: &str = "urn:xmpp:csi:0";
 /// Message carbons (XEP-0280).
 pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// disco feature of the rules for which messages are copied (XEP-0280 §6.2).
+pub const CARBONS_RULES: &str = "urn:xmpp:carbons:rules:0";
 /// Stanza forwarding (XEP-0297).
 pub const FORWARD: &str = "urn:xmpp:forward:0";
 /// Chat state notifications (XEP-0085).
 pub const CHATSTATES: &str = "http://jabber.org/protocol/chatstates";
 /// Message delivery receipts (XEP-0184).
 pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// Displayed markers (XEP-0333).
+pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// Direct invitations to rooms (XEP-0249).
+pub const CONFERENCE: &str = "jabber:x:conference";
 /// disco feature of offline storage (XEP-0160 §6).
 pub const OFFLINE: &str = "msgoffline";
 /// The authentication of XMPP before RFC 3920 (XEP-0078), known only to refuse it.

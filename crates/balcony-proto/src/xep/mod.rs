@@ -5,6 +5,7 @@ pub mod date_time;
 pub mod delay;
 pub mod disco;
 pub mod extdisco;
+pub mod forward;
 pub mod hints;
 pub mod last;
 pub mod roster;

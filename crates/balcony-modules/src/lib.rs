@@ -9,6 +9,7 @@ pub mod admin;
 pub mod blocking;
 pub mod caps;
 pub mod carbons;
+pub mod csi;
 pub mod disco;
 pub mod extdisco;
 pub mod iq_guard;
@@ -45,6 +46,7 @@ pub static MODULES: &[&ModuleSpec] = &[
     &stanza_id::MODULE,
     // What devices get.
     &carbons::MODULE,
+    &csi::MODULE,
     // What people do with their account.
     &register::MODULE,
     // What admins do.

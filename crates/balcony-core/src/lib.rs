@@ -11,6 +11,7 @@ mod context;
 mod delivered;
 mod envelope;
 mod error;
+pub mod held;
 mod host;
 mod iq;
 mod keep;

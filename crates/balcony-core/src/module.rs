@@ -17,6 +17,7 @@ pub use crate::config::{Applies, Config, Fallback, Key, Kind as KeyKind, Registr
 pub use crate::context::Ctx;
 pub use crate::envelope::{Envelope, Origin, Side};
 pub use crate::error::{Error, stanza_error};
+pub use crate::held::{Hold, HoldKey};
 pub use crate::host::Host;
 pub use crate::notes::Notes;
 pub use crate::session::{Fate, Item, Session};
@@ -49,6 +50,10 @@ pub struct ModuleSpec {
     pub stream_features: &'static [StreamFeature],
     /// What it does for a client as it binds its resource.
     pub bind_inline: &'static [BindInline],
+    /// Whether a stanza that is about to be delivered to a session may wait while nobody looks at
+    /// the client. It is asked for inactive sessions only, behind all stages; of several modules
+    /// the first that knows decides.
+    pub hold: Option<fn(&Session, &Stanza) -> Option<Hold>>,
     /// What it notes on a session that is to outlive a restart of the server.
     pub session_notes: &'static [SessionNote],
     /// Its sections of the configuration.
@@ -71,6 +76,7 @@ impl ModuleSpec {
         on: &[],
         stream_features: &[],
         bind_inline: &[],
+        hold: None,
         session_notes: &[],
         config: &[],
         state: None,

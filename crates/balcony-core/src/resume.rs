@@ -193,7 +193,7 @@ impl Core {
     }
 
     /// The client of a session has these, or its socket where no more can be known.
-    pub fn taken(&self, session: &Session, items: &[Item]) {
+    pub fn taken<'i>(&self, session: &Session, items: impl IntoIterator<Item = &'i Item>) {
         for item in items {
             item.written();
             if let Some(id) = item.archived {

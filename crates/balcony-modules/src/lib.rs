@@ -9,6 +9,8 @@ pub mod admin;
 pub mod archive;
 pub mod blocking;
 pub mod caps;
+pub mod carbons;
+pub mod csi;
 pub mod disco;
 pub mod extdisco;
 pub mod iq_guard;
@@ -44,6 +46,9 @@ pub static MODULES: &[&ModuleSpec] = &[
     &stanza_id::MODULE,
     &archive::MODULE,
     &offline::MODULE,
+    // What devices get.
+    &carbons::MODULE,
+    &csi::MODULE,
     // What people do with their account.
     &register::MODULE,
     // What admins do.

@@ -103,12 +103,18 @@ pub const SM: &str = "urn:xmpp:sm:3";
 pub const CSI: &str = "urn:xmpp:csi:0";
 /// Message carbons (XEP-0280).
 pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// disco feature of the rules for which messages are copied (XEP-0280 §6.2).
+pub const CARBONS_RULES: &str = "urn:xmpp:carbons:rules:0";
 /// Stanza forwarding (XEP-0297).
 pub const FORWARD: &str = "urn:xmpp:forward:0";
 /// Chat state notifications (XEP-0085).
 pub const CHATSTATES: &str = "http://jabber.org/protocol/chatstates";
 /// Message delivery receipts (XEP-0184).
 pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// Displayed markers (XEP-0333).
+pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// Direct invitations to rooms (XEP-0249).
+pub const CONFERENCE: &str = "jabber:x:conference";
 /// disco feature of offline storage (XEP-0160 §6).
 pub const OFFLINE: &str = "msgoffline";
 /// The authentication of XMPP before RFC 3920 (XEP-0078), known only to refuse it.
@@ -123,10 +129,6 @@ pub const VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
 pub const RETRACT: &str = "urn:xmpp:message-retract:1";
 /// The feature of an archive that keeps tombstones (XEP-0424 §5).
 pub const RETRACT_TOMBSTONE: &str = "urn:xmpp:message-retract:1#tombstone";
-/// The feature of a server that copies by the rules of XEP-0280 §6.1.
-pub const CARBONS_RULES: &str = "urn:xmpp:carbons:rules:0";
-/// Chat markers (XEP-0333).
-pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
 /// Jingle message initiation (XEP-0353).
 pub const JINGLE_MESSAGE: &str = "urn:xmpp:jingle-message:0";
 /// Reactions (XEP-0444).
@@ -135,8 +137,6 @@ pub const REACTIONS: &str = "urn:xmpp:reactions:0";
 pub const OMEMO_OLD: &str = "eu.siacs.conversations.axolotl";
 /// OMEMO (XEP-0384).
 pub const OMEMO: &str = "urn:xmpp:omemo:2";
-/// Direct invitations to rooms (XEP-0249).
-pub const CONFERENCE: &str = "jabber:x:conference";
 /// Multi-user chat (XEP-0045).
 pub const MUC: &str = "http://jabber.org/protocol/muc";
 /// Multi-user chat, what the room tells its occupants (XEP-0045 §17.2).

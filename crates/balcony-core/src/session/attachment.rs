@@ -213,11 +213,6 @@ impl Session {
     pub fn handled(&self) -> u32 {
         self.handled.load(Ordering::Relaxed)
     }
-
-    /// Notes what the client says about whether somebody looks at it.
-    pub fn set_active(&self, active: bool) {
-        self.active.store(active, Ordering::Relaxed);
-    }
 }
 
 impl Queue {

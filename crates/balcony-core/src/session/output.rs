@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::queue::{Item, Outgoing};
 use super::window::{Rewound, TooHigh, Window};
 use super::{Session, Wake};
+use crate::held::{Held, Hold};
 
 /// What waits, and what was written and may have to be written again.
 pub(super) struct Queue {
@@ -22,8 +23,10 @@ pub(super) struct Queue {
     pub(super) wake: Arc<dyn Wake>,
     /// How many connections the session has had.
     pub(super) attachments: u32,
+    /// What waits for the client to be looked at again.
+    held: Option<Box<Held>>,
     /// Why its connection is to be closed, when the session goes on.
-    interruption: Option<StreamError>,
+    interruption: Option<Box<StreamError>>,
     /// Put in force when the client is told that stanzas are counted.
     counting: Option<Box<Window>>,
     /// There while stanzas are counted.
@@ -57,6 +60,7 @@ impl Queue {
             bytes: 0,
             wake,
             attachments: 0,
+            held: None,
             interruption: None,
             counting: None,
             window: None,
@@ -64,7 +68,8 @@ impl Queue {
     }
 
     fn held(&self) -> usize {
-        self.bytes + self.window.as_ref().map_or(0, |window| window.bytes())
+        let window = self.window.as_ref().map_or(0, |window| window.bytes());
+        self.bytes + window + self.held.as_ref().map_or(0, |held| held.bytes())
     }
 
     /// Adds it at the end; answers whom to wake if nothing waited.
@@ -73,6 +78,17 @@ impl Queue {
         let first = self.items.is_empty();
         self.items.push_back(outgoing);
         first.then(|| Arc::clone(&self.wake))
+    }
+
+    /// Puts what was held back behind what waits; whether there was anything.
+    fn release(&mut self) -> bool {
+        let Some(mut held) = self.held.take() else {
+            return false;
+        };
+        for item in held.flush() {
+            self.push(Outgoing::Stanza(item));
+        }
+        true
     }
 
     pub(super) fn retain(&mut self, keep: impl FnMut(&Outgoing) -> bool) {
@@ -97,10 +113,12 @@ impl Queue {
     /// The stanzas that wait, behind those that are not acknowledged.
     pub(super) fn unacknowledged(&self) -> impl Iterator<Item = &Item> {
         let window = self.window.iter().flat_map(|w| w.unacknowledged());
-        window.chain(self.items.iter().filter_map(|outgoing| match outgoing {
+        let waiting = self.items.iter().filter_map(|outgoing| match outgoing {
             Outgoing::Stanza(item) => Some(item),
             _ => None,
-        }))
+        });
+        let held = self.held.iter().flat_map(|held| held.items());
+        window.chain(waiting).chain(held)
     }
 
     /// Takes the first of what waits, and keeps what must be acknowledged.
@@ -158,12 +176,49 @@ impl Session {
         if held.saturating_add(item.stanza.size()) > limit && held > 0 {
             return Err(Refused::Full(Box::new(item)));
         }
-        let wake = queue.push(Outgoing::Stanza(item));
+        let release = queue.release();
+        let wake = queue.push(Outgoing::Stanza(item)).filter(|_| !release);
+        let wake = wake.or_else(|| release.then(|| Arc::clone(&queue.wake)));
         drop(queue);
         if let Some(wake) = wake {
             wake.wake();
         }
         Ok(())
+    }
+
+    /// Holds a stanza back until the client is looked at again, or something comes that it needs
+    /// now. Answers the one in whose place it is, if there was one.
+    ///
+    /// # Errors
+    /// As [`Session::enqueue`].
+    pub fn hold(&self, item: Item, hold: Hold, limit: usize) -> Result<Option<Box<Item>>, Refused> {
+        let mut queue = self.queue.lock();
+        if self.has_ended() {
+            return Err(Refused::Ended(Box::new(item)));
+        }
+        let held = queue.held();
+        if held.saturating_add(item.stanza.size()) > limit && held > 0 {
+            return Err(Refused::Full(Box::new(item)));
+        }
+        let pushed = queue.held.get_or_insert_default().push(item, hold);
+        let wake = (pushed.full && queue.release()).then(|| Arc::clone(&queue.wake));
+        drop(queue);
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+        Ok(pushed.replaced)
+    }
+
+    /// Notes what the client says about whether somebody looks at it (XEP-0352 §3). What was held
+    /// back is written when somebody does.
+    pub fn set_active(&self, active: bool) {
+        self.active.store(active, Ordering::Relaxed);
+        let mut queue = self.queue.lock();
+        if active && queue.release() {
+            let wake = Arc::clone(&queue.wake);
+            drop(queue);
+            wake.wake();
+        }
     }
 
     /// Queues something of the stream itself; nothing once the session ended.
@@ -266,7 +321,7 @@ impl Session {
             drop(queue);
             return self.end(Some(error));
         }
-        queue.interruption = Some(error);
+        queue.interruption = Some(Box::new(error));
         let wake = Arc::clone(&queue.wake);
         drop(queue);
         if self.is_attached() {
@@ -277,7 +332,7 @@ impl Session {
     /// Why the connection is to be closed, if the session was interrupted.
     #[must_use]
     pub fn interruption(&self) -> Option<StreamError> {
-        self.queue.lock().interruption.take()
+        self.queue.lock().interruption.take().map(|error| *error)
     }
 
     /// Whether [`Session::end`] was called.
@@ -323,6 +378,7 @@ impl Session {
     pub(crate) fn leave(&self) -> Vec<Item> {
         let mut queue = self.queue.lock();
         queue.rewind();
+        queue.release();
         queue.bytes = 0;
         let items = std::mem::take(&mut queue.items).into_iter();
         items

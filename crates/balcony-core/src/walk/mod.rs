@@ -211,7 +211,19 @@ impl Core {
     }
 
     pub(crate) fn deliver_item(self: &Arc<Self>, session: &Arc<Session>, item: Item) {
-        let Err(refused) = session.enqueue(item, self.queue_limit()) else {
+        let limit = self.queue_limit();
+        let hold = match session.is_active() {
+            true => None,
+            false => self.holds(session, &item.stanza),
+        };
+        let queued = match hold {
+            None => session.enqueue(item, limit),
+            Some(hold) => session.hold(item, hold, limit).map(|replaced| {
+                // The client has no use for it any more.
+                self.taken(session, replaced.as_deref().into_iter());
+            }),
+        };
+        let Err(refused) = queued else {
             return;
         };
         if matches!(refused, Refused::Full(_)) {

@@ -4,7 +4,6 @@ use std::future::ready;
 
 use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow, Side, stanza_error};
 use balcony_proto::jid::Jid;
-use balcony_proto::xml::Element;
 use balcony_store::ArchiveEntry;
 
 use super::{prefs, retract, worth};
@@ -91,10 +90,4 @@ pub(super) fn stamp(_: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         envelope.stanza.payload.add(&element);
     }
     Flow::Continue
-}
-
-/// The stanza-id that the sender's archive gave, for copies to the sender's own devices.
-pub(crate) fn sent_stanza_id(envelope: &Envelope) -> Option<Element> {
-    let id = envelope.archive_id(Side::Sender)?;
-    Some(stanza_id::element(envelope.from()?, id))
 }

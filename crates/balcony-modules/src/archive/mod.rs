@@ -12,7 +12,6 @@ mod retention;
 mod retract;
 mod worth;
 
-pub(crate) use keep::sent_stanza_id;
 pub(crate) use query::has_queried;
 pub(crate) use worth::worth;
 

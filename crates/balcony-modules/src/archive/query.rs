@@ -5,6 +5,7 @@ use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Condition, MessageType, Payload, Stanza, StanzaError};
 use balcony_proto::xep::data_form::{DataForm, FORM_TYPE};
+use balcony_proto::xep::delay::Delay;
 use balcony_proto::xep::rsm::{Page, PageRequest, Place};
 use balcony_proto::xep::{date_time, forward};
 use balcony_proto::xml::Element;
@@ -69,8 +70,15 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
 
 /// §4.2
 fn result(message: &ArchivedMessage, queryid: Option<&str>, account: &Jid, to: &Jid) -> Stanza {
-    let id = message.id.to_string();
-    let payload = forward::archived(queryid, &id, message.received_at, &message.stanza.bytes);
+    let wrapper = Element::new(ns::MAM, "result")
+        .with_opt_attr("queryid", queryid)
+        .with_attr("id", message.id.to_string());
+    let delay = Delay {
+        from: None,
+        stamp: message.received_at,
+        reason: None,
+    };
+    let payload = forward::wrap_kept(&wrapper, &delay, &message.stanza.bytes);
     Stanza::message(MessageType::Normal)
         .with_from(account.clone())
         .with_to(to.clone())

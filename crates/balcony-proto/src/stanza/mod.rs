@@ -139,10 +139,21 @@ impl Stanza {
 
     /// [`Stanza::write`] with another `to`, for fan-out: no stanza is built for each recipient.
     pub fn write_with(&self, to: Option<&Jid>, out: &mut Vec<u8>) {
+        self.write_as("", to, out);
+    }
+
+    /// Appends the stanza as an element within another, with the namespace of its own that it has
+    /// there: `jabber:client`.
+    pub(crate) fn write_within(&self, out: &mut Vec<u8>) {
+        self.write_as(" xmlns='jabber:client'", self.to.as_ref(), out);
+    }
+
+    fn write_as(&self, xmlns: &str, to: Option<&Jid>, out: &mut Vec<u8>) {
         out.reserve(self.size());
         let name = self.kind.name().as_bytes();
         out.push(b'<');
         out.extend_from_slice(name);
+        out.extend_from_slice(xmlns.as_bytes());
         self.write_header(to, out);
         if self.payload.is_blank() {
             return out.extend_from_slice(b"/>");

@@ -242,15 +242,6 @@ impl Payload {
         recorder.finish()
     }
 
-    /// One child, as canonical text that this crate wrote.
-    pub(crate) fn of_child(ns: &'static str, name: &'static str, text: Vec<u8>) -> Payload {
-        let mut recorder = Recorder::default();
-        recorder.child_begins(name.as_bytes(), Some(ns.as_bytes()), true);
-        recorder.text = text;
-        recorder.child_ends();
-        recorder.finish()
-    }
-
     /// Reads a payload that was kept as [`Payload::to_bytes`], as strictly as from a peer.
     ///
     /// # Errors

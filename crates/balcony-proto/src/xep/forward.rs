@@ -1,113 +1,110 @@
-//! XEP-0297 Stanza Forwarding 1.0: a stanza within another, written without building it.
+//! XEP-0297 Stanza Forwarding 1.0: a stanza within another, as copies and archives have it.
 
-use super::date_time;
 use crate::ns;
-use crate::stanza::Payload;
-use crate::xml::escape_attr;
+use crate::stanza::{Payload, Recorder, Stanza};
+use crate::xep::delay::Delay;
+use crate::xml::Element;
 
-/// Appends `<forwarded/>` around a stanza as [`Stanza::write`](crate::stanza::Stanza::write) writes
-/// it, with the time at which it was received: microseconds since the Unix epoch, UTC.
-fn write(stanza: &[u8], stamp: Option<i64>, out: &mut Vec<u8>) {
-    text(&["<forwarded xmlns='", ns::FORWARD, "'>"], out);
-    if let Some(stamp) = stamp {
-        let stamp = date_time::format_utc(stamp);
-        text(
-            &["<delay xmlns='", ns::DELAY, "' stamp='", &stamp, "'/>"],
-            out,
-        );
-    }
-    // The stanza carries no namespace of its own; here it needs one (§3 rule 1).
-    let name = stanza.iter().skip(1).position(|b| b" />".contains(b));
-    let (name, rest) = stanza.split_at(name.map_or(0, |at| at + 1));
-    out.extend_from_slice(name);
-    text(&[" xmlns='", ns::CLIENT, "'"], out);
-    out.extend_from_slice(rest);
-    text(&["</forwarded>"], out);
-}
-
-fn text(parts: &[&str], out: &mut Vec<u8>) {
-    parts
-        .iter()
-        .for_each(|part| out.extend_from_slice(part.as_bytes()));
-}
-
-fn attr(name: &str, value: &str, out: &mut Vec<u8>) {
-    text(&[" ", name, "='"], out);
-    escape_attr(value, out);
-    out.push(b'\'');
-}
-
-/// The only child of a message of XEP-0280: `name` is `sent` or `received`.
+/// The payload with `wrapper` as its only child, and in that the forwarded stanza (§3): with all of
+/// its payload and in `jabber:client` (§3.1). `wrapper` has attributes only; what it contains is
+/// left out. `delay` says when the stanza was received first (§3.1).
+///
+/// No tree is built: the stanza's text is taken as it is.
 #[must_use]
-pub fn carbon(name: &'static str, stanza: &[u8]) -> Payload {
-    let mut out = Vec::with_capacity(stanza.len() + 160);
-    text(&["<", name, " xmlns='", ns::CARBONS, "'>"], &mut out);
-    write(stanza, None, &mut out);
-    text(&["</", name, ">"], &mut out);
-    Payload::of_child(ns::CARBONS, name, out)
+pub fn wrap(wrapper: &Element, delay: Option<&Delay>, stanza: &Stanza) -> Payload {
+    let mut recorder = Recorder::default();
+    let ns = wrapper.ns().as_bytes();
+    recorder.child_begins(wrapper.name().as_bytes(), Some(ns), true);
+    let text = &mut recorder.text;
+    open(wrapper, text);
+    open(&Element::new(ns::FORWARD, "forwarded"), text);
+    if let Some(delay) = delay {
+        delay.to_element().write(ns::FORWARD, text);
+    }
+    stanza.write_within(text);
+    text.extend_from_slice(b"</forwarded></");
+    text.extend_from_slice(wrapper.name().as_bytes());
+    text.push(b'>');
+    recorder.child_ends();
+    recorder.finish()
 }
 
-/// The only child of a message with a result of XEP-0313 §4.2. `stamp` as in a delay.
+/// [`wrap`] for a stanza that was kept as [`Stanza::write`] writes it, and is not read again for
+/// being sent.
 #[must_use]
-pub fn archived(queryid: Option<&str>, id: &str, stamp: i64, stanza: &[u8]) -> Payload {
-    let mut out = Vec::with_capacity(stanza.len() + 320);
-    text(&["<result xmlns='", ns::MAM, "'"], &mut out);
-    if let Some(queryid) = queryid {
-        attr("queryid", queryid, &mut out);
+pub fn wrap_kept(wrapper: &Element, delay: &Delay, kept: &[u8]) -> Payload {
+    let mut recorder = Recorder::default();
+    let ns = wrapper.ns().as_bytes();
+    recorder.child_begins(wrapper.name().as_bytes(), Some(ns), true);
+    let text = &mut recorder.text;
+    text.reserve(kept.len() + 320);
+    open(wrapper, text);
+    open(&Element::new(ns::FORWARD, "forwarded"), text);
+    delay.to_element().write(ns::FORWARD, text);
+    // It carries no namespace of its own; here it needs one (§3.1).
+    let name = kept.iter().position(|byte| b" />".contains(byte));
+    let (name, rest) = kept.split_at(name.unwrap_or_default());
+    text.extend_from_slice(name);
+    text.extend_from_slice(b" xmlns='");
+    text.extend_from_slice(ns::CLIENT.as_bytes());
+    text.push(b'\'');
+    text.extend_from_slice(rest);
+    text.extend_from_slice(b"</forwarded></");
+    text.extend_from_slice(wrapper.name().as_bytes());
+    text.push(b'>');
+    recorder.child_ends();
+    recorder.finish()
+}
+
+/// Writes the start tag of an element.
+fn open(element: &Element, out: &mut Vec<u8>) {
+    let mut empty = Element::new(element.ns().to_owned(), element.name().to_owned());
+    for (name, value) in element.attrs() {
+        empty.set_attr(name.to_owned(), value);
     }
-    attr("id", id, &mut out);
-    text(&[">"], &mut out);
-    write(stanza, Some(stamp), &mut out);
-    text(&["</result>"], &mut out);
-    Payload::of_child(ns::MAM, "result", out)
+    empty.write(ns::CLIENT, out);
+    // `/>`
+    out.truncate(out.len().saturating_sub(2));
+    out.push(b'>');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stanza::{MessageType, Stanza};
-    use crate::xml::Element;
+    use crate::jid::Jid;
+    use crate::stanza::MessageType;
 
-    fn chat() -> Stanza {
+    fn said() -> Stanza {
         Stanza::message(MessageType::Chat)
-            .with_id("a'b")
+            .with_from(Jid::parse("romeo@localhost/orchard").unwrap())
+            .with_to(Jid::parse("juliet@localhost").unwrap())
+            .with_lang("en")
             .with_element(Element::new(ns::CLIENT, "body").with_text("a < b"))
             .with_element(Element::new(ns::RECEIPTS, "request"))
     }
 
-    /// What is written as bytes is what a tree would be written as.
-    fn is_canonical(payload: &Payload) -> Element {
-        let child = payload.first().unwrap();
-        let element = child.element();
-        let mut out = Vec::new();
-        element.write(ns::CLIENT, &mut out);
-        assert_eq!(String::from_utf8(out).unwrap(), format!("{child:?}"));
-        let again = Payload::parse(&payload.to_bytes()).unwrap();
-        assert_eq!(again, *payload);
-        element
-    }
-
     #[test]
-    fn a_forwarded_stanza_is_as_if_a_tree_had_been_written() {
-        let element = is_canonical(&carbon("sent", &chat().to_bytes()));
-        let forwarded = element.child(ns::FORWARD, "forwarded").unwrap();
-        let inner = forwarded.children().next().unwrap();
-        assert_eq!(
-            Stanza::from_element(inner).unwrap().to_bytes(),
-            chat().to_bytes()
-        );
-        let empty = Stanza::message(MessageType::Normal).to_bytes();
-        is_canonical(&carbon("received", &empty));
-    }
-
-    #[test]
-    fn a_result_says_what_was_asked_and_when_it_came() {
-        let payload = archived(Some("f'27"), "28482", 0, &chat().to_bytes());
-        let element = is_canonical(&payload);
-        assert_eq!(element.attr("queryid"), Some("f'27"));
-        assert_eq!(element.attr("id"), Some("28482"));
-        let forwarded = element.child(ns::FORWARD, "forwarded").unwrap();
-        let delay = forwarded.child(ns::DELAY, "delay").unwrap();
-        assert_eq!(delay.attr("stamp"), Some("1970-01-01T00:00:00Z"));
+    fn it_is_what_a_tree_would_give() {
+        let wrapper = Element::new(ns::CARBONS, "sent").with_attr("k", "'v'");
+        let delay = Delay {
+            from: None,
+            stamp: 0,
+            reason: None,
+        };
+        for delay in [None, Some(&delay)] {
+            let inner = delay.map(Delay::to_element).into_iter();
+            let forwarded = Element::new(ns::FORWARD, "forwarded")
+                .with_children(inner)
+                .with_child(said().to_element());
+            let tree = Payload::from_element(&wrapper.clone().with_child(forwarded));
+            let text = wrap(&wrapper, delay, &said());
+            assert_eq!(text, tree);
+            assert!(text.find(ns::CARBONS, "sent").is_some());
+            assert_eq!(Payload::parse(&text.to_bytes()).unwrap(), tree);
+            if let Some(delay) = delay {
+                let kept = wrap_kept(&wrapper, delay, &said().to_bytes());
+                assert_eq!(kept, tree);
+            }
+        }
     }
 }

@@ -1,0 +1,265 @@
+//! What a client does not need at once waits while nobody looks at it (XEP-0352 §3).
+//!
+//! The core does not know what that is: a module says so of each stanza, with what makes an
+//! earlier one pointless. Whatever else comes brings all that waits with it, so that a client sees
+//! everything in the order in which it came, but for what was replaced.
+
+use std::collections::VecDeque;
+
+use balcony_proto::jid::Jid;
+use balcony_proto::stanza::Stanza;
+
+use crate::Core;
+use crate::session::{Item, Session};
+
+/// The presence of two or three contacts with several devices each, or of a small room, and a few
+/// milliseconds of work to look through.
+const MOST: usize = 200;
+
+/// As much as 200 presences of the usual size take, which is what a client gets in one go when it
+/// comes online.
+const MOST_BYTES: usize = 64 * 1_024;
+
+/// How a stanza may wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// A later one of the same kind takes its place.
+    Latest(HoldKey),
+    /// It is needed, but not now.
+    Each,
+}
+
+/// What makes two stanzas of the same kind: of those that wait the last one tells all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldKey {
+    /// What they are about, in a word that only one module uses.
+    pub about: &'static str,
+    /// Whose it is. `None`: nobody's, or it does not matter.
+    pub from: Option<Jid>,
+    /// To whom. `None`: it does not matter.
+    pub to: Option<Jid>,
+}
+
+/// What waits for one session. Holds no memory while empty.
+#[derive(Debug, Default)]
+pub struct Held {
+    items: VecDeque<(Hold, Item)>,
+    bytes: usize,
+}
+
+/// What became of a stanza that was to wait.
+#[derive(Debug)]
+pub struct Pushed {
+    /// This one will not be written: the client has no use for it any more.
+    pub replaced: Option<Box<Item>>,
+    /// As much waits as may: all of it is to be written now.
+    pub full: bool,
+}
+
+impl Held {
+    /// Adds a stanza behind all that waits.
+    #[must_use]
+    pub fn push(&mut self, item: Item, hold: Hold) -> Pushed {
+        let replaced = self.replaced_by(&hold);
+        self.bytes += item.stanza.size();
+        self.items.push_back((hold, item));
+        Pushed {
+            replaced: replaced.map(Box::new),
+            full: self.items.len() >= MOST || self.bytes >= MOST_BYTES,
+        }
+    }
+
+    fn replaced_by(&mut self, hold: &Hold) -> Option<Item> {
+        if *hold == Hold::Each {
+            return None;
+        }
+        let at = self.items.iter().position(|(other, _)| other == hold)?;
+        let (_, item) = self.items.remove(at)?;
+        self.bytes = self.bytes.saturating_sub(item.stanza.size());
+        Some(item)
+    }
+
+    /// Takes all that waits, in order.
+    pub fn flush(&mut self) -> impl Iterator<Item = Item> + use<> {
+        self.bytes = 0;
+        let items = std::mem::take(&mut self.items);
+        items.into_iter().map(|(_, item)| item)
+    }
+
+    /// What waits, in order.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().map(|(_, item)| item)
+    }
+
+    /// About how many bytes wait.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+impl Core {
+    /// Whether a stanza may wait while nobody looks at the session's client, by the first module
+    /// that says so. `None`: the client is to have it now, behind all that waits.
+    #[must_use]
+    pub fn holds(&self, session: &Session, stanza: &Stanza) -> Option<Hold> {
+        let mut asked = self.modules().iter().filter_map(|module| module.hold);
+        asked.find_map(|hold| hold(session, stanza))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::collections::HashMap;
+
+    use balcony_proto::stanza::{MessageType, PresenceType};
+    use proptest::prelude::*;
+
+    /// What happens to a session whose client nobody looks at.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// Presence of one of a few contacts.
+        Presence(u8),
+        /// A chat state of one of them.
+        State(u8),
+        /// Something that may wait, and of which each counts.
+        Event,
+        /// Something that must not wait.
+        Message,
+        /// The client becomes active.
+        Flush,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (0..6_u8).prop_map(Step::Presence),
+            4 => (0..6_u8).prop_map(Step::State),
+            2 => Just(Step::Event),
+            1 => Just(Step::Message),
+            1 => Just(Step::Flush),
+        ]
+    }
+
+    fn key(about: &'static str, who: u8) -> Hold {
+        Hold::Latest(HoldKey {
+            about,
+            from: Jid::parse(&format!("user{who}@localhost")).ok(),
+            to: None,
+        })
+    }
+
+    fn hold(step: &Step) -> Option<Hold> {
+        match step {
+            Step::Presence(who) => Some(key("presence", *who)),
+            Step::State(who) => Some(key("state", *who)),
+            Step::Event => Some(Hold::Each),
+            Step::Message | Step::Flush => None,
+        }
+    }
+
+    /// A stanza that says which step made it.
+    fn item(at: usize) -> Item {
+        let stanza = Stanza::message(MessageType::Normal).with_id(at.to_string());
+        Item::new(stanza, 0)
+    }
+
+    fn number(item: &Item) -> usize {
+        item.stanza.id.as_deref().unwrap().parse().unwrap()
+    }
+
+    /// Which steps the client sees, in order, with and without holding back.
+    fn play(steps: &[Step]) -> (Vec<usize>, Vec<usize>) {
+        let (mut held, mut seen, mut plain) = (Held::default(), Vec::new(), Vec::new());
+        for (at, step) in steps.iter().enumerate() {
+            if !matches!(step, Step::Flush) {
+                plain.push(at);
+            }
+            match hold(step) {
+                Some(hold) => {
+                    if held.push(item(at), hold).full {
+                        seen.extend(held.flush().map(|item| number(&item)));
+                    }
+                }
+                None => {
+                    seen.extend(held.flush().map(|item| number(&item)));
+                    if matches!(step, Step::Message) {
+                        seen.push(at);
+                    }
+                }
+            }
+            assert!(held.items.len() < MOST && held.bytes() < MOST_BYTES);
+            let bytes: usize = held.items().map(|item| item.stanza.size()).sum();
+            assert_eq!(held.bytes(), bytes);
+        }
+        seen.extend(held.flush().map(|item| number(&item)));
+        assert!(held.is_empty() && held.bytes() == 0);
+        (seen, plain)
+    }
+
+    /// The last step of each kind: what the client believes in the end.
+    fn view(steps: &[Step], seen: &[usize]) -> HashMap<String, usize> {
+        let kind = |at: &usize| format!("{:?}", steps[*at]);
+        seen.iter().map(|at| (kind(at), *at)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_client_ends_with_the_same_view(steps in prop::collection::vec(step(), 0..400)) {
+            let (seen, plain) = play(&steps);
+            prop_assert!(seen.is_sorted(), "nothing overtakes: {seen:?}");
+            prop_assert_eq!(view(&steps, &seen), view(&steps, &plain));
+            // What is not replaced by a later one is there, all of it.
+            let needed = |at: &&usize| !matches!(hold(&steps[**at]), Some(Hold::Latest(_)));
+            let kept: Vec<_> = seen.iter().filter(needed).collect();
+            prop_assert_eq!(kept, plain.iter().filter(needed).collect::<Vec<_>>());
+            // Before each message the client knows what it would know.
+            for (place, at) in seen.iter().enumerate() {
+                if matches!(steps[*at], Step::Message) {
+                    let before = plain.iter().position(|other| other == at).unwrap();
+                    prop_assert_eq!(
+                        view(&steps, &seen[..place]),
+                        view(&steps, &plain[..before])
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn as_much_waits_as_may_by_number_and_by_bytes() {
+        let mut held = Held::default();
+        for at in 1..MOST {
+            assert!(!held.push(item(at), Hold::Each).full);
+        }
+        assert!(held.push(item(MOST), Hold::Each).full);
+        assert_eq!(held.flush().count(), MOST);
+
+        let long = || {
+            let stanza = Stanza::presence(PresenceType::Available);
+            Item::new(stanza.with_lang("x".repeat(MOST_BYTES)), 0)
+        };
+        assert!(held.push(long(), key("presence", 1)).full);
+        let _ = held.flush();
+        // Also when it takes the place of a short one.
+        assert!(!held.push(item(1), key("presence", 1)).full);
+        assert!(held.push(long(), key("presence", 1)).full);
+    }
+
+    #[test]
+    fn the_one_that_is_replaced_comes_back() {
+        let mut held = Held::default();
+        let _ = held.push(item(1), key("presence", 1));
+        let _ = held.push(item(2), key("state", 1));
+        let replaced = held.push(item(3), key("presence", 1)).replaced;
+        assert_eq!(number(&replaced.unwrap()), 1);
+        assert_eq!(held.flush().map(|i| number(&i)).collect::<Vec<_>>(), [2, 3]);
+    }
+}

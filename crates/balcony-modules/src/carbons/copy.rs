@@ -1,0 +1,100 @@
+//! The copies, and who gets them (XEP-0280 §7, §8).
+
+use std::sync::Arc;
+
+use balcony_core::module::{Ctx, Envelope, Flow, Session, Side};
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::Stanza;
+use balcony_proto::xep::forward;
+use balcony_proto::xml::Element;
+
+use super::{is_enabled, recent, rules};
+use crate::stanza_id;
+
+/// §8: what a client sends goes to the account's other devices.
+pub(super) fn sent(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+    let (Some(sender), Some(to)) = (envelope.session().cloned(), envelope.to().cloned()) else {
+        return Flow::Continue;
+    };
+    // §7, and for what goes to the own account: who gets the message gets no copy.
+    let mut others = ctx.sessions_of(sender.account());
+    others.retain(|session| {
+        session.id() != sender.id() && !is_recipient(envelope, session) && is_enabled(session)
+    });
+    if others.is_empty() {
+        return Flow::Continue;
+    }
+    let stanza = &envelope.stanza;
+    let id = stanza.id.as_deref();
+    if !rules::is_eligible(stanza, Side::Sender, || recent::remembers(&sender, id, &to)) {
+        return Flow::Continue;
+    }
+    recent::remember(&sender, id, &to);
+    let mut original = stanza.clone();
+    if let Some(id) = envelope.archive_id(Side::Sender) {
+        // XEP-0359 §5: the account's own archive has it.
+        let own = stanza_id::element(sender.account(), id);
+        original.payload.add(&own);
+    }
+    copy(ctx, "sent", &original, sender.account(), &others);
+    Flow::Continue
+}
+
+/// §7: what is for an account goes to those of its devices that do not get it anyway.
+pub(super) fn received(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+    let (Some(from), Some(to)) = (envelope.from().cloned(), envelope.to()) else {
+        return Flow::Continue;
+    };
+    let account = to.bare();
+    if envelope.session().is_some() && from.bare_str() == account.as_str() {
+        // The account writes to itself: all others have got it as what was sent.
+        return Flow::Continue;
+    }
+    // They need not be available: the document asks for no presence, and who wants copies from its
+    // binding on wants them all.
+    let mut others = ctx.sessions_of(&account);
+    others.retain(|session| !is_recipient(envelope, session) && is_enabled(session));
+    if others.is_empty() {
+        return Flow::Continue;
+    }
+    let stanza = &envelope.stanza;
+    let id = stanza.id.as_deref();
+    let takers = envelope.recipients();
+    let is_answer = || {
+        takers
+            .iter()
+            .any(|taker| recent::remembers(taker, id, &from))
+    };
+    if !rules::is_eligible(stanza, Side::Recipient, is_answer) {
+        return Flow::Continue;
+    }
+    takers
+        .iter()
+        .for_each(|taker| recent::remember(taker, id, &from));
+    copy(ctx, "received", stanza, &account, &others);
+    Flow::Continue
+}
+
+fn is_recipient(envelope: &Envelope, session: &Session) -> bool {
+    let mut recipients = envelope.recipients().iter();
+    recipients.any(|recipient| recipient.id() == session.id())
+}
+
+/// The same bytes for all, each with its own address. What a session does not get is forgotten: a
+/// copy that does not arrive is nobody's business but that session's (§10.3).
+fn copy(
+    ctx: &mut Ctx<'_>,
+    name: &'static str,
+    original: &Stanza,
+    account: &Jid,
+    others: &[Arc<Session>],
+) {
+    let wrapper = Element::new(ns::CARBONS, name);
+    let copy = Stanza::new(original.kind)
+        .with_from(account.clone())
+        .with_payload(forward::wrap(&wrapper, None, original));
+    for session in others {
+        ctx.push(session, copy.clone().with_to(session.jid().clone()));
+    }
+}

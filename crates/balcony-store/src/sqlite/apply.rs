@@ -3,22 +3,25 @@
 use rusqlite::Connection;
 
 use super::fault::Fault;
-use super::{accounts, blocking, invites, last, offline, private, roster, secrets, vcards};
+use super::known::Known;
+use super::{
+    accounts, archive, blocking, invites, last, offline, private, roster, secrets, streams, vcards,
+};
 use crate::{Error, Write};
 
 /// Applies one write inside the writer's transaction.
-pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
+pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Result<(), Fault> {
     match write {
         Write::CreateAccount { .. }
         | Write::SetKeys { .. }
         | Write::SetEnabled { .. }
-        | Write::DeleteAccount { .. } => accounts::apply(conn, write),
+        | Write::DeleteAccount { .. } => accounts::apply(conn, known, write),
         Write::RosterSet { .. }
         | Write::RosterRemove { .. }
         | Write::PendingSet { .. }
         | Write::PendingRemove { .. } => roster::apply(conn, write),
         Write::OfflinePush { .. } | Write::OfflineDelete { .. } | Write::OfflineExpire { .. } => {
-            offline::apply(conn, write)
+            offline::apply(conn, known, write)
         }
         Write::PrivateSet { .. } | Write::PrivateRemove { .. } => private::apply(conn, write),
         Write::VCardSet { .. } | Write::VCardRemove { .. } => vcards::apply(conn, write),
@@ -37,12 +40,12 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
         | Write::ArchiveRetract { .. }
         | Write::ArchiveExpire { .. }
         | Write::ArchiveTrim { .. }
-        | Write::ArchivePrefsSet { .. }
-        | Write::StreamCreate { .. }
+        | Write::ArchivePrefsSet { .. } => archive::apply(conn, known, write),
+        Write::StreamCreate { .. }
         | Write::StreamHandled { .. }
         | Write::StreamKeep { .. }
         | Write::StreamRemove { .. }
-        | Write::StreamsExpire { .. } => Err(misplaced()),
+        | Write::StreamsExpire { .. } => streams::apply(conn, write),
     }
 }
 

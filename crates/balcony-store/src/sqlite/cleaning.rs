@@ -2,7 +2,9 @@
 
 use rusqlite::Connection;
 
+use super::archive;
 use super::fault::Fault;
+use super::known::Known;
 use super::statement::{one, run};
 
 /// Rows in a slice. At some hundred bytes each a slice is a millisecond or two, about one commit.
@@ -12,6 +14,13 @@ const SLICE: usize = 200;
 const TABLES: &[&str] = &[
     "DELETE FROM offline WHERE seq IN
         (SELECT seq FROM offline WHERE account_id = ?1 LIMIT ?2)",
+    // Before their entries in the index, by which they are found.
+    "DELETE FROM archive WHERE seq IN
+        (SELECT seq FROM archive_index WHERE account_id = ?1 ORDER BY seq LIMIT ?2)",
+    "DELETE FROM archive_index WHERE account_id = ?1 AND seq IN
+        (SELECT seq FROM archive_index WHERE account_id = ?1 ORDER BY seq LIMIT ?2)",
+    "DELETE FROM streams WHERE id IN
+        (SELECT id FROM streams WHERE account_id = ?1 LIMIT ?2)",
     "DELETE FROM roster WHERE account_id = ?1 AND jid IN
         (SELECT jid FROM roster WHERE account_id = ?1 LIMIT ?2)",
     "DELETE FROM roster_removed WHERE account_id = ?1 AND version IN
@@ -23,6 +32,9 @@ const TABLES: &[&str] = &[
     "DELETE FROM blocked WHERE account_id = ?1 AND jid IN
         (SELECT jid FROM blocked WHERE account_id = ?1 LIMIT ?2)",
     "DELETE FROM offline_totals WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM archive_totals WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM archive_delivered WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM archive_prefs WHERE account_id = ?1 AND ?2 > 0",
     "DELETE FROM vcards WHERE account_id = ?1 AND ?2 > 0",
     "DELETE FROM last_seen WHERE account_id = ?1 AND ?2 > 0",
 ];
@@ -33,11 +45,19 @@ pub(super) fn is_due(conn: &Connection) -> Result<bool, Fault> {
 }
 
 /// Deletes up to a slice of rows; whether there is more to do.
-pub(super) fn slice(conn: &Connection) -> Result<bool, Fault> {
+pub(super) fn slice(conn: &Connection, known: &Known) -> Result<bool, Fault> {
     let Some(account) = next(conn)? else {
         return Ok(false);
     };
+    let recent = known.recent().first(account, i64::MAX, SLICE);
     run(conn, "BEGIN IMMEDIATE", [])?;
+    if let Some(last) = recent.last() {
+        // By the index they are found.
+        archive::index(conn, account, &recent)?;
+        run(conn, "COMMIT", [])?;
+        known.recent().remove(account, last.seq);
+        return Ok(true);
+    }
     let mut room = SLICE;
     for sql in TABLES {
         room = room.saturating_sub(run(conn, sql, (account, room))?);
@@ -45,6 +65,7 @@ pub(super) fn slice(conn: &Connection) -> Result<bool, Fault> {
             break;
         }
     }
+    archive::keep_the_end(conn, known.end())?;
     if room > 0 {
         run(
             conn,

@@ -12,10 +12,20 @@ struct Migration {
 }
 
 /// The number of a migration is its place in this list, from 1.
-const MIGRATIONS: &[Migration] = &[Migration {
-    name: "core",
-    sql: include_str!("../../migrations/sqlite/0001_core.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "core",
+        sql: include_str!("../../migrations/sqlite/0001_core.sql"),
+    },
+    Migration {
+        name: "archive",
+        sql: include_str!("../../migrations/sqlite/0002_archive.sql"),
+    },
+    Migration {
+        name: "streams",
+        sql: include_str!("../../migrations/sqlite/0003_streams.sql"),
+    },
+];
 
 /// Brings the schema up to date, in one transaction.
 ///

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod apply;
+mod archive;
 mod blocking;
 mod checkpoint;
 mod cleaning;
@@ -12,6 +13,7 @@ mod connections;
 mod directory;
 mod fault;
 mod invites;
+mod known;
 mod last;
 mod migrations;
 mod netstrings;
@@ -22,6 +24,7 @@ mod readers;
 mod roster;
 mod secrets;
 mod statement;
+mod streams;
 mod vcards;
 mod writer;
 
@@ -40,13 +43,19 @@ use self::checkpoint::Checkpoints;
 use self::connections::Connections;
 use self::directory::Directory;
 use self::fault::Fault;
+use self::known::{Archives, Known};
 use self::queue::Queue;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::{
-    Accounts, Blocking, BoxFuture, Error, Invites, LastSeen, Offline, Private, Result, Roster,
-    Secrets, Store, Ticket, VCards, WriteSet,
+    Accounts, Archive, Blocking, BoxFuture, Error, Invites, LastSeen, Offline, Private, Result,
+    Roster, Secrets, Store, Streams, Ticket, VCards, WriteSet,
 };
+
+/// How many messages may be committed and not in the index of the archives yet. A lot of them is
+/// brought in by account: the larger it is, the fewer pages are written for each. Finding them
+/// again when the store is opened reads ten megabytes.
+const LOT: usize = 16_384;
 
 /// How the store uses the machine.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +72,19 @@ pub struct Settings {
     /// Size of the database past which writes that need space get [`Error::Full`]. Default
     /// `None`: what the disk has.
     pub max_bytes: Option<u64>,
+    /// Default `Full`.
+    pub synchronous: Synchronous,
+}
+
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// That the disk has it.
+    #[default]
+    Full,
+    /// Nothing: a crash of the machine loses what was answered. No configuration leads here; it is
+    /// there for the crash tests to prove that they would notice.
+    Off,
 }
 
 impl Default for Settings {
@@ -72,6 +94,7 @@ impl Default for Settings {
             writer_cache_kib: 32 << 10,
             reader_cache_kib: 2 << 10,
             max_bytes: None,
+            synchronous: Synchronous::Full,
         }
     }
 }
@@ -84,6 +107,7 @@ pub struct SqliteStore {
     queue: Arc<Queue>,
     readers: Arc<Readers>,
     checkpoints: Arc<Checkpoints>,
+    archives: Arc<Archives>,
     running: Arc<Mutex<Running>>,
 }
 
@@ -101,7 +125,12 @@ impl SqliteStore {
     /// [`Error::InUse`] when a process has it open, [`Error::SchemaNewer`] when its data is from
     /// a newer version; [`Error::Broken`] says which path cannot be used.
     pub fn open(dir: impl AsRef<Path>, settings: Settings) -> Result<SqliteStore> {
-        let directory = Directory::open(dir.as_ref())?;
+        SqliteStore::open_with(dir.as_ref(), settings, LOT)
+    }
+
+    /// `lot`: how many messages are brought into the index of the archives together.
+    fn open_with(dir: &Path, settings: Settings, lot: usize) -> Result<SqliteStore> {
+        let directory = Directory::open(dir)?;
         let path = directory.path().to_owned();
         let mut connections = Connections::open(&directory.database(), settings)
             .map_err(|fault| fault.into_error(&path))?;
@@ -112,6 +141,7 @@ impl SqliteStore {
             queue: Arc::default(),
             readers: Arc::new(Readers::new()),
             checkpoints: Arc::new(checkpoints),
+            archives: Arc::clone(&connections.archives),
             running: Arc::new(Mutex::new(Running {
                 threads: Vec::new(),
                 directory: Some(directory),
@@ -119,16 +149,18 @@ impl SqliteStore {
         };
         // If one cannot be started, dropping the store stops the others.
         store
-            .start(connections)
+            .start(connections, lot)
             .map_err(|error| Error::Broken(error.to_string()))?;
         Ok(store)
     }
 
-    fn start(&self, connections: Connections) -> std::io::Result<()> {
+    fn start(&self, connections: Connections, lot: usize) -> std::io::Result<()> {
         let Connections {
             writer,
             readers,
             checkpointer,
+            archives,
+            end,
             cleaning,
         } = connections;
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -150,7 +182,11 @@ impl SqliteStore {
             queue: Arc::clone(&self.queue),
             checkpoints: Arc::clone(&self.checkpoints),
             dir: Arc::clone(&self.dir),
+            known: Known::new(archives, end),
             cleaning,
+            lot,
+            moving: None,
+            stuck: false,
         };
         spawn("store-write", Box::new(move || writer.run()))
     }
@@ -235,11 +271,11 @@ impl Store for SqliteStore {
         self
     }
 
-    fn archive(&self) -> &dyn crate::Archive {
+    fn archive(&self) -> &dyn Archive {
         self
     }
 
-    fn streams(&self) -> &dyn crate::Streams {
+    fn streams(&self) -> &dyn Streams {
         self
     }
 
@@ -260,33 +296,5 @@ impl Store for SqliteStore {
             // An error: the sender went with the thread that could not be made.
             let _ = closed.await;
         })
-    }
-}
-
-impl crate::Archive for SqliteStore {
-    fn page(&self, _: &str, _: crate::ArchiveRequest) -> BoxFuture<'_, Result<crate::ArchivePage>> {
-        Box::pin(std::future::ready(Err(Error::NotFound)))
-    }
-
-    fn bounds(&self, _: &str) -> BoxFuture<'_, Result<Option<crate::ArchiveBounds>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn prefs(&self, _: &str) -> BoxFuture<'_, Result<Option<crate::ArchivePrefs>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-}
-
-impl crate::Streams for SqliteStore {
-    fn get(&self, _: crate::StreamId) -> BoxFuture<'_, Result<Option<crate::StreamRow>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn kept(
-        &self,
-        _: Option<crate::StreamId>,
-        _: u32,
-    ) -> BoxFuture<'_, Result<Vec<(crate::StreamId, crate::StreamRow)>>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }

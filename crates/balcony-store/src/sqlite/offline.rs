@@ -1,30 +1,41 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::SqliteStore;
 use super::accounts::{find, require};
 use super::apply::misplaced;
 use super::fault::Fault;
+use super::known::Known;
 use super::statement::{all, one, run};
-use crate::{Bounds, BoxFuture, Offline, OfflineRow, OfflineTotal, Result, Stored, Waiting, Write};
+use super::{SqliteStore, archive};
+use crate::archive_id::ArchiveIds;
+use crate::{
+    Bounds, BoxFuture, Error, Offline, OfflineRow, OfflineTotal, Result, Stored, Waiting, Write,
+};
 
-pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
+pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Result<(), Fault> {
     match write {
         Write::OfflinePush {
             account,
             received_at,
             stanza,
             bounds,
-        } => match stanza {
-            Waiting::Stanza(stanza) => push(
-                conn,
-                require(conn, account)?,
-                (*received_at, stanza),
-                *bounds,
-            ),
-            _ => Err(misplaced()),
-        },
+        } => {
+            let id = known.account(conn, account)?;
+            match stanza {
+                Waiting::Stanza(stanza) => push(conn, id, (*received_at, stanza), *bounds),
+                Waiting::ArchivedNow => {
+                    let nothing = || Error::Broken("nothing was archived".to_owned());
+                    let seq = known.archived_now(id).ok_or_else(nothing)?;
+                    refer(conn, id, (*received_at, seq), *bounds)
+                }
+                Waiting::Archived(archived) => match known.ids().seq(id, *archived) {
+                    Some(seq) => refer(conn, id, (*received_at, seq), *bounds),
+                    None => Ok(()),
+                },
+            }
+        }
         Write::OfflineDelete {
             account,
             after,
@@ -35,23 +46,13 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
     }
 }
 
-/// The totals are kept beside the rows: the bounds cost one look-up, however much waits.
 fn push(
     conn: &Connection,
     id: i64,
     (received_at, stanza): (i64, &Stored),
     bounds: Bounds,
 ) -> Result<(), Fault> {
-    let total = one(
-        conn,
-        "INSERT INTO offline_totals (account_id, row_count, byte_count) VALUES (?1, 1, ?2)
-         ON CONFLICT (account_id) DO UPDATE SET
-             row_count = row_count + 1, byte_count = byte_count + excluded.byte_count
-         RETURNING row_count, byte_count",
-        (id, stanza.bytes.len()),
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    let (rows, bytes) = total.unwrap_or((0, 0));
+    let (rows, bytes) = more(conn, id, 1, stanza.bytes.len() as u64)?;
     bounds.check(rows, bytes)?;
     run(
         conn,
@@ -61,11 +62,48 @@ fn push(
     Ok(())
 }
 
+/// The row of a stanza that is in the archive.
+fn refer(
+    conn: &Connection,
+    id: i64,
+    (received_at, seq): (i64, i64),
+    bounds: Bounds,
+) -> Result<(), Fault> {
+    let Some(size) = archive::size(conn, seq)? else {
+        return Ok(());
+    };
+    let (rows, bytes) = more(conn, id, 1, size)?;
+    bounds.check(rows, bytes)?;
+    run(
+        conn,
+        "INSERT INTO offline (account_id, received_at, format, stanza, archive_seq, size)
+         VALUES (?1, ?2, 0, x'', ?3, ?4)",
+        (id, received_at, seq, size),
+    )?;
+    Ok(())
+}
+
+/// So much more waits for an account; gives how much that is in all. The totals are kept beside
+/// the rows: the bounds cost one look-up, however much waits.
+pub(super) fn more(conn: &Connection, id: i64, rows: u64, bytes: u64) -> Result<(u64, u64), Fault> {
+    let total = one(
+        conn,
+        "INSERT INTO offline_totals (account_id, row_count, byte_count) VALUES (?1, ?2, ?3)
+         ON CONFLICT (account_id) DO UPDATE SET
+             row_count = row_count + excluded.row_count,
+             byte_count = byte_count + excluded.byte_count
+         RETURNING row_count, byte_count",
+        (id, rows, bytes),
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(total.unwrap_or((0, 0)))
+}
+
 fn delete(conn: &Connection, id: i64, (after, up_to): (i64, i64)) -> Result<(), Fault> {
     let sizes: Vec<u64> = all(
         conn,
         "DELETE FROM offline WHERE account_id = ?1 AND seq > ?2 AND seq <= ?3
-         RETURNING length(stanza)",
+         RETURNING coalesce(size, length(stanza))",
         (id, after, up_to),
         |row| row.get(0),
     )?;
@@ -75,13 +113,15 @@ fn delete(conn: &Connection, id: i64, (after, up_to): (i64, i64)) -> Result<(), 
     less(conn, id, sizes.len(), sizes.iter().sum())
 }
 
-/// Rows come in the order of their numbers, so the oldest are found without an index by time.
+/// Rows come in the order of their numbers, so the oldest are found without an index by time. What
+/// retention took out of the archive waits for nobody.
 fn expire(conn: &Connection, before: i64, oldest: u32) -> Result<(), Fault> {
     let gone: Vec<(i64, u64)> = all(
         conn,
-        "DELETE FROM offline WHERE received_at < ?1
-             AND seq IN (SELECT seq FROM offline ORDER BY seq LIMIT ?2)
-         RETURNING account_id, length(stanza)",
+        "DELETE FROM offline WHERE seq IN (SELECT seq FROM offline ORDER BY seq LIMIT ?2)
+             AND (received_at < ?1 OR (archive_seq IS NOT NULL AND NOT EXISTS
+                 (SELECT 1 FROM archive m WHERE m.seq = archive_seq)))
+         RETURNING account_id, coalesce(size, length(stanza))",
         (before, oldest),
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
@@ -132,19 +172,24 @@ fn total(conn: &Connection, account: &str) -> Result<OfflineTotal, Fault> {
 
 fn page(
     conn: &Connection,
+    ids: &ArchiveIds,
     account: &str,
-    after: i64,
-    limit: u32,
+    (after, limit): (i64, u32),
 ) -> Result<Vec<OfflineRow>, Fault> {
     let Some(id) = find(conn, account)? else {
         return Ok(Vec::new());
     };
     all(
         conn,
-        "SELECT seq, received_at, format, stanza FROM offline
-         WHERE account_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        "SELECT o.seq, o.received_at, coalesce(m.format, o.format),
+             coalesce(m.stanza, o.stanza), m.seq
+         FROM offline o LEFT JOIN archive m ON m.seq = o.archive_seq
+         WHERE o.account_id = ?1 AND o.seq > ?2
+             AND (o.archive_seq IS NULL OR m.seq IS NOT NULL)
+         ORDER BY o.seq LIMIT ?3",
         (id, after, limit),
         |row| {
+            let archived: Option<i64> = row.get(4)?;
             Ok(OfflineRow {
                 seq: row.get(0)?,
                 received_at: row.get(1)?,
@@ -152,7 +197,7 @@ fn page(
                     format: row.get(2)?,
                     bytes: row.get(3)?,
                 },
-                archived: None,
+                archived: archived.map(|seq| ids.id(id, seq)),
             })
         },
     )
@@ -170,7 +215,7 @@ impl Offline for SqliteStore {
         after: i64,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<OfflineRow>>> {
-        let account = account.to_owned();
-        self.read(move |conn| page(conn, &account, after, limit))
+        let (account, archives) = (account.to_owned(), Arc::clone(&self.archives));
+        self.read(move |conn| page(conn, &archives.ids, &account, (after, limit)))
     }
 }

@@ -12,6 +12,8 @@ mod push;
 mod recent;
 mod retention;
 mod retract;
+#[cfg(test)]
+mod tests;
 
 use rusqlite::{Connection, Row};
 

@@ -1,65 +1,59 @@
--- Append-only: rows of many accounts share pages, and each is written once. AUTOINCREMENT, so that
--- an id never stands for another message than before.
+-- The messages of all archives in the order of their commits. New rows only come at the end, so a
+-- commit of many messages for many accounts writes few pages.
 CREATE TABLE archive (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY, -- the writer counts; never used twice
     account_id INTEGER NOT NULL,
-    received_at INTEGER NOT NULL, -- never smaller than in the row before
+    received_at INTEGER NOT NULL, -- never less than in the row before, of whatever account
     peer TEXT NOT NULL,
-    message_id TEXT,
+    sender TEXT, -- NULL: the peer; else the account
     incoming INTEGER NOT NULL,
+    message_id TEXT,
     format INTEGER NOT NULL,
     stanza BLOB NOT NULL
 ) STRICT;
 
--- Where an account's messages are. An entry written at once into the index of all messages would
--- make each commit write a page for each account in it; so the newest stand in a small index, and
--- are moved to the large one many at a time. An account's entries in the small index are newer
--- than all it has in the large one.
-CREATE TABLE archive_recent (
-    account_id INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    peer_hash INTEGER NOT NULL, -- of the bare JID
-    size INTEGER NOT NULL,
-    PRIMARY KEY (account_id, seq)
-) STRICT, WITHOUT ROWID;
-
+-- Where an account's messages are. Rows come here some time after their commit, many at once and
+-- in the order of the accounts; those of one account in the order of their places.
 CREATE TABLE archive_index (
     account_id INTEGER NOT NULL,
     seq INTEGER NOT NULL,
-    peer_hash INTEGER NOT NULL,
-    size INTEGER NOT NULL,
+    party INTEGER NOT NULL, -- a hash of the peer
+    incoming INTEGER NOT NULL,
     PRIMARY KEY (account_id, seq)
 ) STRICT, WITHOUT ROWID;
 
--- Of what stands in the large index.
+-- What is in archive_index, summed up.
 CREATE TABLE archive_totals (
     account_id INTEGER PRIMARY KEY,
+    host TEXT NOT NULL,
     row_count INTEGER NOT NULL,
-    byte_count INTEGER NOT NULL
+    byte_count INTEGER NOT NULL,
+    oldest INTEGER -- received_at of the first row
 ) STRICT;
+CREATE INDEX archive_totals_by_size ON archive_totals (host, byte_count);
+CREATE INDEX archive_totals_by_age ON archive_totals (host, oldest);
 
--- Up to which message what came was taken by a client, or queued.
+CREATE TABLE archive_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    indexed INTEGER NOT NULL, -- all rows up to this one are in archive_index
+    last_seq INTEGER NOT NULL, -- at least so far the archive got, whatever was deleted since
+    last_received_at INTEGER NOT NULL,
+    laid_down INTEGER NOT NULL -- the last server stopped in order
+) STRICT;
+INSERT INTO archive_state VALUES (1, 0, 0, 0, 0);
+
 CREATE TABLE archive_delivered (
     account_id INTEGER PRIMARY KEY,
-    seq INTEGER NOT NULL
+    seq INTEGER NOT NULL -- what came up to here was taken
 ) STRICT;
 
 CREATE TABLE archive_prefs (
     account_id INTEGER PRIMARY KEY,
-    fallback TEXT NOT NULL,
+    others TEXT NOT NULL, -- for whoever is on neither list
     always TEXT NOT NULL, -- netstrings
     never TEXT NOT NULL
 ) STRICT;
 
--- What the server knows of itself: whether it was laid down in order, and the last message that
--- needs no look after a crash.
-CREATE TABLE marks (
-    name TEXT PRIMARY KEY,
-    value INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- A row may stand for a message of the archive; then its own stanza is empty.
+-- A row that refers to the archive has no stanza of its own.
 ALTER TABLE offline ADD COLUMN archive_seq INTEGER;
-ALTER TABLE offline ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
-UPDATE offline SET size = length(stanza);
-CREATE INDEX offline_by_archive ON offline (archive_seq) WHERE archive_seq IS NOT NULL;
+ALTER TABLE offline ADD COLUMN size INTEGER; -- of the stanza that it refers to

@@ -9,6 +9,7 @@ pub mod archive;
 pub mod items;
 pub mod keeping;
 pub mod model;
+pub(crate) mod model_archive;
 pub mod offline;
 pub mod roster;
 pub mod sets;

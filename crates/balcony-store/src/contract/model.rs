@@ -8,7 +8,9 @@ use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 
+use super::model_archive::{archive_write, journal, of_archive, stream_write, with_ids};
 use super::{key, stored};
+use crate::archive_id;
 use crate::{
     Bounds, HashName, Invite, MemoryStore, PendingIn, RosterItem, Store, Subscription, VCard,
     Waiting, Write, WriteSet,
@@ -39,12 +41,21 @@ pub fn agrees_with_memory<G>(cases: u32, open: impl Fn() -> (Arc<dyn Store>, G))
 }
 
 async fn compare(store: &dyn Store, sets: &[WriteSet]) {
-    let model = MemoryStore::new();
+    let model = model_of(store).await;
+    let mut ids = Vec::new();
     for set in sets {
+        let set = &with_ids(set, &ids);
         let expected = model.commit(set.clone()).await;
         assert_eq!(store.commit(set.clone()).await, expected, "{set:?}");
         assert_eq!(snapshot(store).await, snapshot(&model).await, "{set:?}");
+        ids.extend(expected.into_iter().flat_map(|done| done.archived));
     }
+}
+
+/// An empty store in memory that makes the same ids.
+pub async fn model_of(store: &dyn Store) -> MemoryStore {
+    let key = store.secrets().get(archive_id::KEY).await.unwrap();
+    MemoryStore::with_archive_key(key.unwrap().try_into().unwrap())
 }
 
 /// Everything that the reads tell, as text.
@@ -58,6 +69,7 @@ pub async fn snapshot(store: &dyn Store) -> String {
     for account in ACCOUNTS {
         of_account(store, account, &mut out).await;
     }
+    journal(store, &mut out).await;
     for token in ["t", "u"] {
         let invite = store.invites().get(token.as_bytes()).await;
         let secret = store.secrets().get(token).await;
@@ -83,6 +95,7 @@ async fn of_account(store: &dyn Store, account: &str, out: &mut String) {
     let rows = store.offline().page(account, 0, 100).await;
     let blocked = store.blocking().list(account).await;
     writeln!(out, "{total:?} {rows:?} {blocked:?}").unwrap();
+    of_archive(store, account, out).await;
     let last = store.last().get(account).await;
     let vcard = store.vcards().get(account).await;
     let photo = store.vcards().photo(account).await;
@@ -101,27 +114,29 @@ pub fn write_set() -> impl Strategy<Value = WriteSet> {
         3 => queue_write(),
         3 => item_write(),
         1 => server_write(),
+        5 => archive_write(),
+        2 => stream_write(),
     ];
     vec(write, 1..5).prop_map(|writes| writes.into_iter().collect())
 }
 
-fn one_of(names: &'static [&'static str]) -> impl Strategy<Value = String> {
+pub(super) fn one_of(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     (0..names.len()).prop_map(move |at| names[at].to_owned())
 }
 
-fn account() -> impl Strategy<Value = String> {
+pub(super) fn account() -> impl Strategy<Value = String> {
     one_of(&ACCOUNTS)
 }
 
-fn contact() -> impl Strategy<Value = String> {
+pub(super) fn contact() -> impl Strategy<Value = String> {
     one_of(&CONTACTS)
 }
 
-fn bounds() -> impl Strategy<Value = Bounds> {
+pub(super) fn bounds() -> impl Strategy<Value = Bounds> {
     (1..6_u32, 1..40_u64).prop_map(|(rows, bytes)| Bounds { rows, bytes })
 }
 
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     "[a-z🌹,:]{0,12}"
 }
 

@@ -28,6 +28,13 @@ struct Row {
 }
 
 impl Row {
+    fn author<'a>(&'a self, account: &'a str) -> &'a str {
+        match self.entry.incoming {
+            true => &self.entry.with,
+            false => account,
+        }
+    }
+
     fn is_with(&self, with: &str) -> bool {
         is_party(&self.entry.with, with)
     }
@@ -111,11 +118,18 @@ impl ArchiveData {
         })
     }
 
-    fn retract(&mut self, with: &str, incoming: bool, message_id: &str, tombstone: &Stored) {
+    fn retract(
+        &mut self,
+        (account, with): (&str, &str),
+        sender: &str,
+        message_id: &str,
+        tombstone: &Stored,
+    ) {
         let lately = self.rows.iter_mut().rev().take(RETRACT_WITHIN);
         let theirs = lately.filter(|row| row.is_with(with));
         let meant = theirs.take(RETRACT_AMONG).find(|row| {
-            row.entry.message_id.as_deref() == Some(message_id) && row.entry.incoming == incoming
+            row.entry.message_id.as_deref() == Some(message_id)
+                && is_party(row.author(account), sender)
         });
         if let Some(row) = meant {
             Arc::make_mut(row).entry.stanza = tombstone.clone();
@@ -138,11 +152,8 @@ impl AccountData {
                 tombstone,
             } => {
                 // One's own messages to oneself came, too.
-                if sender == with {
-                    self.archive.retract(with, true, message_id, tombstone);
-                } else if sender == account {
-                    self.archive.retract(with, false, message_id, tombstone);
-                }
+                self.archive
+                    .retract((account, with), sender, message_id, tombstone);
             }
             Write::ArchivePrefsSet { prefs, .. } => self.archive.prefs = Some(prefs.clone()),
             _ => {}

@@ -4,6 +4,7 @@ use rusqlite::{Connection, Row};
 use super::SqliteStore;
 use super::apply::misplaced;
 use super::fault::Fault;
+use super::known::Known;
 use super::statement::{all, one, run, unknown_word};
 use crate::kinds::roster::first_version;
 use crate::{
@@ -34,7 +35,7 @@ fn find_parts(conn: &Connection, host: &str, user: &str) -> Result<Option<i64>, 
     )
 }
 
-pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
+pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Result<(), Fault> {
     match write {
         Write::CreateAccount {
             host,
@@ -52,7 +53,10 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
             user,
             enabled,
         } => set_enabled(conn, host, user, *enabled),
-        Write::DeleteAccount { host, user } => delete(conn, host, user),
+        Write::DeleteAccount { host, user } => {
+            known.forget_account(host, user);
+            delete(conn, host, user)
+        }
         _ => Err(misplaced()),
     }
 }
@@ -117,6 +121,12 @@ fn delete(conn: &Connection, host: &str, user: &str) -> Result<(), Fault> {
     let id = find_parts(conn, host, user)?.ok_or(Error::NotFound)?;
     // The keys go with it at once (foreign key), the rest in slices.
     run(conn, "DELETE FROM accounts WHERE id = ?1", [id])?;
+    // Retention would take it for one of the host's archives.
+    run(
+        conn,
+        "DELETE FROM archive_totals WHERE account_id = ?1",
+        [id],
+    )?;
     run(conn, "INSERT INTO deleted_accounts (id) VALUES (?1)", [id])?;
     run(
         conn,

@@ -1,44 +1,27 @@
 //! From a write to the kind of data that it belongs to.
 
-use std::sync::Arc;
-
 use rusqlite::Connection;
-use smallvec::SmallVec;
 
 use super::fault::Fault;
+use super::known::Known;
 use super::{
     accounts, archive, blocking, invites, last, offline, private, roster, secrets, streams, vcards,
 };
-use crate::archive_id::ArchiveIds;
-use crate::{ArchiveId, Error, Write};
-
-/// What the writer knows beside the database.
-pub(super) struct Applying {
-    pub(super) key: Arc<ArchiveIds>,
-    /// The last time stamp of any archive. One clock for all of them is enough for each, and needs
-    /// no look into the database.
-    pub(super) stamp: i64,
-    pub(super) moving: archive::Moving,
-    pub(super) cursors: archive::Cursors,
-    /// What the set at hand archived.
-    pub(super) archived: SmallVec<[ArchiveId; 2]>,
-    /// Account and place of the last of it.
-    pub(super) last_push: Option<(i64, i64)>,
-}
+use crate::{Error, Write};
 
 /// Applies one write inside the writer's transaction.
-pub(super) fn apply(conn: &Connection, state: &mut Applying, write: &Write) -> Result<(), Fault> {
+pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Result<(), Fault> {
     match write {
         Write::CreateAccount { .. }
         | Write::SetKeys { .. }
         | Write::SetEnabled { .. }
-        | Write::DeleteAccount { .. } => accounts::apply(conn, write),
+        | Write::DeleteAccount { .. } => accounts::apply(conn, known, write),
         Write::RosterSet { .. }
         | Write::RosterRemove { .. }
         | Write::PendingSet { .. }
         | Write::PendingRemove { .. } => roster::apply(conn, write),
         Write::OfflinePush { .. } | Write::OfflineDelete { .. } | Write::OfflineExpire { .. } => {
-            offline::apply(conn, state, write)
+            offline::apply(conn, known, write)
         }
         Write::PrivateSet { .. } | Write::PrivateRemove { .. } => private::apply(conn, write),
         Write::VCardSet { .. } | Write::VCardRemove { .. } => vcards::apply(conn, write),
@@ -53,12 +36,12 @@ pub(super) fn apply(conn: &Connection, state: &mut Applying, write: &Write) -> R
         Write::SecretCreate { .. } => secrets::apply(conn, write),
         Write::ArchivePush { .. }
         | Write::ArchiveDelivered { .. }
+        | Write::TakeUp
+        | Write::LayDown
         | Write::ArchiveRetract { .. }
         | Write::ArchiveExpire { .. }
         | Write::ArchiveTrim { .. }
-        | Write::ArchivePrefsSet { .. }
-        | Write::TakeUp
-        | Write::LayDown => archive::apply(conn, state, write),
+        | Write::ArchivePrefsSet { .. } => archive::apply(conn, known, write),
         Write::StreamCreate { .. }
         | Write::StreamHandled { .. }
         | Write::StreamKeep { .. }

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::archive;
 use super::fault::Fault;
+use super::known::Known;
 use super::statement::{one, run};
 
 /// Rows in a slice. At some hundred bytes each a slice is a millisecond or two, about one commit.
@@ -13,9 +14,11 @@ const SLICE: usize = 200;
 const TABLES: &[&str] = &[
     "DELETE FROM offline WHERE seq IN
         (SELECT seq FROM offline WHERE account_id = ?1 LIMIT ?2)",
-    "DELETE FROM archive_totals WHERE account_id = ?1 AND ?2 > 0",
-    "DELETE FROM archive_delivered WHERE account_id = ?1 AND ?2 > 0",
-    "DELETE FROM archive_prefs WHERE account_id = ?1 AND ?2 > 0",
+    // Before their entries in the index, by which they are found.
+    "DELETE FROM archive WHERE seq IN
+        (SELECT seq FROM archive_index WHERE account_id = ?1 ORDER BY seq LIMIT ?2)",
+    "DELETE FROM archive_index WHERE account_id = ?1 AND seq IN
+        (SELECT seq FROM archive_index WHERE account_id = ?1 ORDER BY seq LIMIT ?2)",
     "DELETE FROM streams WHERE id IN
         (SELECT id FROM streams WHERE account_id = ?1 LIMIT ?2)",
     "DELETE FROM roster WHERE account_id = ?1 AND jid IN
@@ -29,6 +32,9 @@ const TABLES: &[&str] = &[
     "DELETE FROM blocked WHERE account_id = ?1 AND jid IN
         (SELECT jid FROM blocked WHERE account_id = ?1 LIMIT ?2)",
     "DELETE FROM offline_totals WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM archive_totals WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM archive_delivered WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM archive_prefs WHERE account_id = ?1 AND ?2 > 0",
     "DELETE FROM vcards WHERE account_id = ?1 AND ?2 > 0",
     "DELETE FROM last_seen WHERE account_id = ?1 AND ?2 > 0",
 ];
@@ -39,18 +45,27 @@ pub(super) fn is_due(conn: &Connection) -> Result<bool, Fault> {
 }
 
 /// Deletes up to a slice of rows; whether there is more to do.
-pub(super) fn slice(conn: &Connection) -> Result<bool, Fault> {
+pub(super) fn slice(conn: &Connection, known: &Known) -> Result<bool, Fault> {
     let Some(account) = next(conn)? else {
         return Ok(false);
     };
+    let recent = known.recent().first(account, i64::MAX, SLICE);
     run(conn, "BEGIN IMMEDIATE", [])?;
-    let mut room = SLICE.saturating_sub(archive::erase(conn, account, SLICE)?);
+    if let Some(last) = recent.last() {
+        // By the index they are found.
+        archive::index(conn, account, &recent)?;
+        run(conn, "COMMIT", [])?;
+        known.recent().remove(account, last.seq);
+        return Ok(true);
+    }
+    let mut room = SLICE;
     for sql in TABLES {
+        room = room.saturating_sub(run(conn, sql, (account, room))?);
         if room == 0 {
             break;
         }
-        room = room.saturating_sub(run(conn, sql, (account, room))?);
     }
+    archive::keep_the_end(conn, known.end())?;
     if room > 0 {
         run(
             conn,
@@ -87,12 +102,8 @@ mod tests {
         assert!(tables.len() >= 9, "{tables:?}");
         for table in &tables {
             let cleans = |sql: &&'static str| sql.split_whitespace().nth(2) == Some(table);
-            let erased = archive::ERASED.contains(&table.as_str());
-            assert!(
-                TABLES.iter().any(cleans) != erased,
-                "{table} is not cleaned"
-            );
+            assert!(TABLES.iter().any(cleans), "{table} is not cleaned");
         }
-        assert_eq!(TABLES.len() + archive::ERASED.len(), tables.len());
+        assert_eq!(TABLES.len(), tables.len());
     }
 }

@@ -1,12 +1,15 @@
 //! The connections to the database and how they are set up.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::archive::Recent;
 use super::fault::Fault;
-use super::{Settings, cleaning, migrations};
+use super::known::{Archives, End};
+use super::{Settings, Synchronous, cleaning, migrations, secrets};
 use crate::Error;
 
 /// 8 KB: a stanza of the usual size stays on one page with its neighbours, and the measured rates
@@ -24,6 +27,8 @@ pub(super) struct Connections {
     pub(super) writer: Connection,
     pub(super) readers: Vec<Connection>,
     pub(super) checkpointer: Connection,
+    pub(super) archives: Arc<Archives>,
+    pub(super) end: End,
     /// Whether deleted accounts left rows behind.
     pub(super) cleaning: bool,
 }
@@ -39,7 +44,11 @@ impl Connections {
             let text = "the file system does not allow a write-ahead log".to_owned();
             return Err(Error::Broken(text).into());
         }
-        writer.pragma_update(None, "synchronous", "full")?;
+        let synchronous = match settings.synchronous {
+            Synchronous::Full => "full",
+            Synchronous::Off => "off",
+        };
+        writer.pragma_update(None, "synchronous", synchronous)?;
         writer.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
         // What a savepoint may have to undo stays in memory; groups are bounded.
         writer.pragma_update(None, "temp_store", "memory")?;
@@ -49,6 +58,11 @@ impl Connections {
         }
         migrations::migrate(&mut writer)?;
         let cleaning = cleaning::is_due(&writer)?;
+        let end = End::load(&writer)?;
+        let archives = Arc::new(Archives {
+            ids: secrets::archive_ids(&writer)?,
+            recent: Recent::load(&writer)?,
+        });
         let readers = (0..settings.readers.max(1))
             .map(|_| reader(database, settings.reader_cache_kib))
             .collect::<Result<_, Fault>>()?;
@@ -57,6 +71,8 @@ impl Connections {
             writer,
             readers,
             checkpointer,
+            archives,
+            end,
             cleaning,
         })
     }

@@ -13,6 +13,7 @@ mod connections;
 mod directory;
 mod fault;
 mod invites;
+mod known;
 mod last;
 mod migrations;
 mod netstrings;
@@ -36,23 +37,25 @@ use std::thread::{Builder, JoinHandle};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
-use self::apply::Applying;
 use self::checkpoint::Checkpoints;
 use self::connections::Connections;
 use self::directory::Directory;
 use self::fault::Fault;
+use self::known::{Archives, Known};
 use self::queue::Queue;
 use self::readers::Readers;
-use self::statement::{one, run};
 use self::writer::Writer;
-use crate::archive_id::{ArchiveIds, KEY};
 use crate::{
-    Accounts, Blocking, BoxFuture, Error, Invites, LastSeen, Offline, Private, Result, Roster,
-    Secrets, Store, Ticket, VCards, WriteSet,
+    Accounts, Archive, Blocking, BoxFuture, Error, Invites, LastSeen, Offline, Private, Result,
+    Roster, Secrets, Store, Streams, Ticket, VCards, WriteSet,
 };
+
+/// How many messages may be committed and not in the index of the archives yet. A lot of them is
+/// brought in by account: the larger it is, the fewer pages are written for each. Finding them
+/// again when the store is opened reads ten megabytes.
+const LOT: usize = 16_384;
 
 /// How the store uses the machine.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +72,19 @@ pub struct Settings {
     /// Size of the database past which writes that need space get [`Error::Full`]. Default
     /// `None`: what the disk has.
     pub max_bytes: Option<u64>,
+    /// Default `Full`.
+    pub synchronous: Synchronous,
+}
+
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// That the disk has it.
+    #[default]
+    Full,
+    /// Nothing: a crash of the machine loses what was answered. No configuration leads here; it is
+    /// there for the crash tests to prove that they would notice.
+    Off,
 }
 
 impl Default for Settings {
@@ -78,6 +94,7 @@ impl Default for Settings {
             writer_cache_kib: 32 << 10,
             reader_cache_kib: 2 << 10,
             max_bytes: None,
+            synchronous: Synchronous::Full,
         }
     }
 }
@@ -87,10 +104,10 @@ impl Default for Settings {
 /// Dropped or closed, it commits what was queued first.
 pub struct SqliteStore {
     dir: Arc<Path>,
-    archive_key: Arc<ArchiveIds>,
     queue: Arc<Queue>,
     readers: Arc<Readers>,
     checkpoints: Arc<Checkpoints>,
+    archives: Arc<Archives>,
     running: Arc<Mutex<Running>>,
 }
 
@@ -108,20 +125,23 @@ impl SqliteStore {
     /// [`Error::InUse`] when a process has it open, [`Error::SchemaNewer`] when its data is from
     /// a newer version; [`Error::Broken`] says which path cannot be used.
     pub fn open(dir: impl AsRef<Path>, settings: Settings) -> Result<SqliteStore> {
-        let directory = Directory::open(dir.as_ref())?;
+        SqliteStore::open_with(dir.as_ref(), settings, LOT)
+    }
+
+    /// `lot`: how many messages are brought into the index of the archives together.
+    fn open_with(dir: &Path, settings: Settings, lot: usize) -> Result<SqliteStore> {
+        let directory = Directory::open(dir)?;
         let path = directory.path().to_owned();
         let mut connections = Connections::open(&directory.database(), settings)
             .map_err(|fault| fault.into_error(&path))?;
         let checkpoints = Checkpoints::watch(&mut connections.writer);
         let checkpoints = checkpoints.map_err(|error| Fault::from(error).into_error(&path))?;
-        let applying =
-            open_archive(&connections.writer).map_err(|fault| fault.into_error(&path))?;
         let store = SqliteStore {
             dir: path.into(),
-            archive_key: applying.key.clone(),
             queue: Arc::default(),
             readers: Arc::new(Readers::new()),
             checkpoints: Arc::new(checkpoints),
+            archives: Arc::clone(&connections.archives),
             running: Arc::new(Mutex::new(Running {
                 threads: Vec::new(),
                 directory: Some(directory),
@@ -129,16 +149,18 @@ impl SqliteStore {
         };
         // If one cannot be started, dropping the store stops the others.
         store
-            .start(connections, applying)
+            .start(connections, lot)
             .map_err(|error| Error::Broken(error.to_string()))?;
         Ok(store)
     }
 
-    fn start(&self, connections: Connections, applying: Applying) -> std::io::Result<()> {
+    fn start(&self, connections: Connections, lot: usize) -> std::io::Result<()> {
         let Connections {
             writer,
             readers,
             checkpointer,
+            archives,
+            end,
             cleaning,
         } = connections;
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -160,8 +182,11 @@ impl SqliteStore {
             queue: Arc::clone(&self.queue),
             checkpoints: Arc::clone(&self.checkpoints),
             dir: Arc::clone(&self.dir),
+            known: Known::new(archives, end),
             cleaning,
-            applying,
+            lot,
+            moving: None,
+            stuck: false,
         };
         spawn("store-write", Box::new(move || writer.run()))
     }
@@ -184,36 +209,6 @@ impl SqliteStore {
         self.readers.close();
         self.checkpoints.close();
     }
-}
-
-/// What the writer must know of the archives.
-fn open_archive(conn: &Connection) -> Result<Applying, Fault> {
-    Ok(Applying {
-        key: Arc::new(ArchiveIds::new(archive_key(conn)?)),
-        stamp: archive::last_stamp(conn)?,
-        moving: archive::Moving::open(conn)?,
-        cursors: archive::Cursors::new(),
-        archived: SmallVec::new(),
-        last_push: None,
-    })
-}
-
-/// The key of the ids of archived messages, made with the first start.
-fn archive_key(conn: &Connection) -> Result<[u8; 16], Fault> {
-    let mut fresh = [0; 16];
-    getrandom::fill(&mut fresh).map_err(|error| Error::Broken(error.to_string()))?;
-    run(
-        conn,
-        "INSERT OR IGNORE INTO secrets (name, value) VALUES (?1, ?2)",
-        (KEY, fresh),
-    )?;
-    let key = one(
-        conn,
-        "SELECT value FROM secrets WHERE name = ?1",
-        [KEY],
-        |row| row.get(0),
-    )?;
-    Ok(key.ok_or_else(|| Error::Broken("the key of the archives is gone".to_owned()))?)
 }
 
 impl Running {
@@ -276,11 +271,11 @@ impl Store for SqliteStore {
         self
     }
 
-    fn archive(&self) -> &dyn crate::Archive {
+    fn archive(&self) -> &dyn Archive {
         self
     }
 
-    fn streams(&self) -> &dyn crate::Streams {
+    fn streams(&self) -> &dyn Streams {
         self
     }
 

@@ -1,19 +1,20 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::SqliteStore;
 use super::accounts::{find, require};
-use super::apply::{Applying, misplaced};
-use super::archive;
+use super::apply::misplaced;
 use super::fault::Fault;
+use super::known::Known;
 use super::statement::{all, one, run};
+use super::{SqliteStore, archive};
 use crate::archive_id::ArchiveIds;
 use crate::{
     Bounds, BoxFuture, Error, Offline, OfflineRow, OfflineTotal, Result, Stored, Waiting, Write,
 };
 
-pub(super) fn apply(conn: &Connection, state: &Applying, write: &Write) -> Result<(), Fault> {
+pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Result<(), Fault> {
     match write {
         Write::OfflinePush {
             account,
@@ -21,10 +22,18 @@ pub(super) fn apply(conn: &Connection, state: &Applying, write: &Write) -> Resul
             stanza,
             bounds,
         } => {
-            let id = require(conn, account)?;
-            match row(conn, state, id, stanza)? {
-                Some(row) => push(conn, id, *received_at, &row, *bounds),
-                None => Ok(()),
+            let id = known.account(conn, account)?;
+            match stanza {
+                Waiting::Stanza(stanza) => push(conn, id, (*received_at, stanza), *bounds),
+                Waiting::ArchivedNow => {
+                    let nothing = || Error::Broken("nothing was archived".to_owned());
+                    let seq = known.archived_now(id).ok_or_else(nothing)?;
+                    refer(conn, id, (*received_at, seq), *bounds)
+                }
+                Waiting::Archived(archived) => match known.ids().seq(id, *archived) {
+                    Some(seq) => refer(conn, id, (*received_at, seq), *bounds),
+                    None => Ok(()),
+                },
             }
         }
         Write::OfflineDelete {
@@ -37,86 +46,64 @@ pub(super) fn apply(conn: &Connection, state: &Applying, write: &Write) -> Resul
     }
 }
 
-/// What a row holds.
-struct NewRow<'a> {
-    format: u16,
-    stanza: &'a [u8],
-    archive_seq: Option<i64>,
-    size: i64,
-}
-
-/// `None`: the message that it should stand for is gone.
-fn row<'a>(
-    conn: &Connection,
-    state: &Applying,
-    id: i64,
-    waiting: &'a Waiting,
-) -> Result<Option<NewRow<'a>>, Fault> {
-    let archived = match waiting {
-        Waiting::Stanza(stanza) => {
-            return Ok(Some(NewRow {
-                format: stanza.format,
-                stanza: &stanza.bytes,
-                archive_seq: None,
-                size: i64::try_from(stanza.bytes.len()).unwrap_or(i64::MAX),
-            }));
-        }
-        Waiting::ArchivedNow => {
-            let pushed = state.last_push.filter(|(account, _)| *account == id);
-            let (_, seq) =
-                pushed.ok_or_else(|| Error::Broken("nothing was archived".to_owned()))?;
-            archive::row_size(conn, id, seq)?.map(|size| (seq, size))
-        }
-        Waiting::Archived(message) => archive::find_row(conn, &state.key, id, *message)?,
-    };
-    Ok(archived.map(|(seq, size)| NewRow {
-        format: 0,
-        stanza: &[],
-        archive_seq: Some(seq),
-        size,
-    }))
-}
-
-/// The totals are kept beside the rows: the bounds cost one look-up, however much waits.
 fn push(
     conn: &Connection,
     id: i64,
-    received_at: i64,
-    row: &NewRow<'_>,
+    (received_at, stanza): (i64, &Stored),
     bounds: Bounds,
 ) -> Result<(), Fault> {
-    let total = one(
+    let (rows, bytes) = more(conn, id, 1, stanza.bytes.len() as u64)?;
+    bounds.check(rows, bytes)?;
+    run(
         conn,
-        "INSERT INTO offline_totals (account_id, row_count, byte_count) VALUES (?1, 1, ?2)
-         ON CONFLICT (account_id) DO UPDATE SET
-             row_count = row_count + 1, byte_count = byte_count + excluded.byte_count
-         RETURNING row_count, byte_count",
-        (id, row.size),
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        "INSERT INTO offline (account_id, received_at, format, stanza) VALUES (?1, ?2, ?3, ?4)",
+        (id, received_at, stanza.format, &stanza.bytes),
     )?;
-    let (rows, bytes) = total.unwrap_or((0, 0));
+    Ok(())
+}
+
+/// The row of a stanza that is in the archive.
+fn refer(
+    conn: &Connection,
+    id: i64,
+    (received_at, seq): (i64, i64),
+    bounds: Bounds,
+) -> Result<(), Fault> {
+    let Some(size) = archive::size(conn, seq)? else {
+        return Ok(());
+    };
+    let (rows, bytes) = more(conn, id, 1, size)?;
     bounds.check(rows, bytes)?;
     run(
         conn,
         "INSERT INTO offline (account_id, received_at, format, stanza, archive_seq, size)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        (
-            id,
-            received_at,
-            row.format,
-            row.stanza,
-            row.archive_seq,
-            row.size,
-        ),
+         VALUES (?1, ?2, 0, x'', ?3, ?4)",
+        (id, received_at, seq, size),
     )?;
     Ok(())
+}
+
+/// So much more waits for an account; gives how much that is in all. The totals are kept beside
+/// the rows: the bounds cost one look-up, however much waits.
+pub(super) fn more(conn: &Connection, id: i64, rows: u64, bytes: u64) -> Result<(u64, u64), Fault> {
+    let total = one(
+        conn,
+        "INSERT INTO offline_totals (account_id, row_count, byte_count) VALUES (?1, ?2, ?3)
+         ON CONFLICT (account_id) DO UPDATE SET
+             row_count = row_count + excluded.row_count,
+             byte_count = byte_count + excluded.byte_count
+         RETURNING row_count, byte_count",
+        (id, rows, bytes),
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(total.unwrap_or((0, 0)))
 }
 
 fn delete(conn: &Connection, id: i64, (after, up_to): (i64, i64)) -> Result<(), Fault> {
     let sizes: Vec<u64> = all(
         conn,
         "DELETE FROM offline WHERE account_id = ?1 AND seq > ?2 AND seq <= ?3
-         RETURNING size",
+         RETURNING coalesce(size, length(stanza))",
         (id, after, up_to),
         |row| row.get(0),
     )?;
@@ -126,13 +113,15 @@ fn delete(conn: &Connection, id: i64, (after, up_to): (i64, i64)) -> Result<(), 
     less(conn, id, sizes.len(), sizes.iter().sum())
 }
 
-/// Rows come in the order of their numbers, so the oldest are found without an index by time.
+/// Rows come in the order of their numbers, so the oldest are found without an index by time. What
+/// retention took out of the archive waits for nobody.
 fn expire(conn: &Connection, before: i64, oldest: u32) -> Result<(), Fault> {
     let gone: Vec<(i64, u64)> = all(
         conn,
-        "DELETE FROM offline WHERE received_at < ?1
-             AND seq IN (SELECT seq FROM offline ORDER BY seq LIMIT ?2)
-         RETURNING account_id, size",
+        "DELETE FROM offline WHERE seq IN (SELECT seq FROM offline ORDER BY seq LIMIT ?2)
+             AND (received_at < ?1 OR (archive_seq IS NOT NULL AND NOT EXISTS
+                 (SELECT 1 FROM archive m WHERE m.seq = archive_seq)))
+         RETURNING account_id, coalesce(size, length(stanza))",
         (before, oldest),
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
@@ -183,21 +172,20 @@ fn total(conn: &Connection, account: &str) -> Result<OfflineTotal, Fault> {
 
 fn page(
     conn: &Connection,
-    key: &ArchiveIds,
+    ids: &ArchiveIds,
     account: &str,
-    after: i64,
-    limit: u32,
+    (after, limit): (i64, u32),
 ) -> Result<Vec<OfflineRow>, Fault> {
     let Some(id) = find(conn, account)? else {
         return Ok(Vec::new());
     };
     all(
         conn,
-        "SELECT o.seq, o.received_at, coalesce(a.format, o.format), coalesce(a.stanza, o.stanza),
-             a.seq
-         FROM offline o LEFT JOIN archive a ON a.seq = o.archive_seq
+        "SELECT o.seq, o.received_at, coalesce(m.format, o.format),
+             coalesce(m.stanza, o.stanza), m.seq
+         FROM offline o LEFT JOIN archive m ON m.seq = o.archive_seq
          WHERE o.account_id = ?1 AND o.seq > ?2
-             AND (o.archive_seq IS NULL OR a.seq IS NOT NULL)
+             AND (o.archive_seq IS NULL OR m.seq IS NOT NULL)
          ORDER BY o.seq LIMIT ?3",
         (id, after, limit),
         |row| {
@@ -209,7 +197,7 @@ fn page(
                     format: row.get(2)?,
                     bytes: row.get(3)?,
                 },
-                archived: archived.map(|seq| key.id(id, seq)),
+                archived: archived.map(|seq| ids.id(id, seq)),
             })
         },
     )
@@ -227,8 +215,7 @@ impl Offline for SqliteStore {
         after: i64,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<OfflineRow>>> {
-        let account = account.to_owned();
-        let key = self.archive_key.clone();
-        self.read(move |conn| page(conn, &key, &account, after, limit))
+        let (account, archives) = (account.to_owned(), Arc::clone(&self.archives));
+        self.read(move |conn| page(conn, &archives.ids, &account, (after, limit)))
     }
 }

@@ -47,6 +47,17 @@ struct State {
     closed: bool,
 }
 
+/// When a writer with nothing to commit comes back with an empty group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// Not before there is something to commit.
+    Never,
+    /// After so long without.
+    After(Duration),
+    /// At once: it has something else to do.
+    Now,
+}
+
 /// How long the writer may wait for company once it has a set.
 ///
 /// Those who were answered by the last commit often come back at once. Without a moment's wait
@@ -92,19 +103,26 @@ impl Queue {
         Ok(ticket)
     }
 
-    /// Takes what waits, up to a group. When nothing does: waits for it, or with `idle_work`
-    /// comes back with an empty group.
-    pub(super) fn take(&self, idle_work: bool, gather: Gather) -> Work {
+    /// Takes what waits, up to a group. When nothing does: waits for it, or comes back with an empty
+    /// group.
+    pub(super) fn take(&self, idle: Idle, gather: Gather) -> Work {
         let mut state = self.state.lock();
         state.wanted = 1;
         while state.jobs.is_empty() {
             if state.closed {
                 return Work::Closed;
             }
-            if idle_work {
+            let over = match idle {
+                Idle::Never => {
+                    self.filled.wait(&mut state);
+                    false
+                }
+                Idle::After(time) => self.filled.wait_for(&mut state, time).timed_out(),
+                Idle::Now => true,
+            };
+            if over && state.jobs.is_empty() {
                 return Work::Group(Vec::new());
             }
-            self.filled.wait(&mut state);
         }
         if state.jobs.len() < gather.sets && !state.closed {
             state.wanted = gather.sets;
@@ -150,7 +168,7 @@ mod tests {
     }
 
     fn group(queue: &Queue) -> Vec<Job> {
-        match queue.take(true, Gather::default()) {
+        match queue.take(Idle::Now, Gather::default()) {
             Work::Group(group) => group,
             Work::Closed => panic!("closed"),
         }
@@ -195,7 +213,7 @@ mod tests {
             at_most: Duration::from_secs(600),
         };
         let taken = std::thread::scope(|scope| {
-            let writer = scope.spawn(|| queue.take(false, gather));
+            let writer = scope.spawn(|| queue.take(Idle::Never, gather));
             let _others = (queue.push(set(2)), queue.push(set(3)));
             writer.join().unwrap()
         });
@@ -210,6 +228,9 @@ mod tests {
         assert_eq!(queue.push(set(1)).try_outcome(), Some(Err(Error::Closed)));
         assert_eq!(before.try_outcome(), None);
         assert_eq!(group(&queue).len(), 1);
-        assert!(matches!(queue.take(false, Gather::default()), Work::Closed));
+        assert!(matches!(
+            queue.take(Idle::Never, Gather::default()),
+            Work::Closed
+        ));
     }
 }

@@ -37,6 +37,53 @@ pub(super) fn all<T>(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Runs a statement once for each of these.
+pub(super) fn each<P: Params>(
+    conn: &Connection,
+    sql: &'static str,
+    params: impl IntoIterator<Item = P>,
+) -> Result<(), Fault> {
+    let mut statement = conn.prepare_cached(sql)?;
+    for params in params {
+        statement.execute(params)?;
+    }
+    Ok(())
+}
+
+/// Goes through the rows for as long as `read` answers that it wants more.
+pub(super) fn walk(
+    conn: &Connection,
+    sql: &'static str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<bool>,
+) -> Result<(), Fault> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()?
+        && read(row)?
+    {}
+    Ok(())
+}
+
+/// Has all that `read` asks answered from one state of the database.
+pub(super) fn snapshot<T>(
+    conn: &Connection,
+    read: impl FnOnce() -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    /// Ends it when the read is over, also by a panic.
+    struct Reading<'a>(&'a Connection);
+    impl Drop for Reading<'_> {
+        fn drop(&mut self) {
+            if run(self.0, "ROLLBACK", []).is_err() {
+                tracing::error!("a read could not be ended");
+            }
+        }
+    }
+    run(conn, "BEGIN", [])?;
+    let _reading = Reading(conn);
+    read()
+}
+
 /// A stored text that is none of the words it may be: a damaged row or a newer program's.
 pub(super) fn unknown_word(column: usize, word: &str) -> rusqlite::Error {
     let mut text = String::from("unknown word ");

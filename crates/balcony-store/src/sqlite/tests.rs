@@ -8,9 +8,12 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::contract::model::{agrees_with_memory, snapshot, write_set};
-use crate::contract::{AMPLE, ROMEO, create, delete, done, push, waiting, write};
-use crate::{MemoryStore, Write};
+use crate::Write;
+use crate::contract::model::{agrees_with_memory, model_of, snapshot, write_set};
+use crate::contract::model_archive::with_ids;
+use crate::contract::{
+    AMPLE, JULIET, ROMEO, create, delete, done, entry, push, push_archive, waiting, write,
+};
 
 fn open(dir: &TempDir) -> SqliteStore {
     SqliteStore::open(dir.path(), Settings::default()).unwrap()
@@ -28,20 +31,85 @@ fn random_writes_agree_with_the_store_in_memory() {
     agrees_with_memory(40, fresh);
 }
 
+/// The same with lots so small that each test brings many into the index of the archives, half
+/// done ones among them.
+mod small_lots {
+    use super::*;
+
+    fn fresh() -> (Arc<dyn Store>, TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_with(dir.path(), Settings::default(), 3).unwrap();
+        (Arc::new(store), dir)
+    }
+
+    crate::contract_tests!(fresh());
+
+    #[test]
+    fn random_writes_agree_with_the_store_in_memory() {
+        agrees_with_memory(40, fresh);
+    }
+}
+
 #[tokio::test]
 async fn what_was_answered_is_there_after_reopening() {
     let mut runner = TestRunner::deterministic();
     let dir = tempfile::tempdir().unwrap();
-    let model = MemoryStore::new();
-    for _ in 0..6 {
-        let store = open(&dir);
+    let model = model_of(&open(&dir)).await;
+    let mut ids = Vec::new();
+    for round in 0..20 {
+        // With small lots, some are half done when the store is closed.
+        let lot = if round % 2 == 0 { 3 } else { LOT };
+        let store = SqliteStore::open_with(dir.path(), Settings::default(), lot).unwrap();
         assert_eq!(snapshot(&store).await, snapshot(&model).await);
         for _ in 0..20 {
             let set = write_set().new_tree(&mut runner).unwrap().current();
+            let set = with_ids(&set, &ids);
             let expected = model.commit(set.clone()).await;
             assert_eq!(store.commit(set).await, expected);
+            ids.extend(expected.into_iter().flat_map(|done| done.archived));
+        }
+        if round % 3 == 0 {
+            done(&store, Write::TakeUp).await;
+            done(&model, Write::TakeUp).await;
+            drop(store);
+            totals_are_right(&dir);
         }
     }
+}
+
+/// When everything is in the index of the archives.
+fn totals_are_right(dir: &TempDir) {
+    let raw = Connection::open(dir.path().join("balcony.sqlite3")).unwrap();
+    let sums = |sql: &str| -> Vec<(i64, i64, i64, i64)> {
+        let mut statement = raw.prepare(sql).unwrap();
+        let rows = statement
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    let told = sums(
+        "SELECT t.account_id, t.row_count, t.byte_count, t.oldest
+         FROM archive_totals t ORDER BY t.account_id",
+    );
+    let counted = sums(
+        "SELECT m.account_id, count(*), sum(length(m.stanza)), min(m.received_at)
+         FROM archive m JOIN accounts a ON a.id = m.account_id
+         GROUP BY m.account_id ORDER BY m.account_id",
+    );
+    assert_eq!(told, counted);
+    let indexed: i64 = raw
+        .query_row(
+            "SELECT count(*) FROM archive_index NATURAL JOIN archive",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let all: i64 = raw
+        .query_row("SELECT count(*) FROM archive", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(indexed, all);
 }
 
 #[tokio::test]
@@ -176,17 +244,23 @@ async fn full_store_says_so_and_recovers_without_reopening() {
 async fn rows_of_deleted_accounts_go_between_commits() {
     let (store, dir) = fresh();
     done(&*store, create(ROMEO)).await;
-    let pushes = (0..1_000).map(|n| push(ROMEO, &n.to_string(), AMPLE));
+    let pushes = (0..1_000).flat_map(|n| {
+        let text = n.to_string();
+        let archived = push_archive(ROMEO, entry(JULIET, &text, 1));
+        [push(ROMEO, &text, AMPLE), archived]
+    });
     assert_eq!(store.commit(pushes.collect()).await.map(|_| ()), Ok(()));
     done(&*store, delete(ROMEO)).await;
     let raw = Connection::open(dir.path().join("balcony.sqlite3")).unwrap();
     let left = || -> i64 {
         let sql = "SELECT (SELECT count(*) FROM offline) + (SELECT count(*) FROM offline_totals)
+                        + (SELECT count(*) FROM archive) + (SELECT count(*) FROM archive_index)
+                        + (SELECT count(*) FROM archive_totals)
                         + (SELECT count(*) FROM deleted_accounts)";
         raw.query_row(sql, [], |row| row.get(0)).unwrap()
     };
     // A slice follows each commit at the latest, so a few commits see all of it gone.
-    for n in 0..20 {
+    for n in 0..40 {
         done(&*store, create(&format!("user{n}@localhost"))).await;
     }
     assert_eq!(left(), 0);

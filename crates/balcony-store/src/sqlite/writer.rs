@@ -4,22 +4,27 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::apply::{Applying, apply};
-use super::archive;
+use super::apply::apply;
+use super::archive::{Moved, Moving};
 use super::checkpoint::Checkpoints;
 use super::cleaning;
 use super::fault::Fault;
-use super::queue::{Gather, Job, Queue, Work};
+use super::known::Known;
+use super::queue::{Gather, Idle, Job, Queue, Work};
 use super::statement::run;
 use crate::{Committed, Error, Result, Write, WriteSet};
 
 /// Waiting for company takes at most this part of a commit: a tenth more delay at worst, against
 /// up to twice the rate.
 const GATHER_SHARE: u32 = 10;
+/// After so long without a commit the archives' index is brought up to date: soon enough that
+/// little is left to do when the server stops or its archives are trimmed, and not between the
+/// messages of a conversation.
+const QUIET: Duration = Duration::from_millis(200);
 
 pub(super) struct Writer {
     pub(super) conn: Connection,
@@ -27,35 +32,49 @@ pub(super) struct Writer {
     pub(super) checkpoints: Arc<Checkpoints>,
     /// Of the database, to ask why a disk fails.
     pub(super) dir: Arc<Path>,
+    pub(super) known: Known,
     /// Whether deleted accounts left rows behind.
     pub(super) cleaning: bool,
-    pub(super) applying: Applying,
+    /// How many messages are brought into the archives' index together.
+    pub(super) lot: usize,
+    /// Such a lot, when one is under way.
+    pub(super) moving: Option<Moving>,
+    /// The last one could not be brought in; the next commit tries again.
+    pub(super) stuck: bool,
 }
 
 impl Writer {
     /// Works until the store is closed and the queue is empty.
     pub(super) fn run(mut self) {
         let mut gather = Gather::default();
-        while let Work::Group(group) = self.queue.take(self.has_idle_work(), gather) {
-            let sets_were = group.len();
-            if !group.is_empty() {
-                let (sets, begin) = (group.len(), Instant::now());
+        while let Work::Group(group) = self.queue.take(self.idle(), gather) {
+            let sets = group.len();
+            if sets > 0 {
+                let begin = Instant::now();
+                self.stuck = false;
                 self.commit(group);
                 let at_most = begin.elapsed() / GATHER_SHARE;
                 gather = Gather { sets, at_most };
             }
-            if sets_were == 0 && archive::moving_is_due(&self.applying.moving, true) {
-                self.move_idly();
-            }
             if self.cleaning {
                 self.clean();
+            }
+            self.begin_lot(sets == 0);
+            if sets == 0 {
+                self.index();
             }
             self.checkpoints.between_commits(&self.conn);
         }
     }
 
-    fn has_idle_work(&self) -> bool {
-        self.cleaning || archive::moving_is_due(&self.applying.moving, true)
+    fn idle(&self) -> Idle {
+        if self.cleaning || self.moving.is_some() {
+            Idle::Now
+        } else if self.known.recent().len() > 0 && !self.stuck {
+            Idle::After(QUIET)
+        } else {
+            Idle::Never
+        }
     }
 
     fn commit(&mut self, group: Vec<Job>) {
@@ -106,11 +125,10 @@ impl Writer {
         for set in sets {
             outcomes.push(self.guarded(set)?);
         }
-        // With the next commit, which costs no sync of its own.
-        if archive::moving_is_due(&self.applying.moving, false) {
-            archive::move_slice(&self.conn, &mut self.applying.moving)?;
-        }
+        // In here it costs no sync of its own.
+        let moved = self.slice()?;
         run(&self.conn, "COMMIT", [])?;
+        self.committed(moved);
         Ok(outcomes)
     }
 
@@ -118,16 +136,14 @@ impl Writer {
     /// transaction is void.
     fn guarded(&mut self, set: &WriteSet) -> Result<Result<Committed>, Fault> {
         run(&self.conn, "SAVEPOINT one_set", [])?;
-        let (conn, state) = (&self.conn, &mut self.applying);
-        state.archived.clear();
-        state.last_push = None;
-        let outcome = match set.ops().iter().try_for_each(|op| apply(conn, state, op)) {
-            Ok(()) => Ok(Committed {
-                archived: std::mem::take(&mut state.archived),
-            }),
+        let mark = self.known.begin_set();
+        let (conn, known) = (&self.conn, &mut self.known);
+        let outcome = match set.ops().iter().try_for_each(|op| apply(conn, known, op)) {
+            Ok(()) => Ok(self.known.end_set()),
             Err(fault) if fault.is_of_disk() || self.conn.is_autocommit() => return Err(fault),
             Err(fault) => {
                 run(&self.conn, "ROLLBACK TO one_set", [])?;
+                self.known.refused(mark);
                 Err(fault.into_error(&self.dir))
             }
         };
@@ -138,7 +154,18 @@ impl Writer {
         Ok(outcome)
     }
 
-    fn roll_back(&self) {
+    fn committed(&mut self, moved: Moved) {
+        if moved.complete {
+            self.moving = None;
+        }
+        moved.committed(self.known.recent());
+        self.known.committed();
+    }
+
+    fn roll_back(&mut self) {
+        self.known.rolled_back();
+        // Its slice is void; the next lot begins where the index ends.
+        self.moving = None;
         // After some errors SQLite has rolled back by itself.
         if self.conn.is_autocommit() {
             return;
@@ -149,23 +176,54 @@ impl Writer {
         }
     }
 
-    /// Moves entries of the archive while there is nothing else to do.
-    fn move_idly(&mut self) {
-        let moved = run(&self.conn, "BEGIN IMMEDIATE", [])
-            .and_then(|_| archive::move_slice(&self.conn, &mut self.applying.moving))
-            .and_then(|()| run(&self.conn, "COMMIT", []));
-        if let Err(fault) = moved {
-            self.roll_back();
-            // They stay where they are, which costs time only; the next commit has them tried again.
-            self.applying.moving.give_up();
-            let error = fault.into_error(&self.dir);
-            tracing::warn!(%error, "the index of the archive is not brought up to date");
+    /// Begins to bring messages into the archives' index, when there are enough or it is quiet.
+    fn begin_lot(&mut self, quiet: bool) {
+        let waiting = self.known.recent().len();
+        let due = waiting >= self.lot || (quiet && waiting > 0);
+        if due && self.moving.is_none() && !self.stuck {
+            let end = self.known.end().seq;
+            self.moving = Some(Moving::begin(self.known.recent(), end, self.lot));
+        }
+    }
+
+    /// Inside a transaction: a slice of the lot that is under way, undone by itself when it fails.
+    /// `Err` when the whole transaction is void.
+    fn slice(&mut self) -> Result<Moved, Fault> {
+        let Some(moving) = &mut self.moving else {
+            return Ok(Moved::default());
+        };
+        if self.known.is_indexed() {
+            // A set has brought in everything.
+            self.moving = None;
+            return Ok(Moved::default());
+        }
+        run(&self.conn, "SAVEPOINT one_slice", [])?;
+        let moved = match moving.slice(&self.conn, &self.known) {
+            Ok(moved) => moved,
+            Err(fault) if fault.is_of_disk() || self.conn.is_autocommit() => return Err(fault),
+            Err(fault) => {
+                run(&self.conn, "ROLLBACK TO one_slice", [])?;
+                self.moving = None;
+                self.stuck = true;
+                let error = fault.into_error(&self.dir);
+                tracing::error!(%error, "the archives' index was not brought up to date");
+                Moved::default()
+            }
+        };
+        run(&self.conn, "RELEASE one_slice", [])?;
+        Ok(moved)
+    }
+
+    /// A slice without company.
+    fn index(&mut self) {
+        if self.moving.is_some() && self.transaction(&[]).is_err() {
+            self.stuck = true;
         }
     }
 
     /// One slice of cleaning, between two commits.
     fn clean(&mut self) {
-        match cleaning::slice(&self.conn) {
+        match cleaning::slice(&self.conn, &self.known) {
             Ok(more) => self.cleaning = more,
             Err(fault) => {
                 // Nothing is lost but space; the next deletion or start takes it up again.

@@ -1,380 +1,366 @@
-//! Reading archives: pages, ends, single messages.
+//! Reads of archives: what is in the index first, then what is not in it yet, which is newer.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
-use super::super::accounts::find;
-use super::super::fault::Fault;
-use super::super::statement::{all, one};
-use super::peer_hash;
-use crate::archive_id::ArchiveIds;
-use crate::kinds::archive::{RETRACT_AMONG, RETRACT_WITHIN, is_party};
+use super::party::{With, number};
+use super::recent::{Entry, last_indexed};
+use crate::sqlite::accounts::find;
+use crate::sqlite::fault::Fault;
+use crate::sqlite::known::Archives;
+use crate::sqlite::statement::{one, snapshot, walk};
 use crate::{
     ArchiveBounds, ArchiveFilter, ArchiveId, ArchivePage, ArchivePlace, ArchiveRequest,
     ArchivedMessage, Error, Stored,
 };
 
-/// Entries of an index that are counted for the sake of a number that is a courtesy: half a
-/// millisecond. Where there are more, no count is given.
-const COUNTED: i64 = 5_000;
-
-/// An archive, as one query looks at it.
-struct Look<'a> {
-    conn: &'a Connection,
-    key: &'a ArchiveIds,
-    account: i64,
-    /// Places that may be meant: between these two, neither included.
-    after: i64,
-    before: i64,
-    with: Option<&'a str>,
-}
-
-/// An entry with the row that it stands for.
-type Found = (i64, String, ArchivedMessage);
+/// How many entries are looked at to count what a filter lets through: a quarter of a millisecond.
+const COUNTED: u64 = 4_000;
 
 pub(super) fn page(
     conn: &Connection,
-    key: &ArchiveIds,
+    shared: &Archives,
     account: &str,
     request: &ArchiveRequest,
 ) -> Result<ArchivePage, Fault> {
-    // One state of the database for all the reads.
-    let transaction = conn.unchecked_transaction()?;
-    let page = page_of(&transaction, key, account, request)?;
-    transaction.commit()?;
-    Ok(page)
+    view(conn, shared, account, |view| view.page(request))
 }
 
-fn page_of(
+pub(super) fn bounds(
     conn: &Connection,
-    key: &ArchiveIds,
+    shared: &Archives,
     account: &str,
-    request: &ArchiveRequest,
-) -> Result<ArchivePage, Fault> {
-    let filter = &request.filter;
-    let account = find(conn, account)?.ok_or(Error::NotFound);
-    let Ok(account) = account else {
-        return empty(request);
-    };
-    let mut look = Look {
-        conn,
-        key,
-        account,
-        after: 0,
-        before: i64::MAX,
-        with: filter.with.as_deref(),
-    };
-    look.narrow(filter)?;
-    if !filter.ids.is_empty() {
-        return look.named(request);
-    }
-    let count = look.count(filter)?;
-    let backwards = look.place(request.place)?;
-    let limit = i64::from(request.limit);
-    let mut messages = look.read(backwards, limit + 1)?;
-    let complete = messages.len() <= request.limit as usize;
-    messages.truncate(request.limit as usize);
-    if backwards {
-        messages.reverse();
-    }
-    Ok(ArchivePage {
-        messages: messages.into_iter().map(|(.., message)| message).collect(),
-        complete,
-        count,
+) -> Result<Option<ArchiveBounds>, Fault> {
+    view(conn, shared, account, |view| view.bounds())
+}
+
+/// One state of one archive, while `read` runs. That of nobody is empty.
+fn view<T>(
+    conn: &Connection,
+    shared: &Archives,
+    account: &str,
+    read: impl FnOnce(View<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let id = find(conn, account)?;
+    // In this order: what leaves the list meanwhile is in the index that is looked at then.
+    let mut recent = id.map(|id| shared.recent.of(id)).unwrap_or_default();
+    snapshot(conn, || {
+        let same = find(conn, account)? == id;
+        // No account has the number 0.
+        let archive = id.filter(|_| same).unwrap_or(0);
+        let indexed = last_indexed(conn, archive)?;
+        recent.retain(|entry| same && entry.seq > indexed);
+        read(View {
+            conn,
+            shared,
+            archive,
+            indexed,
+            recent,
+        })
     })
 }
 
-/// Of an account that is not there.
-fn empty(request: &ArchiveRequest) -> Result<ArchivePage, Fault> {
-    let ArchiveFilter {
-        after, before, ids, ..
-    } = &request.filter;
-    let placed = matches!(
-        request.place,
-        ArchivePlace::After(_) | ArchivePlace::Before(_)
-    );
-    if after.is_some() || before.is_some() || !ids.is_empty() || placed {
-        return Err(Error::NotFound.into());
-    }
-    Ok(ArchivePage {
-        messages: Vec::new(),
-        complete: true,
-        count: Some(0),
-    })
+struct View<'a> {
+    conn: &'a Connection,
+    shared: &'a Archives,
+    /// The number of the account.
+    archive: i64,
+    /// The last message in the index; 0: none is.
+    indexed: i64,
+    /// What is not in it.
+    recent: Vec<Entry>,
 }
 
-impl Look<'_> {
-    /// The place of a message of this archive.
-    fn seq(&self, id: ArchiveId) -> Result<i64, Fault> {
-        let seq = self.key.seq(self.account, id).ok_or(Error::NotFound)?;
-        let there = one(
-            self.conn,
-            "SELECT 1 FROM archive WHERE seq = ?1 AND account_id = ?2",
-            (seq, self.account),
-            |_| Ok(()),
-        )?;
-        there.ok_or(Error::NotFound)?;
-        Ok(seq)
+/// Between two places, both excluded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Range {
+    above: i64,
+    below: i64,
+}
+
+/// Places begin with 1.
+const EVERYWHERE: Range = Range {
+    above: 0,
+    below: i64::MAX,
+};
+
+impl Range {
+    fn has(self, seq: i64) -> bool {
+        self.above < seq && seq < self.below
     }
 
-    fn narrow(&mut self, filter: &ArchiveFilter) -> Result<(), Fault> {
-        if let Some(id) = filter.after {
-            self.after = self.after.max(self.seq(id)?);
-        }
-        if let Some(id) = filter.before {
-            self.before = self.before.min(self.seq(id)?);
-        }
-        // Times grow with places, in all archives together.
-        if let Some(start) = filter.start {
-            self.after = self.after.max(first_since(self.conn, start)? - 1);
-        }
-        if let Some(end) = filter.end {
-            let behind = first_since(self.conn, end.saturating_add(1))?;
-            self.before = self.before.min(behind);
-        }
-        Ok(())
+    fn is_all(&self) -> bool {
+        *self == EVERYWHERE
     }
 
-    /// Narrows further to where the page stands; whether it is read from its end.
-    fn place(&mut self, place: ArchivePlace) -> Result<bool, Fault> {
-        Ok(match place {
-            ArchivePlace::First => false,
-            ArchivePlace::Last => true,
+    fn above(&mut self, seq: i64) {
+        self.above = self.above.max(seq);
+    }
+
+    fn below(&mut self, seq: i64) {
+        self.below = self.below.min(seq);
+    }
+}
+
+/// What is gathered for a page: one more than is wanted, to know whether there is more.
+struct Found {
+    messages: Vec<ArchivedMessage>,
+    limit: usize,
+    more: bool,
+}
+
+impl View<'_> {
+    fn page(mut self, request: &ArchiveRequest) -> Result<ArchivePage, Fault> {
+        let filter = &request.filter;
+        let with = filter.with.as_deref().map_or_else(With::anybody, With::jid);
+        let mut range = self.range(filter)?;
+        if !filter.ids.is_empty() {
+            self.only(&filter.ids)?;
+        }
+        let count = self.count(range, filter.with.is_some().then_some(&with))?;
+        let forward = match request.place {
+            ArchivePlace::First => true,
+            ArchivePlace::Last => false,
             ArchivePlace::After(id) => {
-                self.after = self.after.max(self.seq(id)?);
-                false
-            }
-            ArchivePlace::Before(id) => {
-                self.before = self.before.min(self.seq(id)?);
+                range.above(self.seq(id)?);
                 true
             }
+            ArchivePlace::Before(id) => {
+                range.below(self.seq(id)?);
+                false
+            }
+        };
+        let found = self.gather(range, &with, forward, request.limit)?;
+        Ok(ArchivePage {
+            messages: found.messages,
+            complete: !found.more,
+            count,
         })
     }
 
-    fn count(&self, filter: &ArchiveFilter) -> Result<Option<u64>, Fault> {
-        if *filter == ArchiveFilter::default() {
-            return self.total().map(Some);
-        }
-        let hash = self.with.map(peer_hash);
-        if self.with.is_some_and(|with| with.contains('/')) {
-            return Ok(None);
-        }
-        let counted: Option<i64> = one(
+    /// The place of a message that this archive has.
+    fn seq(&self, id: ArchiveId) -> Result<i64, Fault> {
+        let seq = self.shared.ids.seq(self.archive, id);
+        let seq = seq.ok_or(Error::NotFound)?;
+        one(
             self.conn,
-            "SELECT count(*) FROM (
-                 SELECT 1 FROM archive_recent WHERE account_id = ?1 AND seq > ?2 AND seq < ?3
-                     AND (?4 IS NULL OR peer_hash = ?4)
-                 UNION ALL
-                 SELECT 1 FROM archive_index WHERE account_id = ?1 AND seq > ?2 AND seq < ?3
-                     AND (?4 IS NULL OR peer_hash = ?4)
-                 LIMIT ?5)",
-            (self.account, self.after, self.before, hash, COUNTED + 1),
+            "SELECT seq FROM archive WHERE seq = ?1 AND account_id = ?2",
+            (seq, self.archive),
             |row| row.get(0),
-        )?;
-        let counted = counted.filter(|count| *count <= COUNTED);
-        Ok(counted.and_then(|count| u64::try_from(count).ok()))
+        )?
+        .ok_or(Fault::Refused(Error::NotFound))
     }
 
-    fn total(&self) -> Result<u64, Fault> {
-        let indexed: Option<u64> = one(
-            self.conn,
-            "SELECT row_count FROM archive_totals WHERE account_id = ?1",
-            [self.account],
-            |row| row.get(0),
-        )?;
-        let recent: Option<u64> = one(
-            self.conn,
-            "SELECT count(*) FROM archive_recent WHERE account_id = ?1",
-            [self.account],
-            |row| row.get(0),
-        )?;
-        Ok(indexed.unwrap_or(0) + recent.unwrap_or(0))
+    fn range(&self, filter: &ArchiveFilter) -> Result<Range, Fault> {
+        let mut range = EVERYWHERE;
+        if let Some(id) = filter.after {
+            range.above(self.seq(id)?);
+        }
+        if let Some(id) = filter.before {
+            range.below(self.seq(id)?);
+        }
+        if let Some(start) = filter.start {
+            range.above(self.first_at(start)? - 1);
+        }
+        if let Some(end) = filter.end.and_then(|end| end.checked_add(1)) {
+            range.below(self.first_at(end)?);
+        }
+        Ok(range)
     }
 
-    /// Reads messages from one end. What stands in the small index is newer than the rest.
-    fn read(&self, backwards: bool, limit: i64) -> Result<Vec<Found>, Fault> {
-        let order: [&'static str; 2] = match backwards {
-            true => [RECENT_BACKWARDS, INDEX_BACKWARDS],
-            false => [INDEX_FORWARDS, RECENT_FORWARDS],
+    /// A place so that all messages of the archive from there on, and none before, were received
+    /// at this time or later. Time never runs backwards in the archive of all, so that it can be
+    /// halved until the place is found.
+    fn first_at(&self, time: i64) -> Result<i64, Fault> {
+        let first = one(
+            self.conn,
+            "SELECT seq FROM archive_index WHERE account_id = ?1 ORDER BY seq LIMIT 1",
+            [self.archive],
+            |row| row.get(0),
+        )?;
+        let first = first.or(self.recent.first().map(|entry| entry.seq));
+        let last = self.recent.last().map_or(self.indexed, |entry| entry.seq);
+        // All up to `early` are too early, all from `late` on are not.
+        let (mut early, mut late) = (first.unwrap_or(1) - 1, last + 1);
+        while late - early > 1 {
+            let middle = early + (late - early) / 2;
+            let at: Option<(i64, i64)> = one(
+                self.conn,
+                "SELECT seq, received_at FROM archive WHERE seq >= ?1 ORDER BY seq LIMIT 1",
+                [middle],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            match at {
+                Some((seq, at)) if at < time && seq < late => early = seq,
+                _ => late = middle,
+            }
+        }
+        Ok(late)
+    }
+
+    /// From here on these are the archive.
+    fn only(&mut self, ids: &[ArchiveId]) -> Result<(), Fault> {
+        let mut entries = Vec::with_capacity(ids.len());
+        for id in ids {
+            let seq = self.seq(*id)?;
+            let party = one(
+                self.conn,
+                "SELECT peer FROM archive WHERE seq = ?1",
+                [seq],
+                |row| Ok(number(row.get_ref(0)?.as_str()?)),
+            )?;
+            entries.extend(party.map(|party| Entry {
+                seq,
+                party,
+                size: 0,
+                incoming: false,
+            }));
+        }
+        entries.sort_unstable_by_key(|entry| entry.seq);
+        entries.dedup_by_key(|entry| entry.seq);
+        self.recent = entries;
+        self.indexed = 0;
+        Ok(())
+    }
+
+    /// How many there are, if that is cheap to know.
+    fn count(&self, range: Range, with: Option<&With>) -> Result<Option<u64>, Fault> {
+        let anybody = With::anybody();
+        let who = with.unwrap_or(&anybody);
+        let recent = self.recent.iter();
+        let recent = recent.filter(|entry| range.has(entry.seq) && who.may_be(entry.party));
+        let recent = recent.count() as u64;
+        if self.indexed == 0 {
+            return Ok(Some(recent));
+        }
+        if range.is_all() && with.is_none() {
+            let total: Option<u64> = one(
+                self.conn,
+                "SELECT row_count FROM archive_totals WHERE account_id = ?1",
+                [self.archive],
+                |row| row.get(0),
+            )?;
+            return Ok(Some(total.unwrap_or(0) + recent));
+        }
+        let (mut looked_at, mut count) = (0, 0);
+        walk(
+            self.conn,
+            "SELECT party FROM archive_index WHERE account_id = ?1 AND seq > ?2 AND seq < ?3",
+            (self.archive, range.above, range.below),
+            |row| {
+                looked_at += 1;
+                count += u64::from(who.may_be(row.get(0)?));
+                Ok(looked_at <= COUNTED)
+            },
+        )?;
+        Ok((looked_at <= COUNTED).then_some(count + recent))
+    }
+
+    /// The messages next to one end of the range.
+    fn gather(&self, range: Range, with: &With, forward: bool, limit: u32) -> Result<Found, Fault> {
+        let mut found = Found {
+            messages: Vec::new(),
+            limit: limit as usize,
+            more: false,
         };
-        let hash = self.with.map(peer_hash);
-        let full = self.with.filter(|with| with.contains('/'));
-        let mut found = Vec::new();
-        for sql in order {
-            let left = limit - i64::try_from(found.len()).unwrap_or(limit);
-            if left > 0 {
-                found.extend(all(
-                    self.conn,
-                    sql,
-                    (self.account, self.after, self.before, hash, full, left),
-                    |row| self.found(row),
-                )?);
+        match forward {
+            true => {
+                self.take_indexed(range, with, true, &mut found)?;
+                self.take_recent(self.recent.iter(), range, with, &mut found)?;
+            }
+            false => {
+                self.take_recent(self.recent.iter().rev(), range, with, &mut found)?;
+                self.take_indexed(range, with, false, &mut found)?;
+                found.messages.reverse();
             }
         }
         Ok(found)
     }
 
-    fn found(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
-        let seq = row.get(0)?;
-        let message = ArchivedMessage {
-            id: self.key.id(self.account, seq),
+    fn take_indexed(
+        &self,
+        range: Range,
+        with: &With,
+        forward: bool,
+        found: &mut Found,
+    ) -> Result<(), Fault> {
+        if self.indexed == 0 || found.more {
+            return Ok(());
+        }
+        let sql = match forward {
+            true => {
+                "SELECT i.seq, m.received_at, m.format, m.peer, m.stanza
+                 FROM archive_index i CROSS JOIN archive m ON m.seq = i.seq
+                 WHERE i.account_id = ?1 AND i.seq > ?2 AND i.seq < ?3
+                     AND i.party BETWEEN ?4 AND ?5
+                 ORDER BY i.seq"
+            }
+            false => {
+                "SELECT i.seq, m.received_at, m.format, m.peer, m.stanza
+                 FROM archive_index i CROSS JOIN archive m ON m.seq = i.seq
+                 WHERE i.account_id = ?1 AND i.seq > ?2 AND i.seq < ?3
+                     AND i.party BETWEEN ?4 AND ?5
+                 ORDER BY i.seq DESC"
+            }
+        };
+        let params = (
+            self.archive,
+            range.above,
+            range.below,
+            with.least,
+            with.most,
+        );
+        walk(self.conn, sql, params, |row| self.take(row, with, found))
+    }
+
+    fn take_recent<'a>(
+        &self,
+        entries: impl Iterator<Item = &'a Entry>,
+        range: Range,
+        with: &With,
+        found: &mut Found,
+    ) -> Result<(), Fault> {
+        let meant = entries.filter(|entry| range.has(entry.seq) && with.may_be(entry.party));
+        for entry in meant {
+            if found.more {
+                break;
+            }
+            one(
+                self.conn,
+                "SELECT seq, received_at, format, peer, stanza FROM archive WHERE seq = ?1",
+                [entry.seq],
+                |row| self.take(row, with, found),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Takes a row, if the filter means it; whether more are wanted.
+    fn take(&self, row: &Row<'_>, with: &With, found: &mut Found) -> rusqlite::Result<bool> {
+        if !with.is(row.get_ref(3)?.as_str()?) {
+            return Ok(true);
+        }
+        if found.messages.len() == found.limit {
+            found.more = true;
+            return Ok(false);
+        }
+        found.messages.push(ArchivedMessage {
+            id: self.shared.ids.id(self.archive, row.get(0)?),
             received_at: row.get(1)?,
             stanza: Stored {
-                format: row.get(3)?,
+                format: row.get(2)?,
                 bytes: row.get(4)?,
             },
+        });
+        Ok(true)
+    }
+
+    fn bounds(&self) -> Result<Option<ArchiveBounds>, Fault> {
+        let end = |forward| {
+            let found = self.gather(EVERYWHERE, &With::anybody(), forward, 1)?;
+            let message = found.messages.first();
+            Ok::<_, Fault>(message.map(|message| (message.id, message.received_at)))
         };
-        Ok((seq, row.get(2)?, message))
+        let ends = end(true)?.zip(end(false)?);
+        Ok(ends.map(|(first, last)| ArchiveBounds { first, last }))
     }
-
-    /// Messages that are named one by one, as many as the caller lets through.
-    fn named(&mut self, request: &ArchiveRequest) -> Result<ArchivePage, Fault> {
-        let mut seqs = Vec::new();
-        for id in &request.filter.ids {
-            seqs.push(self.seq(*id)?);
-        }
-        seqs.sort_unstable();
-        seqs.dedup();
-        seqs.retain(|seq| *seq > self.after && *seq < self.before);
-        let mut meant = Vec::new();
-        for seq in seqs {
-            let found = one(
-                self.conn,
-                "SELECT seq, received_at, peer, format, stanza FROM archive WHERE seq = ?1",
-                [seq],
-                |row| self.found(row),
-            )?;
-            meant.extend(found.filter(|(_, peer, _)| self.is_with(peer)));
-        }
-        let count = meant.len() as u64;
-        let backwards = self.place(request.place)?;
-        meant.retain(|(seq, ..)| *seq > self.after && *seq < self.before);
-        let limit = request.limit as usize;
-        let complete = meant.len() <= limit;
-        if backwards {
-            meant.drain(..meant.len().saturating_sub(limit));
-        }
-        meant.truncate(limit);
-        Ok(ArchivePage {
-            messages: meant.into_iter().map(|(.., message)| message).collect(),
-            complete,
-            count: Some(count),
-        })
-    }
-
-    fn is_with(&self, peer: &str) -> bool {
-        self.with.is_none_or(|with| is_party(peer, with))
-    }
-}
-
-const RECENT_FORWARDS: &str = "SELECT i.seq, a.received_at, a.peer, a.format, a.stanza
-     FROM archive_recent i CROSS JOIN archive a ON a.seq = i.seq
-     WHERE i.account_id = ?1 AND i.seq > ?2 AND i.seq < ?3
-         AND (?4 IS NULL OR i.peer_hash = ?4) AND (?5 IS NULL OR a.peer = ?5)
-     ORDER BY i.seq LIMIT ?6";
-const INDEX_FORWARDS: &str = "SELECT i.seq, a.received_at, a.peer, a.format, a.stanza
-     FROM archive_index i CROSS JOIN archive a ON a.seq = i.seq
-     WHERE i.account_id = ?1 AND i.seq > ?2 AND i.seq < ?3
-         AND (?4 IS NULL OR i.peer_hash = ?4) AND (?5 IS NULL OR a.peer = ?5)
-     ORDER BY i.seq LIMIT ?6";
-const RECENT_BACKWARDS: &str = "SELECT i.seq, a.received_at, a.peer, a.format, a.stanza
-     FROM archive_recent i CROSS JOIN archive a ON a.seq = i.seq
-     WHERE i.account_id = ?1 AND i.seq > ?2 AND i.seq < ?3
-         AND (?4 IS NULL OR i.peer_hash = ?4) AND (?5 IS NULL OR a.peer = ?5)
-     ORDER BY i.seq DESC LIMIT ?6";
-const INDEX_BACKWARDS: &str = "SELECT i.seq, a.received_at, a.peer, a.format, a.stanza
-     FROM archive_index i CROSS JOIN archive a ON a.seq = i.seq
-     WHERE i.account_id = ?1 AND i.seq > ?2 AND i.seq < ?3
-         AND (?4 IS NULL OR i.peer_hash = ?4) AND (?5 IS NULL OR a.peer = ?5)
-     ORDER BY i.seq DESC LIMIT ?6";
-
-/// The place of the first message of any archive that was received at this time or later; behind
-/// all of them when there is none. Halving, as times grow with places.
-pub(super) fn first_since(conn: &Connection, time: i64) -> Result<i64, Fault> {
-    let ends: Option<(Option<i64>, Option<i64>)> = one(
-        conn,
-        "SELECT (SELECT min(seq) FROM archive), (SELECT max(seq) FROM archive)",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    let Some((Some(mut low), Some(last))) = ends else {
-        return Ok(i64::MAX);
-    };
-    let mut high = last + 1;
-    while low < high {
-        let middle = low + (high - low) / 2;
-        // The next that is there.
-        let found: Option<(i64, i64)> = one(
-            conn,
-            "SELECT seq, received_at FROM archive WHERE seq >= ?1 ORDER BY seq LIMIT 1",
-            [middle],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        match found {
-            Some((seq, at)) if at < time => low = seq + 1,
-            _ => high = middle,
-        }
-    }
-    Ok(low)
-}
-
-pub(super) fn bounds(
-    conn: &Connection,
-    key: &ArchiveIds,
-    account: &str,
-) -> Result<Option<ArchiveBounds>, Fault> {
-    let transaction = conn.unchecked_transaction()?;
-    let Some(account) = find(conn, account)? else {
-        return Ok(None);
-    };
-    let look = Look {
-        conn: &transaction,
-        key,
-        account,
-        after: 0,
-        before: i64::MAX,
-        with: None,
-    };
-    let end = |backwards| -> Result<Option<(ArchiveId, i64)>, Fault> {
-        let first = look.read(backwards, 1)?.into_iter().next();
-        Ok(first.map(|(.., message)| (message.id, message.received_at)))
-    };
-    let (first, last) = (end(false)?, end(true)?);
-    Ok(first
-        .zip(last)
-        .map(|(first, last)| ArchiveBounds { first, last }))
-}
-
-/// The newest message with a party that has this id, and came (or did not) from the party.
-pub(super) fn find_message(
-    conn: &Connection,
-    account: i64,
-    with: &str,
-    message_id: &str,
-    incoming: bool,
-) -> Result<Option<i64>, Fault> {
-    one(
-        conn,
-        "SELECT a.seq FROM (
-             SELECT seq FROM (
-                 SELECT seq, peer_hash FROM (
-                     SELECT seq, peer_hash FROM archive_recent WHERE account_id = ?1
-                     UNION ALL
-                     SELECT seq, peer_hash FROM archive_index WHERE account_id = ?1)
-                 ORDER BY seq DESC LIMIT ?7)
-             WHERE peer_hash = ?2 LIMIT ?6) i
-         CROSS JOIN archive a ON a.seq = i.seq
-         WHERE a.message_id = ?3 AND a.incoming = ?4
-             AND (a.peer = ?5 OR substr(a.peer, 1, length(?5) + 1) = ?5 || '/')
-         ORDER BY a.seq DESC LIMIT 1",
-        (
-            account,
-            peer_hash(with),
-            message_id,
-            incoming,
-            with,
-            RETRACT_AMONG,
-            RETRACT_WITHIN,
-        ),
-        |row| row.get(0),
-    )
 }

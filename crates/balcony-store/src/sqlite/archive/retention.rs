@@ -1,144 +1,140 @@
-//! What goes from the archives: by age and by size, in slices.
-
-use std::collections::HashMap;
-
 use rusqlite::Connection;
 
-use super::super::fault::Fault;
-use super::super::statement::{all, one, run};
-use super::page;
+use super::moving;
+use crate::Write;
+use crate::sqlite::apply::misplaced;
+use crate::sqlite::fault::Fault;
+use crate::sqlite::known::{End, Known};
+use crate::sqlite::statement::{all, one, run};
 
-/// Accounts that a slice looks at: each costs a look into the index.
-const ACCOUNTS: i64 = 200;
+/// A message at the beginning of an archive.
+struct Oldest {
+    seq: i64,
+    received_at: i64,
+    size: u64,
+}
 
-/// For each host the last account that was looked at.
-pub(in super::super) type Cursors = HashMap<String, i64>;
-
-/// Deletes what is too old, of the next accounts of a host.
-pub(super) fn expire(
-    conn: &Connection,
-    cursors: &mut Cursors,
-    host: &str,
-    before: i64,
-    rows: u32,
-) -> Result<(), Fault> {
-    let first_kept = page::first_since(conn, before)?;
-    let cursor = cursors.get(host).copied().unwrap_or(0);
-    let accounts: Vec<i64> = all(
-        conn,
-        "SELECT t.account_id FROM archive_totals t JOIN accounts a ON a.id = t.account_id
-         WHERE a.host = ?1 AND t.account_id > ?2 ORDER BY t.account_id LIMIT ?3",
-        (host, cursor, ACCOUNTS),
-        |row| row.get(0),
-    )?;
-    let mut left = i64::from(rows);
-    let mut last = 0;
-    for account in accounts {
-        let gone = delete_before(conn, account, first_kept, left)?;
-        left -= gone;
-        if left <= 0 {
-            break;
-        }
-        last = account;
+pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Result<(), Fault> {
+    moving::index_all(conn, known)?;
+    match write {
+        Write::ArchiveExpire {
+            host,
+            before,
+            oldest,
+        } => expire(conn, host, *before, *oldest as usize)?,
+        Write::ArchiveTrim {
+            host,
+            max_bytes,
+            rows,
+        } => trim(conn, host, *max_bytes, *rows as usize)?,
+        _ => return Err(misplaced()),
     }
-    // Zero when all were looked at: from the beginning next time. One that was not finished is
-    // looked at again.
-    if left > 0 || last > 0 {
-        cursors.insert(host.to_owned(), last);
+    keep_the_end(conn, known.end())
+}
+
+/// Archive by archive, the one with the oldest message first.
+fn expire(conn: &Connection, host: &str, before: i64, mut room: usize) -> Result<(), Fault> {
+    while room > 0 {
+        let account: Option<i64> = one(
+            conn,
+            "SELECT account_id FROM archive_totals WHERE host = ?1 AND oldest < ?2
+             ORDER BY oldest LIMIT 1",
+            (host, before),
+            |row| row.get(0),
+        )?;
+        let Some(account) = account else { break };
+        let rows = oldest(conn, account, room)?.into_iter();
+        let old: Vec<Oldest> = rows.take_while(|row| row.received_at < before).collect();
+        room = delete(conn, account, &old, room)?;
     }
     Ok(())
 }
 
-/// Deletes the oldest of an account's messages before a place; answers how many.
-fn delete_before(conn: &Connection, account: i64, before: i64, most: i64) -> Result<i64, Fault> {
-    let old: Vec<(i64, i64)> = all(
-        conn,
-        "SELECT seq, size FROM archive_index WHERE account_id = ?1 AND seq < ?2
-         ORDER BY seq LIMIT ?3",
-        (account, before, most),
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    delete(conn, account, &old)
+/// Archive by archive, the largest first.
+fn trim(conn: &Connection, host: &str, max_bytes: u64, mut room: usize) -> Result<(), Fault> {
+    // No archive is larger than what SQLite can count.
+    let max_bytes = max_bytes.min(i64::MAX.unsigned_abs());
+    while room > 0 {
+        let account: Option<(i64, u64)> = one(
+            conn,
+            "SELECT account_id, byte_count FROM archive_totals WHERE host = ?1 AND byte_count > ?2
+             ORDER BY byte_count DESC LIMIT 1",
+            (host, max_bytes),
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let Some((account, mut bytes)) = account else {
+            break;
+        };
+        let rows = oldest(conn, account, room)?.into_iter();
+        let too_many = rows.take_while(|row| {
+            let too_large = bytes > max_bytes;
+            bytes = bytes.saturating_sub(row.size);
+            too_large
+        });
+        room = delete(conn, account, &too_many.collect::<Vec<_>>(), room)?;
+    }
+    Ok(())
 }
 
-fn delete(conn: &Connection, account: i64, rows: &[(i64, i64)]) -> Result<i64, Fault> {
-    let Some((last, _)) = rows.last() else {
+fn oldest(conn: &Connection, account: i64, limit: usize) -> Result<Vec<Oldest>, Fault> {
+    all(
+        conn,
+        "SELECT i.seq, m.received_at, length(m.stanza)
+         FROM archive_index i CROSS JOIN archive m ON m.seq = i.seq
+         WHERE i.account_id = ?1 ORDER BY i.seq LIMIT ?2",
+        (account, limit),
+        |row| {
+            Ok(Oldest {
+                seq: row.get(0)?,
+                received_at: row.get(1)?,
+                size: row.get(2)?,
+            })
+        },
+    )
+}
+
+/// Deletes the beginning of an archive; the room that is left then. None, when there was nothing:
+/// going on would find nothing again.
+fn delete(conn: &Connection, account: i64, rows: &[Oldest], room: usize) -> Result<usize, Fault> {
+    let Some(last) = rows.last() else {
         return Ok(0);
     };
-    for (seq, _) in rows {
-        run(conn, "DELETE FROM archive WHERE seq = ?1", [seq])?;
-    }
+    run(
+        conn,
+        "DELETE FROM archive WHERE seq IN
+             (SELECT seq FROM archive_index WHERE account_id = ?1 AND seq <= ?2)",
+        (account, last.seq),
+    )?;
     run(
         conn,
         "DELETE FROM archive_index WHERE account_id = ?1 AND seq <= ?2",
-        (account, last),
+        (account, last.seq),
     )?;
-    let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-    let bytes: i64 = rows.iter().map(|(_, size)| size).sum();
+    let bytes: u64 = rows.iter().map(|row| row.size).sum();
     run(
         conn,
-        "UPDATE archive_totals SET row_count = row_count - ?2, byte_count = byte_count - ?3
+        "UPDATE archive_totals SET row_count = row_count - ?2, byte_count = byte_count - ?3,
+             oldest = (SELECT m.received_at
+                       FROM archive_index i CROSS JOIN archive m ON m.seq = i.seq
+                       WHERE i.account_id = ?1 ORDER BY i.seq LIMIT 1)
          WHERE account_id = ?1",
-        (account, count, bytes),
+        (account, rows.len(), bytes),
     )?;
-    Ok(count)
+    run(
+        conn,
+        "DELETE FROM archive_totals WHERE account_id = ?1 AND row_count = 0",
+        [account],
+    )?;
+    Ok(room.saturating_sub(rows.len()))
 }
 
-/// Deletes the oldest messages of an archive that is too large, until it is not or `rows` are gone.
-pub(super) fn trim(conn: &Connection, host: &str, max: u64, rows: u32) -> Result<(), Fault> {
-    let large: Option<(i64, i64)> = one(
+/// The last row of all may be among those that were deleted: its place is not given again, and
+/// time does not run backwards, after the next start either.
+pub(in crate::sqlite) fn keep_the_end(conn: &Connection, end: End) -> Result<(), Fault> {
+    run(
         conn,
-        "SELECT t.account_id, t.byte_count FROM archive_totals t
-         JOIN accounts a ON a.id = t.account_id
-         WHERE a.host = ?1 AND t.byte_count > ?2 LIMIT 1",
-        (host, max),
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        "UPDATE archive_state SET last_seq = ?1, last_received_at = ?2 WHERE last_seq < ?1",
+        (end.seq, end.received_at),
     )?;
-    let Some((account, bytes)) = large else {
-        return Ok(());
-    };
-    let mut excess = bytes - i64::try_from(max).unwrap_or(i64::MAX);
-    let oldest: Vec<(i64, i64)> = all(
-        conn,
-        "SELECT seq, size FROM archive_index WHERE account_id = ?1 ORDER BY seq LIMIT ?2",
-        (account, rows),
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    let goes = |(_, size): &(i64, i64)| {
-        let goes = excess > 0;
-        excess -= size;
-        goes
-    };
-    let gone: Vec<_> = oldest.into_iter().take_while(goes).collect();
-    delete(conn, account, &gone)?;
     Ok(())
-}
-
-/// The tables that [`erase`] empties.
-#[cfg(test)]
-pub(in super::super) const ERASED: [&str; 3] = ["archive", "archive_index", "archive_recent"];
-
-/// Deletes up to `most` messages of an account that is no more; answers how many.
-pub(in super::super) fn erase(
-    conn: &Connection,
-    account: i64,
-    most: usize,
-) -> Result<usize, Fault> {
-    let seqs: Vec<i64> = all(
-        conn,
-        "SELECT seq FROM archive_index WHERE account_id = ?1
-         UNION ALL SELECT seq FROM archive_recent WHERE account_id = ?1 LIMIT ?2",
-        (account, most),
-        |row| row.get(0),
-    )?;
-    for seq in &seqs {
-        run(conn, "DELETE FROM archive WHERE seq = ?1", [seq])?;
-        for sql in [
-            "DELETE FROM archive_index WHERE account_id = ?1 AND seq = ?2",
-            "DELETE FROM archive_recent WHERE account_id = ?1 AND seq = ?2",
-        ] {
-            run(conn, sql, (account, seq))?;
-        }
-    }
-    Ok(seqs.len())
 }

@@ -49,7 +49,10 @@ pub fn compare(expected: &Element, got: &Element, names: &mut Names) -> Result<(
     let open = text(expected).contains(MORE);
     let wanted: Vec<&Element> = expected.children().collect();
     let mut found: Vec<&Element> = got.children().collect();
-    if !wanted.iter().any(|child| child.is(ns::STANZA_ID, "stanza-id")) {
+    if !wanted
+        .iter()
+        .any(|child| child.is(ns::STANZA_ID, "stanza-id"))
+    {
         found.retain(|child| !is_archives_own_id(got, child));
     }
     texts(expected, got, open, names)?;

@@ -34,6 +34,9 @@ struct Line {
     /// Lose what was not synced, too
     #[arg(long)]
     power_cut: bool,
+    /// Where all that went over the streams is written when something is found
+    #[arg(long, value_name = "FOLDER")]
+    journals: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -74,6 +77,9 @@ fn play(line: &Line) -> Result<bool, String> {
         );
         if !fine {
             println!("{outcome}");
+            if let Some(folder) = &line.journals {
+                outcome.keep_journals(folder)?;
+            }
             return Ok(false);
         }
     }

@@ -42,9 +42,18 @@ impl Journal {
         self.note(Mark::Came, text);
     }
 
-    /// Notes what happened to the stream.
+    /// Notes what happened to the stream. The same once more, as when nobody listens, is not noted.
     pub fn event(&mut self, text: impl Into<String>) {
-        self.note(Mark::Event, text.into());
+        let text = text.into();
+        let last = self.lines.back();
+        if !last.is_some_and(|(_, mark, last)| *mark == Mark::Event && *last == text) {
+            self.note(Mark::Event, text);
+        }
+    }
+
+    /// All lines.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.lines.iter().map(spell)
     }
 
     fn note(&mut self, mark: Mark, text: String) {
@@ -54,19 +63,28 @@ impl Journal {
         self.lines.push_back((self.begun.elapsed(), mark, text));
     }
 
-    /// What concerns a text: the last `most` of the lines that have it in them and of those that
-    /// tell of the stream itself; then the end of everything.
+    /// What concerns a text: the last `most` of the lines that have it in them, each with the count
+    /// that comes next, and of those that tell of the stream itself.
     #[must_use]
     pub fn tail(&self, about: &str, most: usize) -> Vec<String> {
-        let concerns = |(_, mark, text): &&(Duration, Mark, String)| {
-            let stream = *mark == Mark::Event || text.contains("urn:xmpp:sm:3'");
-            stream || (!about.is_empty() && text.contains(about))
+        let mut count_next = false;
+        let mut concerns = |mark: Mark, text: &str| {
+            let of_stream = mark == Mark::Event || STREAM.iter().any(|word| text.starts_with(word));
+            let of_text = !about.is_empty() && text.contains(about) && !text.contains("<result ");
+            let count = count_next && text.starts_with("<a ");
+            count_next = of_text || (count_next && !count);
+            of_stream || of_text || count
         };
-        let found: Vec<_> = self.lines.iter().filter(concerns).collect();
+        let lines = self.lines.iter();
+        let found = lines.filter(|(_, mark, text)| concerns(*mark, text));
+        let found: Vec<_> = found.collect();
         let skipped = found.len().saturating_sub(most);
         found.into_iter().skip(skipped).map(spell).collect()
     }
 }
+
+/// What tells of the stream itself.
+const STREAM: [&str; 3] = ["<enabled ", "<resumed ", "<failed "];
 
 fn spell((at, mark, text): &(Duration, Mark, String)) -> String {
     let mark = match mark {
@@ -85,6 +103,7 @@ mod tests {
     async fn the_tail_tells_of_a_message_and_of_the_stream() {
         let mut journal = Journal::new(Instant::now());
         journal.event("connected");
+        journal.came("<a xmlns='urn:xmpp:sm:3' h='0'/>".into());
         journal.sent(b"<message><body>one</body></message>");
         journal.came("<message><body>two</body></message>".into());
         journal.came("<a xmlns='urn:xmpp:sm:3' h='1'/>".into());

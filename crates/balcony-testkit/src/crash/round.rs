@@ -1,6 +1,7 @@
 //! A round: a new server with new accounts, some crashes under load, and the reckoning.
 
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,8 +61,8 @@ pub struct Outcome {
     pub acknowledged: usize,
     /// What was done to the server.
     pub events: Vec<String>,
-    /// What the server complained of.
-    pub warnings: Vec<String>,
+    /// All that the server logged.
+    pub log: String,
     journals: Vec<Journal>,
 }
 
@@ -289,7 +290,7 @@ impl<'a> Round<'a> {
             violations,
             acknowledged,
             events: self.events,
-            warnings: self.server.warnings(),
+            log: self.server.log(),
             journals,
         }
     }
@@ -332,6 +333,32 @@ fn subject(binary: &Path) -> Result<PathBuf, String> {
 }
 
 impl Outcome {
+    /// Writes everything that went over the streams into a folder: a file for each device.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub fn keep_journals(&self, folder: &Path) -> Result<(), String> {
+        fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+        for (device, journal) in self.journals.iter().enumerate() {
+            let lines: Vec<String> = journal.lines().collect();
+            let file = folder.join(format!("device{device}"));
+            fs::write(file, lines.join("\n")).map_err(|error| error.to_string())?;
+        }
+        fs::write(folder.join("server.log"), &self.log).map_err(|error| error.to_string())
+    }
+
+    /// What the server logged that is a warning or worse, the first of it.
+    fn warnings(&self) -> impl Iterator<Item = &str> {
+        /// As much as a person reads.
+        const FIRST: usize = 20;
+        let bad = |line: &&str| {
+            ["WARN", "ERROR", "panicked"]
+                .iter()
+                .any(|w| line.contains(w))
+        };
+        self.log.lines().filter(bad).take(FIRST)
+    }
+
     /// What went over the streams of who is concerned by a violation.
     #[must_use]
     pub fn tails(&self, violation: &Violation) -> Vec<String> {

@@ -170,20 +170,10 @@ impl Balcony {
         let _ = self.process.wait();
     }
 
-    /// What the server logged that is a warning or worse, the last of it.
+    /// All that the server has logged.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        /// As much as a person reads.
-        const LAST: usize = 40;
-        let log = fs::read_to_string(log_file(self.folder.path())).unwrap_or_default();
-        let bad = |line: &&str| {
-            ["WARN", "ERROR", "panicked"]
-                .iter()
-                .any(|w| line.contains(w))
-        };
-        let lines: Vec<String> = log.lines().filter(bad).map(str::to_owned).collect();
-        let skipped = lines.len().saturating_sub(LAST);
-        lines.into_iter().skip(skipped).collect()
+    pub fn log(&self) -> String {
+        fs::read_to_string(log_file(self.folder.path())).unwrap_or_default()
     }
 
     /// Runs an admin command with this on its standard input.

@@ -144,6 +144,7 @@ impl Device {
     fn ended(&mut self, link: &mut Link, why: &str) -> End {
         if self.random.percent(50) {
             write_close(&mut link.out);
+            self.journal.sent(b"</stream:stream>");
         }
         End::Lost(why.to_owned())
     }

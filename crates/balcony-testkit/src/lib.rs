@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 
 pub mod compare;
+pub mod crash;
 mod keys;
 pub mod memory;
 pub mod placeholders;
+pub mod power;
 pub mod reader;
 pub mod run;
 pub mod script;

@@ -11,7 +11,7 @@ use balcony_proto::xml::{Element, Node};
 
 use super::choice::Offered;
 use super::negotiation::{Negotiation, Phase};
-use super::{ClientConfig, Failure, Secret};
+use super::{ClientConfig, Failure, Resumption, Secret};
 use crate::sasl_profile::Profile;
 
 /// An authentication under way.
@@ -49,7 +49,8 @@ impl Negotiation {
         let mechanism = login.mechanism.as_str();
         let element = match login.offered.profile {
             Profile::Classic => Profile::Classic.message("auth", Some(&message)),
-            Profile::Sasl2 => authenticate(&self.config, &message, bind2),
+            Profile::Sasl2 => authenticate(&self.config, &message, bind2)
+                .with_children(self.resume_inline(inline)),
         };
         self.login = Some(Box::new(login));
         self.write(&element.with_attr("mechanism", mechanism));
@@ -131,9 +132,14 @@ impl Negotiation {
                     self.jid = Some(jid);
                     self.bound = bound.children().cloned().collect();
                 }
+                Node::Element(other) if self.resume_answered(&other).is_some() => {}
                 Node::Element(other) if other.ns() != ns::SASL2 => self.success.push(other),
                 _ => {}
             }
+        }
+        if matches!(self.resumption, Some(Resumption::Resumed(_))) {
+            // XEP-0198 §9.2: nothing is bound and no features follow.
+            return self.established();
         }
         self.phase = Phase::Features;
     }

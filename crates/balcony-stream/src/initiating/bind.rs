@@ -75,6 +75,7 @@ impl Negotiation {
             bound: std::mem::take(&mut self.bound),
             success: std::mem::take(&mut self.success),
             keys: self.keys.take(),
+            resumption: self.resumption,
         })));
     }
 }

@@ -1,5 +1,5 @@
 //! The initiating entity of a client's stream: RFC 6120 §4–7, XEP-0388, XEP-0386, XEP-0440,
-//! XEP-0474.
+//! XEP-0474, XEP-0198.
 //!
 //! Used as [`crate::receiving`] is: [`Initiating::handle`], then [`Initiating::poll`] until that is
 //! `None`. It connects to any server: by STARTTLS, direct TLS or in clear; by SASL2 and Bind 2
@@ -10,6 +10,7 @@ mod bind;
 mod choice;
 mod failure;
 mod negotiation;
+mod resume;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use balcony_proto::stream::Features;
 use balcony_proto::xml::Element;
 
 pub use failure::Failure;
+pub use resume::{Resume, Resumption};
 
 use crate::established::Established;
 use crate::random::Random;
@@ -53,6 +55,8 @@ pub struct ClientConfig {
     pub bind_inline: Vec<Element>,
     /// Further children of `<authenticate/>` of SASL2. Default: none.
     pub authenticate_inline: Vec<Element>,
+    /// A former stream to take up again instead of binding, where the server can. Default: none.
+    pub resume: Option<Resume>,
     /// The language of the stream (RFC 6120 §4.7.4). Default: `en`.
     pub lang: Option<String>,
     /// What the scanner accepts from the server. Default: [`Limits::AFTER_LOGIN`].
@@ -118,6 +122,7 @@ impl ClientConfig {
             user_agent: None,
             bind_inline: Vec::new(),
             authenticate_inline: Vec::new(),
+            resume: None,
             lang: Some("en".into()),
             limits: Limits::AFTER_LOGIN,
             timeout: Duration::from_secs(60),
@@ -174,7 +179,7 @@ impl From<Vec<u8>> for Output {
 /// A negotiated stream.
 #[derive(Clone, Debug)]
 pub struct Bound {
-    /// The full JID that the server gave.
+    /// The full JID that the server gave, or that of the stream that goes on.
     pub jid: Jid,
     /// How we authenticated.
     pub mechanism: Mechanism,
@@ -188,6 +193,9 @@ pub struct Bound {
     pub success: Vec<Element>,
     /// To keep for [`Secret::Password`]. `None` unless SCRAM was used.
     pub keys: Option<ClientKeys>,
+    /// What became of [`ClientConfig::resume`]. `None`: it was not asked for, or the server has no
+    /// stream management.
+    pub resumption: Option<Resumption>,
 }
 
 /// The initiating machine from connection to bound resource.

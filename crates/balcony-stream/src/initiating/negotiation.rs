@@ -11,7 +11,7 @@ use balcony_proto::stream::{Features, StreamError, StreamHeader};
 use balcony_proto::xml::{Element, Item, Scanner};
 
 use super::auth::Login;
-use super::{ClientConfig, Failure, Input, Output, TlsPolicy};
+use super::{ClientConfig, Failure, Input, Output, Resumption, TlsPolicy};
 use crate::established::Established;
 use crate::framing;
 use crate::outbox::Outbox;
@@ -31,6 +31,8 @@ pub(super) enum Phase {
     Proceed,
     /// The next step of SASL.
     Sasl,
+    /// The answer to `<resume/>`.
+    Resume,
     /// The resource.
     Bind,
     /// The session of RFC 3921, from servers that insist.
@@ -61,6 +63,7 @@ pub(super) struct Negotiation {
     pub(super) jid: Option<Jid>,
     pub(super) bound: Vec<Element>,
     pub(super) success: Vec<Element>,
+    pub(super) resumption: Option<Resumption>,
     until: Duration,
     header_sent: bool,
 }
@@ -81,6 +84,7 @@ impl Negotiation {
             jid: None,
             bound: Vec::new(),
             success: Vec::new(),
+            resumption: None,
             until: now + config.timeout,
             header_sent: false,
             config,
@@ -172,6 +176,7 @@ impl Negotiation {
             (Phase::Features, Some(features)) => self.negotiate(features),
             (Phase::Proceed, None) if element.ns() == ns::TLS => self.tls_element(&element),
             (Phase::Sasl, None) => self.sasl_element(element),
+            (Phase::Resume, None) => self.resume_element(&element),
             _ => self.fail(Failure::Protocol("an element out of turn")),
         }
     }
@@ -188,10 +193,14 @@ impl Negotiation {
         }
         let bind = features.bind();
         self.features = features;
-        match self.jid {
-            Some(_) => self.established(),
-            None if bind => self.bind(),
-            None => self.fail(Failure::Protocol("it offers no resource binding")),
+        if self.jid.is_some() {
+            self.established();
+        } else if self.resume_before_binding() {
+            // The answer decides what comes next.
+        } else if bind {
+            self.bind();
+        } else {
+            self.fail(Failure::Protocol("it offers no resource binding"));
         }
     }
 

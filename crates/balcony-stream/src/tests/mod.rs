@@ -1,6 +1,7 @@
 //! Both machines against each other, in memory.
 
 mod logins;
+mod resumptions;
 mod server_lies;
 
 use std::sync::Arc;

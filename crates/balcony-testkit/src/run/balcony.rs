@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -14,13 +15,39 @@ use crate::script::{Admin, Client, Script, Tls};
 
 /// A server process. It is killed when this is dropped, without a chance to tidy up.
 pub struct Balcony {
-    binary: PathBuf,
+    launch: Launch,
     folder: TempDir,
     process: Child,
     /// Where STARTTLS is spoken.
     pub plain: SocketAddr,
     /// Where TLS comes first.
     pub direct: SocketAddr,
+}
+
+/// How a server process is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// What serves when it is told `serve --config FILE`.
+    pub program: PathBuf,
+    /// Words that come before these.
+    pub words: Vec<String>,
+    /// The binary with the admin commands.
+    pub binary: PathBuf,
+    /// Added to the environment of the process that serves.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// The binary itself, as it is.
+    #[must_use]
+    pub fn of(binary: &Path) -> Self {
+        Self {
+            program: binary.to_owned(),
+            words: Vec::new(),
+            binary: binary.to_owned(),
+            environment: Vec::new(),
+        }
+    }
 }
 
 /// The binary that is tested: `$BALCONY_BIN`, or what `cargo build -p balcony` made last, beside
@@ -46,12 +73,19 @@ impl Balcony {
     /// # Errors
     /// Why it did not start.
     pub fn start(binary: &Path, config: &str) -> Result<Self, String> {
-        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        Self::launch_in(folder()?, Launch::of(binary), config)
+    }
+
+    /// The same with another way to start it, in a folder whose `data` is the data directory.
+    ///
+    /// # Errors
+    /// Why it did not start.
+    pub fn launch_in(folder: TempDir, launch: Launch, config: &str) -> Result<Self, String> {
         let file = folder.path().join("balcony.toml");
         fs::write(&file, configuration(folder.path(), config)).map_err(|e| e.to_string())?;
-        let (process, addresses) = launch(binary, &file)?;
+        let (process, addresses) = serve(&launch, folder.path())?;
         Ok(Self {
-            binary: binary.to_owned(),
+            launch,
             folder,
             process,
             plain: addresses.0,
@@ -68,9 +102,12 @@ impl Balcony {
         self.relaunch()
     }
 
-    fn relaunch(&mut self) -> Result<(), String> {
-        let file = self.folder.path().join("balcony.toml");
-        let (process, addresses) = launch(&self.binary, &file)?;
+    /// Starts it again with its data, after [`Balcony::kill`] or [`Balcony::stop`].
+    ///
+    /// # Errors
+    /// Why it did not start.
+    pub fn relaunch(&mut self) -> Result<(), String> {
+        let (process, addresses) = serve(&self.launch, self.folder.path())?;
         self.process = process;
         (self.plain, self.direct) = addresses;
         Ok(())
@@ -81,17 +118,62 @@ impl Balcony {
     /// # Errors
     /// What failed.
     pub fn stop_and_restart(&mut self) -> Result<(), String> {
-        let pid = self.process.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status();
-        told.map_err(|error| error.to_string())?;
-        self.process.wait().map_err(|error| error.to_string())?;
+        self.stop()?;
         self.relaunch()
     }
 
-    fn kill(&mut self) {
+    /// Ends the process in order, and waits for its end.
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn stop(&mut self) -> Result<(), String> {
+        self.signal("TERM")?;
+        let ended = self.process.wait();
+        ended.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Waits for the end of a process that was told to stop; ends it when this takes too long.
+    /// True: it ended by itself, and well.
+    pub fn wait(&mut self, limit: Duration) -> bool {
+        /// How often it is looked at.
+        const GLANCE: Duration = Duration::from_millis(5);
+        let glances = limit.as_millis() / GLANCE.as_millis();
+        for _ in 0..glances {
+            match self.process.try_wait() {
+                Ok(None) => std::thread::sleep(GLANCE),
+                Ok(Some(status)) => return status.success(),
+                Err(_) => break,
+            }
+        }
+        self.kill();
+        false
+    }
+
+    /// Sends the process a signal, by its name without `SIG`.
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn signal(&self, name: &str) -> Result<(), String> {
+        let (option, pid) = (format!("-{name}"), self.process.id().to_string());
+        let told = Command::new("kill").args([&option, &pid]).status();
+        match told {
+            Ok(status) if status.success() => Ok(()),
+            Ok(_) => Err(format!("there is no process that takes SIG{name}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Ends the process as `kill -9` does.
+    pub fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+
+    /// All that the server has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(log_file(self.folder.path())).unwrap_or_default()
     }
 
     /// Runs an admin command with this on its standard input.
@@ -99,7 +181,7 @@ impl Balcony {
     /// # Errors
     /// What the command complained of.
     pub fn command(&self, words: &[&str], input: &str) -> Result<String, String> {
-        let mut command = Command::new(&self.binary)
+        let mut command = Command::new(&self.launch.binary)
             .arg("--config")
             .arg(self.folder.path().join("balcony.toml"))
             .args(words)
@@ -175,22 +257,38 @@ impl Drop for Balcony {
     }
 }
 
+fn folder() -> Result<TempDir, String> {
+    tempfile::tempdir().map_err(|error| error.to_string())
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("server.log")
+}
+
 fn configuration(folder: &Path, more: &str) -> String {
     let any = "[\"127.0.0.1:0\"]";
-    format!("data_dir = {folder:?}\n[listen]\nc2s = {any}\nc2s_tls = {any}\n{more}\n")
+    let data = folder.join("data");
+    format!("data_dir = {data:?}\n[listen]\nc2s = {any}\nc2s_tls = {any}\n{more}\n")
 }
 
 /// Starts the process, and reads from its welcome where it listens.
-fn launch(binary: &Path, config: &Path) -> Result<(Child, (SocketAddr, SocketAddr)), String> {
-    let mut process = Command::new(binary)
+fn serve(launch: &Launch, folder: &Path) -> Result<(Child, (SocketAddr, SocketAddr)), String> {
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(log_file(folder))
+        .map_err(|error| error.to_string())?;
+    let mut process = Command::new(&launch.program)
+        .args(&launch.words)
         .arg("serve")
         .arg("--config")
-        .arg(config)
+        .arg(folder.join("balcony.toml"))
+        .envs(launch.environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(log)
         .spawn()
-        .map_err(|error| format!("{}: {error}", binary.display()))?;
+        .map_err(|error| format!("{}: {error}", launch.program.display()))?;
     let addresses = process.stdout.take().and_then(|stdout| {
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let plain = address(lines.find(|line| line.contains("STARTTLS"))?)?;
@@ -204,7 +302,9 @@ fn launch(binary: &Path, config: &Path) -> Result<(Child, (SocketAddr, SocketAdd
         None => {
             let _ = process.kill();
             let _ = process.wait();
-            Err("the server did not say where it listens".to_owned())
+            let log = fs::read_to_string(log_file(folder)).unwrap_or_default();
+            let last = log.lines().last().unwrap_or("it says nothing");
+            Err(format!("the server did not start: {last}"))
         }
     }
 }

@@ -7,7 +7,7 @@ mod prologue;
 mod receiving;
 mod speaker;
 mod stage;
-mod tcp;
+pub(crate) mod tcp;
 mod wire;
 mod world;
 
@@ -19,7 +19,7 @@ use crate::TestServer;
 use crate::script::{Mistake, Script};
 use stage::Stage;
 
-pub use balcony::{Balcony, binary};
+pub use balcony::{Balcony, Launch, binary};
 pub use other::Other;
 pub use world::World;
 

@@ -20,11 +20,11 @@ const READ_BYTES: usize = 16 * 1024;
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
 
 /// A TCP connection of a client.
-pub(super) struct TcpWire {
+pub(crate) struct TcpWire {
     stream: Stream,
     host: String,
     /// Whether logins are bound to the TLS connection.
-    pub(super) binds: bool,
+    pub(crate) binds: bool,
 }
 
 enum Stream {
@@ -40,7 +40,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 impl TcpWire {
     /// Connects to a server of this host. The last part of `from` tells clients on loopback
     /// apart: 192.0.2.7 comes from 127.0.2.7.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         address: SocketAddr,
         from: IpAddr,
         host: &str,
@@ -75,25 +75,25 @@ impl TcpWire {
         }
     }
 
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
         let Some(io) = self.io() else { return false };
         io.write_all(bytes).await.is_ok() && io.flush().await.is_ok()
     }
 
-    pub(super) async fn receive(&mut self) -> Option<Vec<u8>> {
+    pub(crate) async fn receive(&mut self) -> Option<Vec<u8>> {
         let mut buffer = vec![0; READ_BYTES];
         let count = self.io()?.read(&mut buffer).await.ok()?;
         buffer.truncate(count);
         (count > 0).then_some(buffer)
     }
 
-    pub(super) async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         if let Some(io) = self.io() {
             let _ = io.shutdown().await;
         }
     }
 
-    pub(super) async fn start_tls(&mut self) -> Option<TlsInfo> {
+    pub(crate) async fn start_tls(&mut self) -> Option<TlsInfo> {
         let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             return None;
         };

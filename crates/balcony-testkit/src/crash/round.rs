@@ -396,9 +396,6 @@ impl fmt::Display for Outcome {
                 tails.iter().try_for_each(|line| writeln!(f, "{line}"))?;
             }
         }
-        let warnings = self.warnings.iter();
-        warnings
-            .take(20)
-            .try_for_each(|line| writeln!(f, "  {line}"))
+        self.warnings().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }

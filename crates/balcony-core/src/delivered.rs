@@ -72,6 +72,11 @@ impl Delivered {
         });
     }
 
+    /// The mark of one account, if it moved since it was last asked for.
+    pub(crate) fn moved_of(&self, account: &Jid) -> Option<ArchiveId> {
+        self.with(account, |archive| archive.moved.take()).flatten()
+    }
+
     /// The marks that moved since the last call.
     pub(crate) fn moved(&self) -> Vec<(Jid, ArchiveId)> {
         let mut moved = Vec::new();

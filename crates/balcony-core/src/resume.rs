@@ -186,6 +186,14 @@ impl Core {
         }))
     }
 
+    /// The same for one account, for whoever commits something about what was delivered anyway.
+    #[must_use]
+    pub fn delivered_mark(&self, account: &Jid) -> Option<Write> {
+        let id = self.delivered.moved_of(account)?;
+        let account = account.to_string();
+        Some(Write::ArchiveDelivered { account, id })
+    }
+
     /// Asks all clients that acknowledge what they get how much they have, where they were sent
     /// something since.
     pub fn ask_all(&self) {

@@ -205,7 +205,9 @@ impl Flush {
                 after,
                 up_to,
             };
-            self.core.store().commit(WriteSet::from(delete)).await?;
+            let mark = self.core.delivered_mark(&self.account);
+            let writes: WriteSet = mark.into_iter().chain([delete]).collect();
+            self.core.store().commit(writes).await?;
         }
         // What this version cannot read stays for one that can.
         Ok(queued.unreadable.unwrap_or(after))

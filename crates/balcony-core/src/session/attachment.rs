@@ -181,10 +181,12 @@ impl Session {
     pub(crate) fn restore(&self, picture: Picture) {
         let mut queue = self.queue.lock();
         let resumable = (picture.id, picture.max);
-        queue.window = Some(Box::new(Window::kept(resumable, picture.acknowledged)));
+        let mut window = Window::kept(resumable, picture.acknowledged);
+        // The client may have got any of them and says so when it resumes; the rest is sent again.
         for item in picture.unacknowledged {
-            queue.push(Outgoing::Stanza(item));
+            window.written(item);
         }
+        queue.window = Some(Box::new(window));
         self.received.store(picture.handled, Ordering::Relaxed);
         self.handled.store(picture.handled, Ordering::Relaxed);
         self.attached.store(false, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! A round: a new server with new accounts, some crashes under load, and the reckoning.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -347,6 +348,17 @@ impl Outcome {
         fs::write(folder.join("server.log"), &self.log).map_err(|error| error.to_string())
     }
 
+    /// How many violations there are of each promise.
+    fn counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for violation in &self.violations {
+            *counts
+                .entry(format!("{:?}", violation.promise))
+                .or_default() += 1;
+        }
+        counts
+    }
+
     /// What the server logged that is a warning or worse, the first of it.
     fn warnings(&self) -> impl Iterator<Item = &str> {
         /// As much as a person reads.
@@ -385,11 +397,16 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// Violations shown with their streams: the first ones explain the others.
         const SHOWN: usize = 3;
+        /// Violations that are told at all.
+        const LISTED: usize = 20;
         writeln!(f, "{} messages were acknowledged", self.acknowledged)?;
         self.events
             .iter()
             .try_for_each(|event| writeln!(f, "  {event}"))?;
-        for (number, violation) in self.violations.iter().enumerate() {
+        for (promise, count) in self.counts() {
+            writeln!(f, "{count} times broken: {promise}")?;
+        }
+        for (number, violation) in self.violations.iter().enumerate().take(LISTED) {
             writeln!(f, "{violation}")?;
             if number < SHOWN {
                 let tails = self.tails(violation);

@@ -23,6 +23,8 @@ pub(super) struct Managed {
     pub(super) handled: u32,
     /// What the server has acknowledged so far, modulo 2^32.
     acknowledged: u32,
+    /// How many it had when it acknowledged the last message.
+    messages: u32,
     unacknowledged: VecDeque<Outgoing>,
 }
 
@@ -62,7 +64,26 @@ impl Managed {
             ));
         }
         self.acknowledged = h;
-        Ok(self.unacknowledged.drain(..more as usize).collect())
+        let taken: Vec<_> = self.unacknowledged.drain(..more as usize).collect();
+        if let Some(last) = taken.iter().rposition(|stanza| stanza.message.is_some()) {
+            let behind = u32::try_from(taken.len() - 1 - last).unwrap_or(u32::MAX);
+            self.messages = h.wrapping_sub(behind);
+        }
+        Ok(taken)
+    }
+
+    /// The stream is gone, and the server says what it had handled (§5). What left nothing behind,
+    /// such as presence, it may have forgotten.
+    ///
+    /// # Errors
+    /// As [`Managed::acknowledge`], and when it forgot a message.
+    pub(super) fn failed(&mut self, h: u32) -> Result<Vec<Outgoing>, String> {
+        let forgotten = self.acknowledged.wrapping_sub(h);
+        let allowed = self.acknowledged.wrapping_sub(self.messages);
+        if forgotten > 0 && forgotten <= allowed {
+            return Ok(Vec::new());
+        }
+        self.acknowledge(h)
     }
 
     /// What is not acknowledged, in order.
@@ -111,6 +132,16 @@ mod tests {
         assert!(managed.acknowledge(2).is_err());
         managed.acknowledge(1).unwrap();
         assert!(managed.acknowledge(0).is_err());
+    }
+
+    #[test]
+    fn after_a_crash_presence_may_be_forgotten_and_messages_may_not() {
+        let mut managed = Managed::default();
+        [0, 1, 0, 0, 2].map(|n| managed.push(stanza(n)));
+        managed.acknowledge(4).unwrap();
+        assert!(managed.failed(1).is_err());
+        assert_eq!(managed.failed(2), Ok(vec![]));
+        assert_eq!(managed.failed(5), Ok(vec![stanza(2)]));
     }
 
     #[test]

@@ -200,8 +200,10 @@ impl Device {
     fn give_up_stream(&mut self, resumption: Option<Resumption>) {
         match resumption {
             Some(Resumption::Failed(Some(h))) => {
-                if let Err(fault) = self.acknowledged(h) {
-                    self.faults.push(fault);
+                let stream = self.stream.as_mut();
+                match stream.map_or(Ok(Vec::new()), |stream| stream.failed(h)) {
+                    Ok(taken) => self.taken(taken),
+                    Err(fault) => self.faults.push(fault),
                 }
             }
             _ if self
@@ -243,12 +245,15 @@ impl Device {
         let Some(stream) = &mut self.stream else {
             return Err("an acknowledgement without stream management".to_owned());
         };
-        for stanza in stream.acknowledge(h)? {
-            if let Some(id) = stanza.message {
-                self.decide(id, Fate::Acknowledged);
-            }
-        }
+        let taken = stream.acknowledge(h)?;
+        self.taken(taken);
         Ok(())
+    }
+
+    fn taken(&mut self, stanzas: Vec<Outgoing>) {
+        for id in stanzas.into_iter().filter_map(|stanza| stanza.message) {
+            self.decide(id, Fate::Acknowledged);
+        }
     }
 
     /// Notes what the server said of a message: an error says more than a count.

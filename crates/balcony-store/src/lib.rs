@@ -40,6 +40,7 @@ pub use kinds::invites::{Invite, Invites};
 pub use kinds::last::{LastSeen, LastSeenAt};
 pub use kinds::offline::{Offline, OfflineRow, OfflineTotal, Waiting};
 pub use kinds::private::Private;
+pub use kinds::push::{PushRegistration, PushRegistrations};
 pub use kinds::roster::{
     PendingIn, Roster, RosterChange, RosterData, RosterItem, Subscription, TOMBSTONES,
 };
@@ -86,6 +87,8 @@ pub trait Store: Send + Sync + 'static {
     fn archive(&self) -> &dyn Archive;
     /// The journal of streams that can be resumed.
     fn streams(&self) -> &dyn Streams;
+    /// Where notifications go.
+    fn push(&self) -> &dyn PushRegistrations;
     /// Keys that belong to the server itself.
     fn secrets(&self) -> &dyn Secrets;
 

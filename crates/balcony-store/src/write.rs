@@ -1,6 +1,6 @@
 use crate::{
-    ArchiveEntry, ArchiveId, ArchivePrefs, Bounds, Invite, PendingIn, RosterItem, ScramKey, Stored,
-    StreamId, VCard, Waiting,
+    ArchiveEntry, ArchiveId, ArchivePrefs, Bounds, Invite, PendingIn, PushRegistration, RosterItem,
+    ScramKey, Stored, StreamId, VCard, Waiting,
 };
 
 /// Writes that are committed together or not at all, in order.
@@ -280,6 +280,39 @@ pub enum Write {
         /// Whose.
         account: String,
     },
+    /// Registers for push notifications, in place of an earlier registration for the same service
+    /// and node. Of more than `max` registrations the disabled ones go first, then the oldest; the
+    /// new one stays.
+    PushEnable {
+        /// Whose.
+        account: String,
+        /// Where they go.
+        registration: PushRegistration,
+        /// How many the account may have.
+        max: u32,
+    },
+    /// Takes registrations for push notifications back.
+    PushDisable {
+        /// Whose.
+        account: String,
+        /// The push service.
+        jid: String,
+        /// The node; `None`: all of that service.
+        node: Option<String>,
+    },
+    /// Nothing goes there any more, until the client registers again; nothing if it has meanwhile.
+    PushFail {
+        /// Whose.
+        account: String,
+        /// The push service.
+        jid: String,
+        /// The node, as in the registration.
+        node: String,
+        /// When the registration was made.
+        created: i64,
+        /// Why.
+        reason: String,
+    },
     /// Remembers when and how an account went offline.
     LastSeenSet {
         /// Whose.
@@ -400,6 +433,10 @@ impl Write {
                 lists.map(String::len).sum()
             }
             Write::PrivateSet { payload, .. } => payload.bytes.len(),
+            Write::PushEnable { registration, .. } => {
+                let options = registration.options.as_ref();
+                registration.node.len() + options.map_or(0, |options| options.bytes.len())
+            }
             Write::VCardSet { vcard, .. } => vcard.payload.bytes.len(),
             Write::PendingSet { request, .. } => request.stanza.bytes.len(),
             Write::RosterSet { item, .. } => item.groups.iter().map(String::len).sum(),

@@ -11,6 +11,7 @@ pub mod keeping;
 pub mod model;
 pub(crate) mod model_archive;
 pub mod offline;
+pub mod push;
 pub mod roster;
 pub mod sets;
 pub mod streams;
@@ -84,6 +85,11 @@ macro_rules! contract_tests {
             items: invitation_is_for_one_host_and_time,
             items: invitations_go_with_their_maker,
             items: secret_is_made_once,
+            push: push_registration_is_read_back_and_replaced,
+            push: push_is_disabled_by_node_or_by_service,
+            push: failed_push_is_disabled_until_it_is_enabled_again,
+            push: push_registrations_are_bounded,
+            push: push_goes_with_its_account,
             sets: set_is_applied_whole_or_not_at_all,
             sets: refused_set_leaves_its_neighbours_alone,
             sets: sets_are_applied_in_the_order_of_the_calls,

@@ -12,8 +12,8 @@ use super::model_archive::{archive_write, journal, of_archive, stream_write, wit
 use super::{key, stored};
 use crate::archive_id;
 use crate::{
-    Bounds, HashName, Invite, MemoryStore, PendingIn, RosterItem, Store, Subscription, VCard,
-    Waiting, Write, WriteSet,
+    Bounds, HashName, Invite, MemoryStore, PendingIn, PushRegistration, RosterItem, Store,
+    Subscription, VCard, Waiting, Write, WriteSet,
 };
 
 /// Few of each, so that they meet.
@@ -96,6 +96,8 @@ async fn of_account(store: &dyn Store, account: &str, out: &mut String) {
     let blocked = store.blocking().list(account).await;
     writeln!(out, "{total:?} {rows:?} {blocked:?}").unwrap();
     of_archive(store, account, out).await;
+    let push = store.push().list(account).await;
+    writeln!(out, "{push:?}").unwrap();
     let last = store.last().get(account).await;
     let vcard = store.vcards().get(account).await;
     let photo = store.vcards().photo(account).await;
@@ -116,6 +118,7 @@ pub fn write_set() -> impl Strategy<Value = WriteSet> {
         1 => server_write(),
         5 => archive_write(),
         2 => stream_write(),
+        1 => push_write(),
     ];
     vec(write, 1..5).prop_map(|writes| writes.into_iter().collect())
 }
@@ -284,6 +287,41 @@ fn item_write() -> impl Strategy<Value = Write> {
                 at,
                 status,
             }
+        }),
+    ]
+}
+
+fn push_write() -> impl Strategy<Value = Write> {
+    let place = || (account(), contact(), one_of(&["", "a", "b"]), 0..4_i64);
+    let options = || (option::of(text()), text(), 1..4_u32);
+    prop_oneof![
+        (place(), options()).prop_map(
+            |((account, jid, node, created), (options, resource, max))| {
+                Write::PushEnable {
+                    account,
+                    registration: PushRegistration {
+                        jid,
+                        node,
+                        options: options.map(|text| stored(&text)),
+                        resource,
+                        created,
+                        disabled: None,
+                    },
+                    max,
+                }
+            }
+        ),
+        (place(), any::<bool>()).prop_map(|((account, jid, node, _), one)| Write::PushDisable {
+            account,
+            jid,
+            node: one.then_some(node),
+        }),
+        (place(), text()).prop_map(|((account, jid, node, created), reason)| Write::PushFail {
+            account,
+            jid,
+            node,
+            created,
+            reason,
         }),
     ]
 }

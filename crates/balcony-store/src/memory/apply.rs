@@ -76,6 +76,12 @@ impl Tables {
             | Write::RosterRemove { account, .. }
             | Write::PendingSet { account, .. }
             | Write::PendingRemove { account, .. } => self.change(account)?.apply_roster(write),
+            Write::PushEnable { account, .. }
+            | Write::PushDisable { account, .. }
+            | Write::PushFail { account, .. } => {
+                self.change(account)?.apply_push(write);
+                Ok(())
+            }
             Write::OfflineDelete { account, .. }
             | Write::PrivateSet { account, .. }
             | Write::PrivateRemove { account, .. }

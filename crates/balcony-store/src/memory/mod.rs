@@ -6,6 +6,7 @@
 
 mod apply;
 mod archive;
+mod push;
 mod reads;
 mod streams;
 mod tables;
@@ -155,6 +156,10 @@ impl Store for MemoryStore {
     }
 
     fn streams(&self) -> &dyn crate::Streams {
+        self
+    }
+
+    fn push(&self) -> &dyn crate::PushRegistrations {
         self
     }
 

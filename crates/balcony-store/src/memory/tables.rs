@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 use super::archive::ArchiveData;
 use crate::archive_id::ArchiveIds;
 use crate::{
-    ArchiveId, Committed, Error, HashName, Invite, LastSeenAt, OfflineRow, PendingIn, Result,
-    RosterItem, ScramKey, Stored, StreamId, StreamRow, VCard, WriteSet,
+    ArchiveId, Committed, Error, HashName, Invite, LastSeenAt, OfflineRow, PendingIn,
+    PushRegistration, Result, RosterItem, ScramKey, Stored, StreamId, StreamRow, VCard, WriteSet,
 };
 
 /// Host and localpart.
@@ -65,6 +65,7 @@ pub(super) struct AccountData {
     pub(super) vcard: Option<VCard>,
     pub(super) blocked: BTreeSet<String>,
     pub(super) last: Option<LastSeenAt>,
+    pub(super) push: BTreeMap<(String, String), PushRegistration>,
     pub(super) archive: ArchiveData,
 }
 

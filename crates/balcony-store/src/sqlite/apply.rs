@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use super::known::Known;
 use super::{
-    accounts, archive, blocking, invites, last, offline, private, roster, secrets, streams, vcards,
+    accounts, archive, blocking, invites, last, offline, private, push, roster, secrets, streams,
+    vcards,
 };
 use crate::{Error, Write};
 
@@ -29,6 +30,9 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
             blocking::apply(conn, write)
         }
         Write::LastSeenSet { .. } => last::apply(conn, write),
+        Write::PushEnable { .. } | Write::PushDisable { .. } | Write::PushFail { .. } => {
+            push::apply(conn, write)
+        }
         Write::InviteCreate { .. }
         | Write::InviteUse { .. }
         | Write::InviteRemove { .. }

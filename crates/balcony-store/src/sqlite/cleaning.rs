@@ -36,6 +36,7 @@ const TABLES: &[&str] = &[
     "DELETE FROM archive_delivered WHERE account_id = ?1 AND ?2 > 0",
     "DELETE FROM archive_prefs WHERE account_id = ?1 AND ?2 > 0",
     "DELETE FROM vcards WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM push WHERE account_id = ?1 AND ?2 > 0",
     "DELETE FROM last_seen WHERE account_id = ?1 AND ?2 > 0",
 ];
 

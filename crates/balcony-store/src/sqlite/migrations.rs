@@ -25,6 +25,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "streams",
         sql: include_str!("../../migrations/sqlite/0003_streams.sql"),
     },
+    Migration {
+        name: "push",
+        sql: include_str!("../../migrations/sqlite/0005_push.sql"),
+    },
 ];
 
 /// Brings the schema up to date, in one transaction.

@@ -19,6 +19,7 @@ mod migrations;
 mod netstrings;
 mod offline;
 mod private;
+mod push;
 mod queue;
 mod readers;
 mod roster;
@@ -276,6 +277,10 @@ impl Store for SqliteStore {
     }
 
     fn streams(&self) -> &dyn Streams {
+        self
+    }
+
+    fn push(&self) -> &dyn crate::PushRegistrations {
         self
     }
 

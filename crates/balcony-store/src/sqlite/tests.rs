@@ -69,8 +69,11 @@ async fn what_was_answered_is_there_after_reopening() {
             ids.extend(expected.into_iter().flat_map(|done| done.archived));
         }
         if round % 3 == 0 {
-            done(&store, Write::TakeUp).await;
-            done(&model, Write::TakeUp).await;
+            // The first of them has nothing to look at after an orderly stop.
+            for _ in 0..2 {
+                done(&store, Write::TakeUp).await;
+                done(&model, Write::TakeUp).await;
+            }
             drop(store);
             totals_are_right(&dir);
         }

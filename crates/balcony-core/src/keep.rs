@@ -21,6 +21,10 @@ use crate::session::{Fate, Item, Picture, Session};
 /// The version of the form in which a session is written down.
 const FORMAT: u16 = 1;
 
+/// Words for what becomes of a stanza that its client does not get.
+const KEPT: &str = "kept";
+const FORGOTTEN: &str = "forgotten";
+
 /// Streams read at a time: a few hundred kilobytes at most in the usual case.
 const PAGE: u32 = 100;
 
@@ -95,7 +99,7 @@ impl Core {
                 root.push(note.with_text(&text));
             }
         }
-        root = root.with_children(picture.unacknowledged.iter().filter_map(item_element));
+        root = root.with_children(picture.unacknowledged.iter().map(item_element));
         Stored {
             format: FORMAT,
             bytes: root.to_bytes(""),
@@ -210,25 +214,28 @@ impl Core {
     }
 }
 
-/// `None`: it lasts elsewhere, or only this connection had a use for it.
-fn item_element(item: &Item) -> Option<Element> {
-    if matches!(item.fate, Fate::Kept) {
-        return None;
-    }
-    let forgotten = matches!(item.fate, Fate::Forgotten).then_some("true");
+/// Each has its place in the count, also one that nobody would look after.
+fn item_element(item: &Item) -> Element {
+    let fate = match item.fate {
+        // Which others have it is not known after a restart; the mark of what was delivered is.
+        Fate::LookedAfter | Fate::Shared(_) => None,
+        Fate::Kept => Some(KEPT),
+        Fate::Forgotten => Some(FORGOTTEN),
+    };
     let archived = item.archived.map(|id| id.to_string());
     let element = Element::new("", "item")
         .with_attr("at", item.received_at.to_string())
         .with_opt_attr("archived", archived)
-        .with_opt_attr("forgotten", forgotten);
-    Some(element.with_child(item.stanza.to_element()))
+        .with_opt_attr("fate", fate);
+    element.with_child(item.stanza.to_element())
 }
 
 fn read_item(element: &Element) -> Option<Item> {
     let stanza = Stanza::from_element(element.children().next()?)?;
-    let fate = match element.attr("forgotten") {
-        Some(_) => Fate::Forgotten,
-        None => Fate::LookedAfter,
+    let fate = match element.attr("fate") {
+        Some(KEPT) => Fate::Kept,
+        Some(FORGOTTEN) => Fate::Forgotten,
+        _ => Fate::LookedAfter,
     };
     Some(Item {
         archived: element.attr("archived").and_then(|id| id.parse().ok()),
@@ -263,10 +270,11 @@ mod tests {
             .with_element(body);
         let mut item = Item::new(stanza, 7);
         item.archived = Some(ArchiveId(5));
-        let again = read_item(&item_element(&item).unwrap()).unwrap();
+        let again = read_item(&item_element(&item)).unwrap();
         assert_eq!(again.stanza.to_bytes(), item.stanza.to_bytes());
         assert_eq!((again.received_at, again.archived), (7, item.archived));
         assert!(matches!(again.fate, Fate::LookedAfter));
-        assert!(item_element(&item.with_fate(Fate::Kept)).is_none());
+        let kept = read_item(&item_element(&item.with_fate(Fate::Kept))).unwrap();
+        assert!(matches!(kept.fate, Fate::Kept));
     }
 }

@@ -115,7 +115,7 @@ fn decide(
 }
 
 fn fallback(core: &Core) -> ArchiveDefault {
-    use balcony_core::config::ArchiveDefault as Configured;
+    use balcony_core::module::ConfiguredArchive as Configured;
     match core.config().archive.default {
         Configured::Always => ArchiveDefault::Always,
         Configured::Roster => ArchiveDefault::Roster,

@@ -1,4 +1,4 @@
-//! How long messages stay in the archives, `[archive] keep`, and how much of them, `[archive] bytes`.
+//! How long messages stay in the archives (`[archive] keep`), and how much of them (`bytes`).
 
 use balcony_core::module::{Ctx, Event};
 use balcony_store::{Write, WriteSet};

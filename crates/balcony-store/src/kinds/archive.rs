@@ -42,7 +42,8 @@ pub struct ArchiveEntry {
     /// The other party: a bare or full JID, in the spelling of RFC 7622.
     pub with: String,
     /// It came for the account, from the other party, so that a crash before anybody took it must
-    /// not lose it from sight: see [`Write::TakeUp`](crate::Write::TakeUp). Else the account wrote it.
+    /// not lose it from sight: see [`Write::TakeUp`](crate::Write::TakeUp). Else the account wrote
+    /// it.
     pub incoming: bool,
     /// The id by which the sender will name it (XEP-0424 §4): its `id` attribute.
     pub message_id: Option<String>,

@@ -29,40 +29,14 @@ impl Tables {
                 stanza,
                 bounds,
             } => self.push(account, *received_at, stanza, *bounds),
-            Write::ArchivePush { account, entry } => {
-                let id = self.archive_push(account, entry)?;
-                self.archived.push(id);
-                Ok(())
-            }
-            Write::ArchiveDelivered { account, id } => self.archive_delivered(account, *id),
-            Write::ArchiveRetract { account, .. } | Write::ArchivePrefsSet { account, .. } => {
-                self.change(account)?.apply_archive(write);
-                Ok(())
-            }
-            Write::ArchiveExpire {
-                host,
-                before,
-                oldest,
-            } => {
-                self.archive_expire(host, *before, *oldest);
-                Ok(())
-            }
-            Write::ArchiveTrim {
-                host,
-                max_bytes,
-                rows,
-            } => {
-                self.archive_trim(host, *max_bytes, *rows);
-                Ok(())
-            }
-            Write::TakeUp => {
-                self.take_up();
-                Ok(())
-            }
-            Write::LayDown => {
-                self.set_laid_down(true);
-                Ok(())
-            }
+            Write::ArchivePush { .. }
+            | Write::ArchiveDelivered { .. }
+            | Write::ArchiveRetract { .. }
+            | Write::ArchivePrefsSet { .. }
+            | Write::ArchiveExpire { .. }
+            | Write::ArchiveTrim { .. }
+            | Write::TakeUp
+            | Write::LayDown => self.apply_to_archives(write),
             Write::StreamCreate { .. }
             | Write::StreamHandled { .. }
             | Write::StreamKeep { .. }
@@ -92,6 +66,35 @@ impl Tables {
             | Write::BlockClear { account }
             | Write::LastSeenSet { account, .. } => self.change(account)?.apply_item(write),
         }
+    }
+
+    fn apply_to_archives(&mut self, write: &Write) -> Result<()> {
+        match write {
+            Write::ArchivePush { account, entry } => {
+                let id = self.archive_push(account, entry)?;
+                self.archived.push(id);
+            }
+            Write::ArchiveDelivered { account, id } => self.archive_delivered(account, *id)?,
+            Write::ArchiveRetract { account, .. } | Write::ArchivePrefsSet { account, .. } => {
+                self.change(account)?.apply_archive(write);
+            }
+            Write::ArchiveExpire {
+                host,
+                before,
+                oldest,
+            } => self.archive_expire(host, *before, *oldest),
+            Write::ArchiveTrim {
+                host,
+                max_bytes,
+                rows,
+            } => self.archive_trim(host, *max_bytes, *rows),
+            Write::TakeUp => self.take_up(),
+            Write::LayDown => {
+                self.set_laid_down(true);
+            }
+            _ => return Err(misplaced()),
+        }
+        Ok(())
     }
 
     fn apply_account(&mut self, write: &Write) -> Result<()> {

@@ -103,8 +103,8 @@ impl Queue {
         Ok(ticket)
     }
 
-    /// Takes what waits, up to a group. When nothing does: waits for it, or comes back with an empty
-    /// group.
+    /// Takes what waits, up to a group. When nothing does: waits for it, or comes back with an
+    /// empty group.
     pub(super) fn take(&self, idle: Idle, gather: Gather) -> Work {
         let mut state = self.state.lock();
         state.wanted = 1;

@@ -7,7 +7,8 @@
 //!
 //! What a later extension hooks into: `<authenticate/>` hands all foreign children to the owner and
 //! `<success/>` takes foreign children from it; all that happens between the proof of SASL2 and its
-//! success goes through one function (`complete`); header, closing tag and stream error are written in `framing` alone, which is
+//! success goes through one function (`complete`); header, closing tag and stream error are written
+//! in `framing` alone, which is
 //! where WebSocket differs (RFC 7395 §3.3).
 
 mod auth;
@@ -161,7 +162,8 @@ impl Receiving {
         self.machine.buffered()
     }
 
-    /// The stream after [`Output::Bound`] or [`Output::Resumed`], and what the client sent beyond that, which must be
+    /// The stream after [`Output::Bound`] or [`Output::Resumed`], and what the client sent beyond
+    /// that, which must be
     /// given to [`Established::receive`] first. Everything else of the negotiation is dropped.
     /// Before `Bound` it is a stream that takes nothing seriously: don't.
     pub fn into_established(self) -> (Established, Vec<u8>) {

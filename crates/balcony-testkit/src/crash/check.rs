@@ -222,8 +222,8 @@ impl<'a> Check<'a> {
             let same = at.take_while(|(came, there)| came == there).count();
             if same < walk.ids.len() {
                 let what = format!(
-                    "device {number} caught up after {after:?}; the {same}th of {} messages was not \
-                     the next in the archive",
+                    "device {number} caught up after {after:?}; the {same}th of {} messages was \
+                     not the next in the archive",
                     walk.ids.len()
                 );
                 let message = archive.get(start + same).map(|row| row.id);

@@ -22,7 +22,7 @@ pub(super) fn sending(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     if to.bare_str() == account.as_str() || !is_worth_archiving(envelope) {
         return Flow::Continue;
     }
-    if prefs::archives(ctx.core(), &account, &to) == Some(true) {
+    if prefs::archives_surely(ctx.core(), &account, &to) {
         archive(envelope, Side::Sender, &account, &to);
     }
     Flow::Continue
@@ -33,7 +33,12 @@ pub(super) fn arriving(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     let (Some(from), Some(to)) = (envelope.from().cloned(), envelope.to().map(Jid::bare)) else {
         return Flow::Continue;
     };
-    if is_worth_archiving(envelope) && prefs::archives(ctx.core(), &to, &from) == Some(true) {
+    // What nobody gets now is looked at again, where the store may be asked.
+    let archives = match envelope.recipients().is_empty() {
+        true => prefs::archives(ctx.core(), &to, &from) == Some(true),
+        false => prefs::archives_surely(ctx.core(), &to, &from),
+    };
+    if archives && is_worth_archiving(envelope) {
         archive(envelope, Side::Recipient, &to, &from);
     }
     Flow::Continue
@@ -49,10 +54,6 @@ pub(super) fn undelivered<'a>(
         || !is_worth_archiving(envelope);
     match (envelope.from().cloned(), envelope.to().map(Jid::bare)) {
         (Some(from), Some(to)) if !known => Box::pin(async move {
-            if prefs::archives(ctx.core(), &to, &from).is_some() {
-                // Decided as it arrived.
-                return Flow::Continue;
-            }
             match prefs::archives_absent(ctx, &to, &from).await {
                 Ok(true) => archive(envelope, Side::Recipient, &to, &from),
                 Ok(false) => {}

@@ -28,7 +28,7 @@ pub(super) struct Preferences {
 }
 
 /// What is known of a connected account.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Known {
     /// It has an archive: it lasts longer than its stream.
     lasts: bool,
@@ -62,9 +62,14 @@ impl Preferences {
         }
     }
 
-    fn forget(&self, account: &str) {
-        if let Some(shard) = self.shard(account) {
-            shard.write().remove(account);
+    /// Forgets an account unless it has sessions. Looked at under the lock: who binds is in the
+    /// table before it asks here, and so finds what it needs or loads it.
+    fn forget_absent(&self, ctx: &Ctx<'_>, account: &Jid) {
+        if let Some(shard) = self.shard(account.as_str()) {
+            let mut shard = shard.write();
+            if ctx.sessions_of(account).is_empty() {
+                shard.remove(account.as_str());
+            }
         }
     }
 }
@@ -78,6 +83,12 @@ pub(super) fn archives(core: &Core, account: &Jid, other: &Jid) -> Option<bool> 
         contacts.is_some_and(|contacts| contacts.standing(other.bare_str()).is_some())
     };
     Some(known.lasts && decide(core, known.prefs.as_deref(), other, listed))
+}
+
+/// The same for an account that is connected, though its preferences are not at hand: because the
+/// store did not answer as it was bound, say. What cannot be decided is kept.
+pub(super) fn archives_surely(core: &Core, account: &Jid, other: &Jid) -> bool {
+    archives(core, account, other).unwrap_or_else(|| decide(core, None, other, || true))
 }
 
 /// The same for an account that may be absent.
@@ -147,9 +158,7 @@ pub(super) fn on_bound<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<
             Err(cause) => tracing::warn!(%cause, %account, "archived by default"),
         }
         // The session may have ended meanwhile.
-        if ctx.sessions_of(&account).is_empty() {
-            preferences.forget(account.as_str());
-        }
+        preferences.forget_absent(ctx, &account);
     })
 }
 
@@ -178,17 +187,16 @@ async fn load(ctx: &mut Ctx<'_>, account: &Jid) -> Result<Known> {
 }
 
 pub(super) fn on_ended(ctx: &mut Ctx<'_>, event: &Event) {
-    if let (Event::Ended(session), Some(preferences)) = (event, ctx.state::<Preferences>())
-        && ctx.sessions_of(session.account()).is_empty()
-    {
-        preferences.forget(session.account().as_str());
+    if let (Event::Ended(session), Some(preferences)) = (event, ctx.state::<Preferences>()) {
+        preferences.forget_absent(ctx, session.account());
     }
 }
 
 pub(super) fn on_account(ctx: &mut Ctx<'_>, event: &Event) {
     if let (Event::AccountDeleted(account), Some(preferences)) = (event, ctx.state::<Preferences>())
     {
-        preferences.forget(account.as_str());
+        preferences.set(account.as_str(), Known::default());
+        preferences.forget_absent(ctx, account);
     }
 }
 

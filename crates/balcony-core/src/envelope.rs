@@ -44,6 +44,7 @@ pub struct Envelope {
     archived: [Option<ArchiveId>; 2],
     pub(crate) recipients: List,
     received_at: i64,
+    waits: bool,
     notes: Notes,
 }
 
@@ -58,6 +59,7 @@ impl Envelope {
             archived: [None; 2],
             recipients: List::new(),
             received_at,
+            waits: false,
             notes: Notes::default(),
         }
     }
@@ -131,6 +133,17 @@ impl Envelope {
         if let Some(slot) = self.archived.get_mut(Side::Recipient as usize) {
             *slot = id;
         }
+    }
+
+    /// Nobody gets it now, whoever is there: it goes by `Stage::Undelivered`. For a hook of
+    /// `Stage::Arriving` that sees to it that it is delivered later. Of no effect on what is
+    /// refused or ignored.
+    pub fn keep_waiting(&mut self) {
+        self.waits = true;
+    }
+
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
     }
 
     /// When the server took it on: microseconds since the Unix epoch, UTC.

@@ -336,6 +336,10 @@ impl Walk {
                 self.undelivered = true;
                 self.step();
             }
+            _ if self.envelope.waits() => {
+                self.undelivered = true;
+                self.step();
+            }
             _ => {
                 self.envelope.recipients = targets(rule, to, sessions);
                 self.step();

@@ -12,12 +12,12 @@ mod retention;
 mod retract;
 mod worth;
 
-pub(crate) use query::has_queried;
+pub(crate) use query::{forget_received, has_received};
 pub(crate) use worth::worth;
 
 use balcony_core::module::{
     Band, BindInline, EventKind, Feature, Handle, Hook, HookSpec, IqHandler, IqKind, Kinds, Listen,
-    Listener, ModuleSpec, OnBind, Request, SessionNote, Spec, Stage, Target,
+    Listener, ModuleSpec, OnBind, Request, Spec, Stage, Target,
 };
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
@@ -69,7 +69,6 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         element: None,
         run: OnBind::Waits(about::on_bind),
     }],
-    session_notes: &[NOTE],
     state: Some(|_| Box::new(prefs::Preferences::default())),
     conversations: &["xep-0313", "xep-0424", "xep-0441"],
     ..ModuleSpec::NOTHING
@@ -100,15 +99,6 @@ const fn hook(stage: Stage, band: Band, hook: Hook) -> HookSpec {
 const fn listener(event: EventKind, listen: Listen) -> Listener {
     Listener { event, listen }
 }
-
-/// Who has queried needs no offline messages after a restart either.
-const NOTE: SessionNote = SessionNote {
-    name: "archive",
-    save: |session| has_queried(session).then(String::new),
-    restore: |session, _| {
-        session.notes(|notes| notes.set(query::Queried));
-    },
-};
 
 /// The account whose archive is asked about: the own one.
 ///

@@ -1,5 +1,7 @@
 //! XEP-0313 §4: queries, their filters and their pages.
 
+use std::collections::VecDeque;
+
 use balcony_core::module::{Answer, BoxFuture, Ctx, Request, Session, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
@@ -18,12 +20,38 @@ use super::own_account;
 /// Ids that one query may name: as many as a page of an answer has by default.
 const IDS: usize = 250;
 
-/// Note of a session: it has asked for its archive, and so needs no offline messages.
-pub(super) struct Queried;
+/// Messages of which is remembered that a client got them from its archive: four pages of the usual
+/// size. Of more it gets the oldest a second time.
+const REMEMBERED: usize = 1_000;
 
-/// Whether the session has asked for its archive.
-pub(crate) fn has_queried(session: &Session) -> bool {
-    session.notes(|notes| notes.get::<Queried>().is_some())
+/// Note of a session that has not come online: what it got from its archive, and so need not get
+/// as offline messages.
+struct Received(VecDeque<ArchiveId>);
+
+/// Whether the session has got this message from its archive before it came online.
+pub(crate) fn has_received(session: &Session, id: ArchiveId) -> bool {
+    session.notes(|notes| {
+        notes
+            .get::<Received>()
+            .is_some_and(|Received(ids)| ids.contains(&id))
+    })
+}
+
+/// What waited offline is through: what was got before need not be remembered.
+pub(crate) fn forget_received(session: &Session) {
+    session.notes(|notes| notes.take::<Received>());
+}
+
+fn remember(session: &Session, page: &ArchivePage) {
+    if session.is_available() {
+        return;
+    }
+    session.notes(|notes| {
+        let Received(mut ids) = notes.take().unwrap_or(Received(VecDeque::new()));
+        ids.extend(page.messages.iter().map(|message| message.id));
+        ids.drain(..ids.len().saturating_sub(REMEMBERED));
+        notes.set(Received(ids));
+    });
 }
 
 /// What a client asks for.
@@ -48,10 +76,10 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
             Error::NotFound => StanzaError::item_not_found(),
             cause => stanza_error(&cause),
         })?;
-        session.notes(|notes| notes.set(Queried));
         // Half of the queue stays free for what arrives meanwhile.
         let room = config.limits.session_queue / 2;
         let page = fitting(page, room.saturating_sub(session.queued_bytes()), from_end);
+        remember(session, &page);
         let result = |message: &ArchivedMessage| {
             result(message, query.queryid.as_deref(), &account, session.jid())
         };

@@ -4,21 +4,20 @@
 //! waits for a client that reads slowly. What one resource has been given and not yet read stays
 //! its own until it is written or the session is gone; the others of the account get the rest.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use balcony_core::module::{
-    Config, Core, Ctx, Envelope, Event, Fate, Flow, Item, Session, SessionNote,
+    BoxFuture, Config, Core, Ctx, Envelope, Event, Fate, Flow, Item, Session, SessionNote,
 };
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
 use balcony_proto::xep::delay::Delay;
 use balcony_store::{Error, OfflineRow, Result, Write, WriteSet};
-use parking_lot::Mutex;
 
 use super::keep;
-use crate::{blocking, stanza_id, stored};
+use super::queues::{Coming, End, Queues};
+use crate::{archive, blocking, stanza_id, stored};
 
 /// Rows that are read, written and deleted at a time: a commit for each 50 messages is little
 /// beside sending them, and 50 of them are rarely a megabyte.
@@ -40,34 +39,54 @@ pub(super) const NOTE: SessionNote = SessionNote {
     },
 };
 
-/// The accounts whose queue is being emptied, and whether to look again before the end.
-#[derive(Default)]
-pub(super) struct Flushes(Mutex<HashMap<Jid, bool>>);
-
-impl Flushes {
-    /// Whether the caller is the one who empties the account's queue.
-    fn begin(&self, account: &Jid) -> bool {
-        let mut running = self.0.lock();
-        match running.get_mut(account) {
-            Some(again) => {
-                *again = true;
-                false
+/// What waits is known before anything can be sent to the session.
+pub(super) fn on_bound<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
+    Box::pin(async move {
+        let Event::Bound(session) = event else { return };
+        let account = session.account();
+        let Some(queues) = ctx.state::<Queues>() else {
+            return;
+        };
+        match ctx.store().offline().total(account.as_str()).await {
+            Ok(total) if total.rows == 0 => {}
+            Ok(_) => queues.mark(account),
+            Err(cause) => {
+                tracing::warn!(%cause, %account, "offline messages may come late");
+                queues.mark(account);
             }
-            None => running.insert(account.clone(), false).is_none(),
         }
-    }
+    })
+}
 
-    /// Whether that was all; else there was another call meanwhile.
-    fn end(&self, account: &Jid) -> bool {
-        let mut running = self.0.lock();
-        if let Some(again) = running.get_mut(account)
-            && std::mem::take(again)
-        {
-            return false;
-        }
-        running.remove(account);
-        true
+pub(super) fn on_ended(ctx: &mut Ctx<'_>, event: &Event) {
+    if let (Event::Ended(session), Some(queues)) = (event, ctx.state::<Queues>())
+        && ctx.sessions_of(session.account()).is_empty()
+    {
+        queues.forget(session.account());
     }
+}
+
+/// A message for a session that has not got yet what waited: it lines up.
+pub(super) fn on_arrival(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+    let Some(to) = envelope.to() else {
+        return Flow::Continue;
+    };
+    let Some(queues) = ctx.state::<Queues>() else {
+        return Flow::Continue;
+    };
+    if !archive::worth(envelope.stanza.kind, &envelope.stanza.payload).queue {
+        return Flow::Continue;
+    }
+    let Some(coming) = queues.line_up(&to.bare()) else {
+        return Flow::Continue;
+    };
+    // One for a certain resource would go to another.
+    let others = to.is_full() && receiver(ctx.core(), to).is_some_and(|best| best.jid() != to);
+    if !others {
+        envelope.notes().set(coming);
+        envelope.keep_waiting();
+    }
+    Flow::Continue
 }
 
 /// XEP-0160 §2 point 5: presence with a non-negative priority, the first after none.
@@ -86,18 +105,27 @@ pub(super) fn on_available(ctx: &mut Ctx<'_>, event: &Event) {
 /// A message was kept because nobody took it. Who came online since then found the queue without
 /// it.
 pub(super) fn on_kept(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
-    if let Some(to) = envelope.to()
-        && receiver(ctx.core(), to).is_some()
-    {
-        start(ctx.core(), &to.bare());
+    let Some(account) = envelope.to().map(Jid::bare) else {
+        return Flow::Continue;
+    };
+    // It is there now.
+    drop(envelope.notes().take::<Coming>());
+    if ctx.sessions_of(&account).is_empty() {
+        return Flow::Continue;
+    }
+    if let Some(queues) = ctx.state::<Queues>() {
+        queues.mark(&account);
+    }
+    if receiver(ctx.core(), &account).is_some() {
+        start(ctx.core(), &account);
     }
     Flow::Continue
 }
 
 fn start(core: &Arc<Core>, account: &Jid) {
     let begun = core
-        .state::<Flushes>()
-        .is_some_and(|flushes| flushes.begin(account));
+        .state::<Queues>()
+        .is_some_and(|queues| queues.begin(account));
     if begun {
         let flush = Flush {
             core: Arc::clone(core),
@@ -131,34 +159,60 @@ struct Flush {
 impl Drop for Flush {
     /// A flush that was broken off by a bug must not keep the next from beginning.
     fn drop(&mut self) {
-        if let (false, Some(flushes)) = (self.ended, self.core.state::<Flushes>()) {
-            flushes.0.lock().remove(&self.account);
+        if let (false, Some(queues)) = (self.ended, self.core.state::<Queues>()) {
+            queues.pause(&self.account);
         }
     }
+}
+
+/// How far a flush came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// Nothing waits.
+    Nothing,
+    /// Nobody takes what waits.
+    Nobody,
 }
 
 impl Flush {
     async fn run(mut self) {
         while !self.ended {
-            match self.deliver_all().await {
+            let left = match self.deliver_all().await {
+                Ok(left) => left,
                 // The account was deleted, and its queue with it.
-                Ok(()) | Err(Error::NotFound) => {}
+                Err(Error::NotFound) => Left::Nothing,
                 Err(cause) => {
                     let account = &self.account;
                     tracing::warn!(%cause, %account, "offline messages wait on: the store failed");
                     tokio::time::sleep(RETRY).await;
                     continue;
                 }
+            };
+            self.ended = self.end(left).await;
+        }
+    }
+
+    /// Whether it is over; else there is more to do.
+    async fn end(&self, left: Left) -> bool {
+        let Some(queues) = self.core.state::<Queues>() else {
+            return true;
+        };
+        let end = match left {
+            Left::Nothing => queues.end(&self.account),
+            Left::Nobody => queues.pause(&self.account),
+        };
+        match end {
+            End::Over => true,
+            End::Again => false,
+            End::Later(arrived) => {
+                arrived.notified().await;
+                false
             }
-            self.ended = self
-                .core
-                .state::<Flushes>()
-                .is_none_or(|flushes| flushes.end(&self.account));
         }
     }
 
     /// Until nothing waits, or nobody takes it any more.
-    async fn deliver_all(&self) -> Result<()> {
+    async fn deliver_all(&self) -> Result<Left> {
         let account = self.account.as_str();
         // Rows that are delivered are deleted before the next are read; behind this one begins
         // what has not been looked at.
@@ -169,7 +223,7 @@ impl Flush {
                 .filter(|session: &Arc<Session>| takes(session))
                 .or_else(|| receiver(&self.core, &self.account))
             else {
-                return Ok(());
+                return Ok(Left::Nobody);
             };
             let rows = self
                 .core
@@ -178,7 +232,8 @@ impl Flush {
                 .page(account, after, PAGE)
                 .await?;
             if rows.is_empty() {
-                return Ok(());
+                archive::forget_received(&current);
+                return Ok(Left::Nothing);
             }
             after = self.deliver_page(&current, after, &rows).await?;
             session = Some(current);
@@ -236,9 +291,13 @@ fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
                 queued.unreadable = Some(row.seq);
                 break;
             };
-            // Who was blocked since is not heard (XEP-0191 §3.3).
-            let from = stanza.from.clone();
-            if !from.is_some_and(|from| blocking::blocks_online(core, session.account(), &from)) {
+            // Who was blocked since is not heard (XEP-0191 §3.3). What a client got from its archive
+            // it need not get again (XEP-0313 §7.1.1).
+            let blocked = |from| blocking::blocks_online(core, session.account(), from);
+            let known = row
+                .archived
+                .is_some_and(|id| archive::has_received(session, id));
+            if !known && !stanza.from.as_ref().is_some_and(blocked) {
                 let item = item(stanza, session.jid(), row);
                 if session.enqueue(item, room).is_err() {
                     break;
@@ -328,16 +387,5 @@ mod tests {
             .map(|delay| delay.stamp)
             .collect();
         assert_eq!(stamps, [0, 1_000_000]);
-    }
-
-    #[test]
-    fn a_second_call_makes_the_one_who_works_look_again() {
-        let juliet = Jid::parse("juliet@localhost").unwrap();
-        let flushes = Flushes::default();
-        assert!(flushes.begin(&juliet));
-        assert!(!flushes.begin(&juliet));
-        assert!(!flushes.end(&juliet));
-        assert!(flushes.end(&juliet));
-        assert!(flushes.begin(&juliet));
     }
 }

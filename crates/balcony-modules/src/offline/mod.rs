@@ -3,13 +3,12 @@
 //! [`keep`] decides what waits, [`flush`] brings it to the first resource that takes messages,
 //! [`expire`] ends the waiting.
 //!
-//! A known limit: what arrives while the queue is being emptied is delivered at once, and so may
-//! be read before older messages that are still in the queue. Each of those says in its delay when
-//! it came (XEP-0203), by which clients sort.
+//! What arrives while something waits lines up behind it ([`queues`]).
 
 mod expire;
 mod flush;
 mod keep;
+mod queues;
 
 use balcony_core::module::{
     Band, Config, EventKind, Feature, Hook, HookSpec, Kinds, Listen, Listener, ModuleSpec, Spec,
@@ -41,6 +40,14 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             hook: Hook::Now(keep::refuse_forged_delay),
         },
         HookSpec {
+            stage: Stage::Arriving,
+            band: Band::Transform,
+            kinds: Kinds::MESSAGE,
+            after: &[],
+            changes: &["who gets it"],
+            hook: Hook::Now(flush::on_arrival),
+        },
+        HookSpec {
             stage: Stage::Undelivered,
             band: Band::Record,
             kinds: Kinds::MESSAGE,
@@ -60,6 +67,14 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     ],
     on: &[
         Listener {
+            event: EventKind::Bound,
+            listen: Listen::Waits(flush::on_bound),
+        },
+        Listener {
+            event: EventKind::Ended,
+            listen: Listen::Now(flush::on_ended),
+        },
+        Listener {
             event: EventKind::Available,
             listen: Listen::Now(flush::on_available),
         },
@@ -75,5 +90,5 @@ pub static MODULE: ModuleSpec = ModuleSpec {
 };
 
 fn state(_: &Config) -> Box<dyn std::any::Any + Send + Sync> {
-    Box::new(flush::Flushes::default())
+    Box::new(queues::Queues::default())
 }

@@ -1,0 +1,164 @@
+//! Which accounts have something in their offline queue while they are connected, and who empties
+//! it. What comes for such an account lines up behind what waits: nobody sees a newer message
+//! before an older one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use balcony_proto::jid::Jid;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// The queues that are known not to be empty, or may not be.
+#[derive(Default)]
+pub(super) struct Queues(Arc<Mutex<HashMap<Jid, Queue>>>);
+
+#[derive(Default)]
+struct Queue {
+    /// A task empties it.
+    running: bool,
+    /// The task is to look again before it ends.
+    again: bool,
+    /// Messages on their way into it.
+    coming: usize,
+    /// Rings when one of them is there, or will never be.
+    arrived: Arc<Notify>,
+}
+
+/// A message on its way into a queue, until this is dropped.
+pub(super) struct Coming {
+    queues: Arc<Mutex<HashMap<Jid, Queue>>>,
+    account: Jid,
+}
+
+/// How an attempt to end ended.
+pub(super) enum End {
+    /// Nothing is left, and the queue is forgotten.
+    Over,
+    /// There may be more by now.
+    Again,
+    /// There will be more, or not, when this rings.
+    Later(Arc<Notify>),
+}
+
+impl Queues {
+    /// Something is in the queue.
+    pub(super) fn mark(&self, account: &Jid) {
+        self.0.lock().entry(account.clone()).or_default();
+    }
+
+    /// A message lines up, if there is anything to line up behind.
+    pub(super) fn line_up(&self, account: &Jid) -> Option<Coming> {
+        let mut queues = self.0.lock();
+        queues.get_mut(account)?.coming += 1;
+        Some(Coming {
+            queues: Arc::clone(&self.0),
+            account: account.clone(),
+        })
+    }
+
+    /// Whether the caller is the one who empties the queue; else whoever does looks again.
+    pub(super) fn begin(&self, account: &Jid) -> bool {
+        let mut queues = self.0.lock();
+        let queue = queues.entry(account.clone()).or_default();
+        queue.again |= queue.running;
+        !std::mem::replace(&mut queue.running, true)
+    }
+
+    /// The queue was found empty.
+    pub(super) fn end(&self, account: &Jid) -> End {
+        let mut queues = self.0.lock();
+        let Some(queue) = queues.get_mut(account) else {
+            return End::Over;
+        };
+        if std::mem::take(&mut queue.again) {
+            return End::Again;
+        }
+        if queue.coming > 0 {
+            return End::Later(Arc::clone(&queue.arrived));
+        }
+        queues.remove(account);
+        End::Over
+    }
+
+    /// Whoever empties the queue stops, though something may be left.
+    pub(super) fn pause(&self, account: &Jid) -> End {
+        let mut queues = self.0.lock();
+        let Some(queue) = queues.get_mut(account) else {
+            return End::Over;
+        };
+        if std::mem::take(&mut queue.again) {
+            return End::Again;
+        }
+        queue.running = false;
+        End::Over
+    }
+
+    /// Nobody of the account is here: what waits waits in the store alone.
+    pub(super) fn forget(&self, account: &Jid) {
+        let mut queues = self.0.lock();
+        if queues
+            .get(account)
+            .is_some_and(|q| !q.running && q.coming == 0)
+        {
+            queues.remove(account);
+        }
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        if let Some(queue) = self.queues.lock().get_mut(&self.account) {
+            queue.coming = queue.coming.saturating_sub(1);
+            queue.again = true;
+            queue.arrived.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn juliet() -> Jid {
+        Jid::parse("juliet@localhost").unwrap()
+    }
+
+    #[test]
+    fn a_second_call_makes_the_one_who_works_look_again() {
+        let queues = Queues::default();
+        assert!(queues.begin(&juliet()));
+        assert!(!queues.begin(&juliet()));
+        assert!(matches!(queues.end(&juliet()), End::Again));
+        assert!(matches!(queues.end(&juliet()), End::Over));
+        assert!(queues.begin(&juliet()));
+    }
+
+    #[test]
+    fn a_queue_does_not_end_before_what_is_coming_has_come() {
+        let queues = Queues::default();
+        assert!(
+            queues.line_up(&juliet()).is_none(),
+            "nothing to line up behind"
+        );
+        queues.mark(&juliet());
+        let coming = queues.line_up(&juliet()).unwrap();
+        assert!(queues.begin(&juliet()));
+        assert!(matches!(queues.end(&juliet()), End::Later(_)));
+        drop(coming);
+        assert!(matches!(queues.end(&juliet()), End::Again));
+        assert!(matches!(queues.end(&juliet()), End::Over));
+        assert!(queues.line_up(&juliet()).is_none());
+    }
+
+    #[test]
+    fn what_is_left_is_lined_up_behind_until_everybody_is_gone() {
+        let queues = Queues::default();
+        queues.begin(&juliet());
+        assert!(matches!(queues.pause(&juliet()), End::Over));
+        assert!(queues.line_up(&juliet()).is_some());
+        // That it was dropped is no reason to run, but one to look again.
+        queues.forget(&juliet());
+        assert!(queues.line_up(&juliet()).is_none());
+    }
+}

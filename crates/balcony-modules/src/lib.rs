@@ -20,6 +20,7 @@ pub mod offline;
 pub mod ping;
 pub mod presence;
 pub mod private;
+pub mod push;
 pub mod register;
 pub mod roster;
 pub mod session_legacy;
@@ -49,6 +50,7 @@ pub static MODULES: &[&ModuleSpec] = &[
     // What devices get.
     &carbons::MODULE,
     &csi::MODULE,
+    &push::MODULE,
     // What people do with their account.
     &register::MODULE,
     // What admins do.

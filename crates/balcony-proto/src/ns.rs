@@ -145,6 +145,16 @@ pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// Publish-subscribe notifications (XEP-0060 §7.1.2.1).
 pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// Options of a publication (XEP-0060 §7.1.5).
+pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+/// Push notifications (XEP-0357).
+pub const PUSH: &str = "urn:xmpp:push:0";
+/// What a push notification tells (XEP-0357 §7).
+pub const PUSH_SUMMARY: &str = "urn:xmpp:push:summary";
+/// What a message is encrypted with (XEP-0380).
+pub const ENCRYPTION: &str = "urn:xmpp:eme:0";
+/// Invitations to calls (XEP-0482).
+pub const CALL_INVITES: &str = "urn:xmpp:call-invites:0";
 /// Extended stanza addressing (XEP-0033).
 pub const ADDRESS: &str = "http://jabber.org/protocol/address";
 /// Nicknames (XEP-0172).

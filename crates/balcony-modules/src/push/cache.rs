@@ -70,6 +70,12 @@ impl Registrations {
         })?
     }
 
+    /// Whether it is known that an account has no device to tell.
+    pub(super) fn has_none(&self, account: &Jid) -> bool {
+        let devices = |shard: &mut Shard| shard.accounts.get(account).is_some_and(Vec::is_empty);
+        self.with(account, devices).unwrap_or_default()
+    }
+
     /// A session of an account is over, and showed life last at this time.
     pub(super) fn note_life(&self, account: &Jid, resource: &str, heard: u32) {
         self.with(account, |shard| {

@@ -22,6 +22,7 @@ pub mod presence;
 pub mod private;
 pub mod push;
 pub mod register;
+pub mod reporting;
 pub mod roster;
 pub mod session_legacy;
 pub mod stanza_id;
@@ -43,6 +44,7 @@ pub static MODULES: &[&ModuleSpec] = &[
     &presence::MODULE,
     &roster::MODULE,
     &blocking::MODULE,
+    &reporting::MODULE,
     &iq_guard::MODULE,
     &stanza_id::MODULE,
     &archive::MODULE,

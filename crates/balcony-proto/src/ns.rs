@@ -91,6 +91,8 @@ pub const HINTS: &str = "urn:xmpp:hints";
 pub const BLOCKING: &str = "urn:xmpp:blocking";
 /// Error condition of the blocking command (XEP-0191 §3.5).
 pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// Reports on who is blocked (XEP-0377).
+pub const REPORTING: &str = "urn:xmpp:reporting:1";
 /// External service discovery (XEP-0215).
 pub const EXTDISCO: &str = "urn:xmpp:extdisco:2";
 /// Unique and stable stanza ids (XEP-0359).

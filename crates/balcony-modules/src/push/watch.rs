@@ -43,6 +43,11 @@ fn look_at(ctx: &mut Ctx<'_>, envelope: &Envelope, on_its_way: bool) -> Flow {
     let Some(account) = envelope.to().map(Jid::bare) else {
         return Flow::Continue;
     };
+    let known = ctx.state::<Registrations>();
+    if known.is_none_or(|known| known.has_none(&account)) {
+        // Most accounts, most of the time.
+        return Flow::Continue;
+    }
     let by_itself = envelope
         .from()
         .is_some_and(|from| from.bare_str() == account.as_str());

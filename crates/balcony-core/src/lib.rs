@@ -19,6 +19,7 @@ mod lines;
 pub mod module;
 mod notes;
 mod pipeline;
+mod requests;
 pub mod resume;
 pub mod router;
 mod session;
@@ -86,6 +87,7 @@ pub struct Core {
     queue_limit: AtomicUsize,
     trace: trace::Traces,
     lines: Arc<lines::Lines>,
+    requests: requests::Requests,
     delivered: delivered::Delivered,
     /// Makes salts for accounts that are not there, the same ones each time.
     decoy_secret: [u8; 32],
@@ -130,6 +132,7 @@ impl Core {
             sessions: Sessions::default(),
             trace: trace::Traces::default(),
             lines: Arc::default(),
+            requests: requests::Requests::default(),
             delivered: delivered::Delivered::default(),
             account_hasher: foldhash::fast::RandomState::default(),
             store,

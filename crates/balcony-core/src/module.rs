@@ -21,6 +21,7 @@ pub use crate::error::{Error, stanza_error};
 pub use crate::held::{Hold, HoldKey};
 pub use crate::host::Host;
 pub use crate::notes::Notes;
+pub use crate::requests::NoAnswer;
 pub use crate::session::{Fate, Item, Session};
 pub use crate::throttle::Throttle;
 
@@ -138,6 +139,8 @@ pub struct Feature {
     pub host: bool,
     /// Whether accounts have it.
     pub account: bool,
+    /// Whether they have it with this configuration. `None`: with any.
+    pub when: Option<fn(&Config) -> bool>,
 }
 
 impl Feature {
@@ -148,6 +151,7 @@ impl Feature {
             var,
             host: true,
             account: false,
+            when: None,
         }
     }
 
@@ -158,6 +162,7 @@ impl Feature {
             var,
             host: false,
             account: true,
+            when: None,
         }
     }
 
@@ -168,6 +173,16 @@ impl Feature {
             var,
             host: true,
             account: true,
+            when: None,
+        }
+    }
+
+    /// Only with a configuration that has it so.
+    #[must_use]
+    pub const fn when(self, when: fn(&Config) -> bool) -> Self {
+        Self {
+            when: Some(when),
+            ..self
         }
     }
 }
@@ -469,6 +484,8 @@ pub enum Event {
         /// Whether it was not available before.
         first: bool,
     },
+    /// The connection of a session is gone, and its client may come back and resume it.
+    Detached(Arc<Session>),
     /// A session was closed or lost and is no longer in the table. Its last presence is still
     /// there for whoever announces that it went.
     Ended(Arc<Session>),
@@ -490,6 +507,8 @@ pub enum EventKind {
     Bound,
     /// [`Event::Available`]
     Available,
+    /// [`Event::Detached`]
+    Detached,
     /// [`Event::Ended`]
     Ended,
     /// [`Event::AccountCreated`]
@@ -509,6 +528,7 @@ impl Event {
         match self {
             Self::Bound(_) => EventKind::Bound,
             Self::Available { .. } => EventKind::Available,
+            Self::Detached(_) => EventKind::Detached,
             Self::Ended(_) => EventKind::Ended,
             Self::AccountCreated(_) => EventKind::AccountCreated,
             Self::AccountLeaving(_) => EventKind::AccountLeaving,

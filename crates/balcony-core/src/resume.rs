@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::Notify;
 
 use crate::Core;
+use crate::module::Event;
 use crate::session::{Attachment, Item, Session, Wake};
 
 /// The name that the client gets for its stream.
@@ -71,6 +72,9 @@ impl Core {
         tokio::spawn(async move {
             drop(attachment);
             if !session.has_ended() {
+                if let Some(pending) = core.fire(Event::Detached(Arc::clone(&session))) {
+                    pending.await;
+                }
                 // Whichever comes first.
                 let _ = tokio::time::timeout(max, parked.0.notified()).await;
             }

@@ -20,7 +20,9 @@ pub mod offline;
 pub mod ping;
 pub mod presence;
 pub mod private;
+pub mod push;
 pub mod register;
+pub mod reporting;
 pub mod roster;
 pub mod session_legacy;
 pub mod stanza_id;
@@ -42,6 +44,7 @@ pub static MODULES: &[&ModuleSpec] = &[
     &presence::MODULE,
     &roster::MODULE,
     &blocking::MODULE,
+    &reporting::MODULE,
     &iq_guard::MODULE,
     &stanza_id::MODULE,
     &archive::MODULE,
@@ -49,6 +52,7 @@ pub static MODULES: &[&ModuleSpec] = &[
     // What devices get.
     &carbons::MODULE,
     &csi::MODULE,
+    &push::MODULE,
     // What people do with their account.
     &register::MODULE,
     // What admins do.

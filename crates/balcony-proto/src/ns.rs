@@ -91,6 +91,8 @@ pub const HINTS: &str = "urn:xmpp:hints";
 pub const BLOCKING: &str = "urn:xmpp:blocking";
 /// Error condition of the blocking command (XEP-0191 §3.5).
 pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// Reports on who is blocked (XEP-0377).
+pub const REPORTING: &str = "urn:xmpp:reporting:1";
 /// External service discovery (XEP-0215).
 pub const EXTDISCO: &str = "urn:xmpp:extdisco:2";
 /// Unique and stable stanza ids (XEP-0359).
@@ -145,6 +147,16 @@ pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// Publish-subscribe notifications (XEP-0060 §7.1.2.1).
 pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// Options of a publication (XEP-0060 §7.1.5).
+pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+/// Push notifications (XEP-0357).
+pub const PUSH: &str = "urn:xmpp:push:0";
+/// What a push notification tells (XEP-0357 §7).
+pub const PUSH_SUMMARY: &str = "urn:xmpp:push:summary";
+/// What a message is encrypted with (XEP-0380).
+pub const ENCRYPTION: &str = "urn:xmpp:eme:0";
+/// Invitations to calls (XEP-0482).
+pub const CALL_INVITES: &str = "urn:xmpp:call-invites:0";
 /// Extended stanza addressing (XEP-0033).
 pub const ADDRESS: &str = "http://jabber.org/protocol/address";
 /// Nicknames (XEP-0172).

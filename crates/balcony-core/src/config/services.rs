@@ -13,7 +13,6 @@ const MOST_DAYS: u64 = 3_650 * DAY;
 
 const FEDERATION_USE: Applies = Applies::NotYet("federation");
 const COMPONENT_USE: Applies = Applies::NotYet("external components");
-const PUSH_USE: Applies = Applies::NotYet("push notifications (XEP-0357)");
 
 /// `[archive]`
 pub(super) static ARCHIVE: Section = Section {
@@ -205,14 +204,14 @@ pub(super) static PUSH: Section = Section {
             "enabled",
             Kind::Bool,
             Fallback::Toml("true"),
-            PUSH_USE,
+            Applies::Reload,
             "Whether clients may register for them.",
         ),
         Key::new(
             "include_body",
             Kind::Bool,
             Fallback::Toml("false"),
-            PUSH_USE,
+            Applies::Reload,
             "Whether a notification carries sender and text. Off, because both would pass through \
              somebody else's service.",
         ),
@@ -359,7 +358,7 @@ impl Component {
     }
 }
 
-/// `[push]`. Not in force yet.
+/// `[push]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
     /// Whether clients may register for notifications. Default: true.

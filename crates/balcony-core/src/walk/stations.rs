@@ -215,8 +215,10 @@ impl Walk {
                         };
                         self.hooks_then_answer(core, works, target)
                     }
-                    // RFC 6121 §8.5.2.1.3: the account has no use for an answer.
+                    // RFC 6121 §8.5.2.1.3: the account has no use for an answer, unless the server
+                    // has asked for it.
                     Kind::Iq(_) if to.is_bare() => {
+                        core.requests.answer(&self.envelope.stanza);
                         self.end();
                         None
                     }
@@ -272,7 +274,12 @@ impl Walk {
                 // Nobody reads what is sent to a host; a client should learn that.
                 self.refuse(core, works, &StanzaError::service_unavailable());
             }
-            _ => self.end(),
+            _ => {
+                if matches!(kind, Kind::Iq(_)) {
+                    core.requests.answer(&self.envelope.stanza);
+                }
+                self.end();
+            }
         }
         None
     }

@@ -12,6 +12,7 @@ use balcony_store::{Error, Write, WriteSet};
 use super::cache;
 use super::list::BlockList;
 use super::{farewell, max_jids};
+use crate::reporting;
 
 /// Note of a session that asked for the list: it gets pushes (§3.3).
 struct Interested;
@@ -61,11 +62,15 @@ pub(super) fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
 /// §3.3.
 pub(super) fn block<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
-        let jids = items(&request.element()?)?;
+        let command = request.element()?;
+        let jids = items(&command)?;
         if jids.is_empty() {
             return Err(StanzaError::bad_request().with_text("there is no item to block"));
         }
-        change(ctx, &request.account()?, Change::Block(jids)).await
+        let account = request.account()?;
+        let answer = change(ctx, &account, Change::Block(jids)).await?;
+        reporting::forward(ctx, &account, &command).await;
+        Ok(answer)
     })
 }
 

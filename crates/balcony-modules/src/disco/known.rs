@@ -81,13 +81,15 @@ fn answers(ctx: &Ctx<'_>) -> Result<Arc<Answers>, StanzaError> {
 fn make(config: Arc<Config>, modules: &[&'static ModuleSpec]) -> Answers {
     let host = |name: &String| {
         let identity = Identity::new("server", "im").named(SOFTWARE);
-        let mut info = with_features(Info::of(identity), modules, |feature| feature.host);
+        let mut info = with_features(Info::of(identity), &config, modules, |feature| feature.host);
         info.forms.extend(contact::form(&config, name));
         (Box::from(name.as_str()), Known::new(info))
     };
     // §3.1: the first identity of an account.
     let identity = Identity::new("account", "registered");
-    let account = with_features(Info::of(identity), modules, |feature| feature.account);
+    let account = with_features(Info::of(identity), &config, modules, |feature| {
+        feature.account
+    });
     Answers {
         hosts: config.hosts.iter().map(|entry| host(&entry.name)).collect(),
         account: Known::new(account),
@@ -95,10 +97,15 @@ fn make(config: Arc<Config>, modules: &[&'static ModuleSpec]) -> Answers {
     }
 }
 
-fn with_features(info: Info, modules: &[&ModuleSpec], has: fn(&Feature) -> bool) -> Info {
+fn with_features(
+    info: Info,
+    config: &Config,
+    modules: &[&ModuleSpec],
+    has: fn(&Feature) -> bool,
+) -> Info {
     let features = modules.iter().flat_map(|module| module.features);
     features
-        .filter(|feature| has(feature))
+        .filter(|feature| has(feature) && feature.when.is_none_or(|when| when(config)))
         .fold(info, |info, feature| info.with_feature(feature.var))
 }
 

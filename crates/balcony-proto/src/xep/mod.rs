@@ -8,6 +8,7 @@ pub mod extdisco;
 pub mod forward;
 pub mod hints;
 pub mod last;
+pub mod push;
 pub mod roster;
 pub mod rsm;
 pub mod time;

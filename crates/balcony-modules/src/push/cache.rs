@@ -1,0 +1,144 @@
+//! The registrations of the accounts that something came for, and how far each device is told.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use balcony_core::module::Core;
+use balcony_proto::jid::Jid;
+use balcony_store::{PushRegistration, Result};
+use parking_lot::Mutex;
+
+use super::device::{Device, News, Outcome};
+
+/// Enough that two workers hardly meet at one lock.
+const SHARDS: usize = 64;
+
+/// Accounts in one shard, so that some ten megabytes at most know that sixty thousand accounts
+/// have no registration. Who is forgotten is read again, and told once more than needed.
+const MOST: usize = 1_000;
+
+/// The state of the module.
+pub(super) struct Registrations {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: std::hash::RandomState,
+}
+
+#[derive(Default)]
+struct Shard {
+    accounts: HashMap<Jid, Vec<Device>>,
+    /// Grows with each change in the store, so that what was read before it is not taken up.
+    changes: u64,
+}
+
+/// Of these devices the account's are told now.
+pub(super) type Due = Vec<Arc<PushRegistration>>;
+
+impl Default for Registrations {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: std::hash::RandomState::new(),
+        }
+    }
+}
+
+impl Registrations {
+    fn with<R>(&self, account: &Jid, look: impl FnOnce(&mut Shard) -> R) -> Option<R> {
+        let hash = self.hasher.hash_one(account.as_str());
+        let at = usize::try_from(hash).unwrap_or_default() % SHARDS;
+        Some(look(&mut *self.shards.get(at)?.lock()))
+    }
+
+    /// Notes news for those devices of an account that `away` tells the last sign of life of, if it
+    /// is known which it has. Answers which are to be told now; `None` when they must be read.
+    pub(super) fn note(
+        &self,
+        account: &Jid,
+        news: &News,
+        now: u32,
+        away: impl Fn(&PushRegistration) -> Option<Option<u32>>,
+    ) -> Option<Due> {
+        self.with(account, |shard| {
+            let devices = shard.accounts.get_mut(account)?.iter_mut();
+            let due = devices.filter_map(|device| {
+                let heard = away(&device.registration)?;
+                let due = device.note(news, now, heard);
+                due.then(|| Arc::clone(&device.registration))
+            });
+            Some(due.collect())
+        })?
+    }
+
+    /// Whether it is known that an account has no device to tell.
+    pub(super) fn has_none(&self, account: &Jid) -> bool {
+        let devices = |shard: &mut Shard| shard.accounts.get(account).is_some_and(Vec::is_empty);
+        self.with(account, devices).unwrap_or_default()
+    }
+
+    /// A session of an account is over, and showed life last at this time.
+    pub(super) fn note_life(&self, account: &Jid, resource: &str, heard: u32) {
+        self.with(account, |shard| {
+            let devices = shard.accounts.get_mut(account).into_iter().flatten();
+            devices
+                .filter(|device| device.registration.resource == resource)
+                .for_each(|device| device.note_life(heard));
+        });
+    }
+
+    /// Reads which devices an account has.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) async fn load(&self, core: &Core, account: &Jid) -> Result<()> {
+        let before = self.with(account, |shard| shard.changes);
+        let list = core.store().push().list(account.as_str()).await?;
+        let devices: Vec<_> = list
+            .into_iter()
+            .filter(|registration| registration.disabled.is_none())
+            .map(Device::new)
+            .collect();
+        self.with(account, |shard| {
+            if Some(shard.changes) != before || shard.accounts.contains_key(account) {
+                return;
+            }
+            if shard.accounts.len() >= MOST {
+                shard.accounts.clear();
+            }
+            shard.accounts.insert(account.clone(), devices);
+        });
+        Ok(())
+    }
+
+    /// The registrations of an account changed in the store.
+    pub(super) fn forget(&self, account: &Jid) {
+        self.with(account, |shard| {
+            shard.changes += 1;
+            shard.accounts.remove(account);
+        });
+    }
+
+    /// What a device is to be told; `None` when its registration is not in force any more.
+    pub(super) fn news(&self, account: &Jid, of: &PushRegistration) -> Option<News> {
+        self.device(account, of, |device| device.news())
+    }
+
+    /// What came of telling it. Answers whether its service counts as gone now.
+    pub(super) fn settle(&self, account: &Jid, of: &PushRegistration, outcome: Outcome) -> bool {
+        let gone = self.device(account, of, |device| device.settle(outcome));
+        gone.unwrap_or_default()
+    }
+
+    fn device<R>(
+        &self,
+        account: &Jid,
+        of: &PushRegistration,
+        look: impl FnOnce(&mut Device) -> R,
+    ) -> Option<R> {
+        self.with(account, |shard| {
+            let mut devices = shard.accounts.get_mut(account)?.iter_mut();
+            let device = devices.find(|device| *device.registration == *of)?;
+            Some(look(device))
+        })?
+    }
+}

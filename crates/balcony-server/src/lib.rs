@@ -11,7 +11,7 @@ mod logging;
 mod process;
 mod stream_log;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use balcony_core::config::{Config, Problem, Section};
@@ -19,6 +19,7 @@ use balcony_modules::MODULES;
 
 pub use documents::generated_files;
 pub use instance::{Instance, system_random};
+pub use process::OpenedStore;
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -26,8 +27,15 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Runs a server until it is told to stop. Without a file it serves `localhost` by the defaults.
 #[must_use]
 pub fn serve(config: Option<PathBuf>) -> ExitCode {
+    serve_with(config, process::open_store)
+}
+
+/// The same over another store, which `open` opens in the data directory: for tests of what
+/// happens when a store breaks its promise.
+#[must_use]
+pub fn serve_with(config: Option<PathBuf>, open: impl FnOnce(&Path) -> OpenedStore) -> ExitCode {
     match load(config.as_deref()) {
-        Ok(config) => process::run(config),
+        Ok(config) => process::run(config, open),
         Err(problems) => complain(&problems),
     }
 }
@@ -45,7 +53,7 @@ pub fn check(config: Option<PathBuf>) -> ExitCode {
     }
 }
 
-fn load(path: Option<&std::path::Path>) -> Result<Config, Vec<Problem>> {
+fn load(path: Option<&Path>) -> Result<Config, Vec<Problem>> {
     Config::load(path, &sections())
 }
 

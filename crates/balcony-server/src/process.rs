@@ -29,14 +29,15 @@ use crate::{VERSION, admin, logging};
 /// closing a stream, shorter than the 90 seconds that service managers wait by default.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Runs a server with this configuration until a signal ends it.
-pub(crate) fn run(config: Config) -> ExitCode {
+/// Runs a server with this configuration, and the store that `open` opens in its data directory,
+/// until a signal ends it.
+pub(crate) fn run(config: Config, open: impl FnOnce(&Path) -> OpenedStore) -> ExitCode {
     logging::start(&config.log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(Process::live(config)),
+        Ok(runtime) => runtime.block_on(Process::live(config, open)),
         Err(error) => Err(format!("cannot start: {error}")),
     };
     match result {
@@ -56,14 +57,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    async fn live(config: Config) -> Result<(), String> {
+    async fn live(config: Config, open: impl FnOnce(&Path) -> OpenedStore) -> Result<(), String> {
         if let Err(error) = raise_descriptor_limit() {
             tracing::warn!(%error, "the limit of open files stays as it is");
         }
         // Bound first: a port that is taken is the most likely mistake, and nothing is open yet.
         let plain = bind(&config.listen.c2s)?;
         let direct = bind(&config.listen.c2s_tls)?;
-        let store = open_store(&config.data_dir)?;
+        let store = open(&config.data_dir)?;
         let process = Self::assemble(config, Arc::clone(&store)).await?;
         let restored = process.instance.core.restore_sessions().await;
         let restored = restored.map_err(|error| format!("cannot take up sessions: {error}"))?;
@@ -243,7 +244,11 @@ fn addresses(listeners: &[Listener]) -> Vec<SocketAddr> {
     listeners.iter().map(Listener::address).collect()
 }
 
-fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, String> {
+/// A store, or in words why there is none.
+pub type OpenedStore = Result<Arc<dyn Store>, String>;
+
+/// The store of the server: SQLite in the data directory.
+pub(crate) fn open_store(data_dir: &Path) -> OpenedStore {
     let store = SqliteStore::open(data_dir, sqlite::Settings::default())
         .map_err(|error| format!("cannot open the data in {}: {error}", data_dir.display()))?;
     Ok(Arc::new(store))

@@ -1,5 +1,6 @@
 //! The chores of the repository, one file each: `cargo xtask <chore>`.
 
+mod crash;
 mod deviations;
 mod fuzz;
 mod generate;
@@ -36,6 +37,8 @@ enum Chore {
     Generate(generate::Options),
     /// Run each fuzz target for a while.
     Fuzz(fuzz::Options),
+    /// Kill a server under load, and cut its power, again and again.
+    Crash(crash::Options),
     /// List where the code departs from a spec, or bends for a client.
     Deviations,
     /// Check the licences of everything that is linked into the binary.
@@ -63,6 +66,7 @@ fn run(chore: Chore) -> Result<bool, String> {
         Chore::Tidy(options) => tidy::run(&options),
         Chore::Generate(options) => generate::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
+        Chore::Crash(options) => crash::run(&options),
         Chore::Deviations => deviations::run(),
         Chore::Licences => licences::run(),
     }

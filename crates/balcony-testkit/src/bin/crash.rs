@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use balcony_testkit::crash::{Mutant, Options, round};
 use balcony_testkit::run::binary;
@@ -39,6 +40,9 @@ struct Line {
     journals: Option<PathBuf>,
 }
 
+/// For one phase of the end of a round; a machine that tests may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn main() -> ExitCode {
     match play(&Line::parse()) {
         Ok(true) => ExitCode::SUCCESS,
@@ -58,6 +62,7 @@ fn play(line: &Line) -> Result<bool, String> {
         crashes: line.crashes,
         power_cut: line.power_cut,
         pause: line.pause,
+        patience: PATIENCE,
         mutant: line.mutant,
     };
     for number in 0..line.rounds {

@@ -30,6 +30,8 @@ pub enum Promise {
     Time,
     /// The protocol itself.
     Protocol,
+    /// The server comes back.
+    Up,
 }
 
 /// How a promise was broken.
@@ -46,6 +48,17 @@ pub struct Violation {
 }
 
 impl Violation {
+    /// The server did not start again.
+    #[must_use]
+    pub fn down(why: String) -> Self {
+        Self {
+            promise: Promise::Up,
+            message: None,
+            device: None,
+            what: why,
+        }
+    }
+
     /// A device could not do what it had to do in time.
     #[must_use]
     pub fn stuck(device: usize) -> Self {

@@ -5,11 +5,13 @@
 
 pub mod check;
 mod device;
+mod eager;
 pub mod journal;
 pub mod observed;
 mod round;
 mod seeded;
 mod world;
 
+pub use eager::EagerStore;
 pub use round::{Mutant, Options, Outcome, round};
 pub use seeded::Seeded;

@@ -22,8 +22,6 @@ use super::world::{HOST, Load, PASSWORD, Phase, Place, World, user};
 use crate::power::{Cut, Power};
 use crate::run::{Balcony, Launch};
 
-/// Accounts are made, and clients catch up, within this; a machine that tests may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// An orderly stop that takes longer is ended.
 const STOP: Duration = Duration::from_secs(30);
 
@@ -40,6 +38,8 @@ pub struct Options {
     pub power_cut: bool,
     /// Milliseconds between two deeds of a device, on average.
     pub pause: u64,
+    /// How long the clients may take for one phase of the end.
+    pub patience: Duration,
     /// A server with a fault, which must be found. `None`: the binary itself.
     pub mutant: Option<Mutant>,
 }
@@ -128,9 +128,15 @@ const CONFIG: &str = "[tls]\nrequired = false\n[auth]\niterations = 4096\n\
 impl<'a> Round<'a> {
     fn start(options: &'a Options, seed: u64, runtime: &'a Runtime) -> Result<Self, String> {
         let random = Seeded::new(seed);
-        let (server, power) = server(options)?;
+        let (mut server, mut power) = server(options)?;
         for account in 0..options.accounts {
             server.add_account(&format!("{}@{HOST}", user(account)), PASSWORD)?;
+        }
+        if let Some(power) = &mut power {
+            // A mutant must not lose the accounts: nobody could tell then what else it lost.
+            server.stop()?;
+            power.begin()?;
+            server.relaunch()?;
         }
         let (place, place_seen) = watch::channel(place(&server));
         let (phase, phase_seen) = watch::channel(Phase::Load);
@@ -175,6 +181,14 @@ impl<'a> Round<'a> {
             let load = self.random.between(300, 1_000);
             self.wait(load);
             self.crash()?;
+            if let Err(why) = self.server.relaunch() {
+                self.phase.send_replace(Phase::GiveUp);
+                let mut outcome = self.reckon(&[]);
+                outcome.violations = vec![Violation::down(why)];
+                return Ok(outcome);
+            }
+            self.say("started".to_owned());
+            self.place.send_replace(place(&self.server));
         }
         self.wait(300);
         let phases = [Phase::Settle, Phase::LastWords, Phase::CatchUp, Phase::Read];
@@ -203,7 +217,7 @@ impl<'a> Round<'a> {
         self.events.push(format!("{at:>9.3} {event}"));
     }
 
-    /// The server goes down in one way or another, and comes back.
+    /// The server goes down in one way or another.
     fn crash(&mut self) -> Result<(), String> {
         let in_order = self.options.power_cut || self.random.percent(70);
         if self.power.is_some() && self.options.power_cut {
@@ -234,9 +248,6 @@ impl<'a> Round<'a> {
                 self.say(format!("stopped in order: {stopped}"));
             }
         }
-        self.server.relaunch()?;
-        self.say("started".to_owned());
-        self.place.send_replace(place(&self.server));
         Ok(())
     }
 
@@ -246,6 +257,7 @@ impl<'a> Round<'a> {
         self.phase.send_replace(phase);
         let mut missing: Vec<usize> = (0..self.devices.len()).collect();
         let through = &mut self.through;
+        let patience = self.options.patience;
         let all = async {
             while !missing.is_empty() {
                 let Some((device, of)) = through.recv().await else {
@@ -258,7 +270,7 @@ impl<'a> Round<'a> {
         };
         let _ = self
             .runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, all).await });
+            .block_on(async { tokio::time::timeout(patience, all).await });
         missing
     }
 
@@ -307,7 +319,7 @@ fn place(server: &Balcony) -> Place {
 fn server(options: &Options) -> Result<(Balcony, Option<Power>), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut launch = Launch::of(&options.binary);
-    if let Some(mutant) = options.mutant.filter(|mutant| *mutant == Mutant::EagerAcks) {
+    if let Some(mutant) = options.mutant {
         launch.program = subject(&options.binary)?;
         launch.words = vec!["--mutant".to_owned(), mutant.name().to_owned()];
     }
@@ -316,9 +328,6 @@ fn server(options: &Options) -> Result<(Balcony, Option<Power>), String> {
         let mut shim = Power::over(&folder.path().join("data"))?;
         launch.environment = shim.environment();
         shim.begin()?;
-        if options.mutant == Some(Mutant::SyncOff) {
-            shim.ignore_syncs()?;
-        }
         power = Some(shim);
     }
     Ok((Balcony::launch_in(folder, launch, CONFIG)?, power))

@@ -22,14 +22,15 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Another stream: what was held back is forgotten, for the archive has it.
+    /// Another stream: what was held back is forgotten, for the archive has it. What comes by the
+    /// session waits from now on, until the archive has told what came before.
     pub(super) fn new_stream(&mut self) {
         self.stream += 1;
-        self.held = None;
+        self.held = Some(Vec::new());
     }
 
-    /// The archive is read from behind the newest message; what comes by the session waits, so
-    /// that everything is taken in in the order of the archive.
+    /// The archive is read from behind the message that this answers; what comes by the session
+    /// waits, so that everything is taken in in the order of the archive.
     pub(super) fn hold(&mut self) -> Option<String> {
         self.held.get_or_insert_default();
         self.last.clone()
@@ -127,6 +128,8 @@ mod tests {
         let mut inbox = Inbox::default();
         inbox.new_stream();
         inbox.live(id(1), Some("a1".into()), false);
+        assert_eq!(inbox.hold(), None, "it came before the archive was read");
+        inbox.release();
         assert_eq!(inbox.hold().as_deref(), Some("a1"));
         inbox.live(id(4), Some("a4".into()), false);
         inbox.live(id(2), Some("a2".into()), true);

@@ -188,7 +188,7 @@ fn message(n: usize, accounts: usize) -> WriteSet {
     let bare = |n| format!("user{n}@localhost");
     let handled = Write::StreamHandled {
         id: stream(from),
-        handled: (n / accounts) as u32,
+        handled: n as u32,
     };
     [
         push(&bare(from), &jid(to), n),
@@ -205,7 +205,6 @@ fn push(account: &str, with: &str, n: usize) -> Write {
         entry: ArchiveEntry {
             received_at: n as i64,
             with: with.into(),
-            from: with.into(),
             incoming: true,
             message_id: Some(format!("{n:032x}")),
             stanza: Stored {

@@ -5,8 +5,7 @@ CREATE TABLE archive (
     account_id INTEGER NOT NULL,
     received_at INTEGER NOT NULL, -- never less than in the row before, of whatever account
     peer TEXT NOT NULL,
-    sender TEXT, -- NULL: the peer; else the account
-    incoming INTEGER NOT NULL,
+    incoming INTEGER NOT NULL, -- 1: the peer wrote it; 0: the account
     message_id TEXT,
     format INTEGER NOT NULL,
     stanza BLOB NOT NULL

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::archive::Recent;
@@ -90,6 +91,8 @@ fn connect(database: &Path, cache_kib: i32) -> Result<Connection, Fault> {
     let conn = Connection::open_with_flags(database, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Plans that do not depend on the values: else a statement is compiled again for each.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "foreign_keys", true)?;
     // Negative: KiB, not pages.
     conn.pragma_update(None, "cache_size", -cache_kib)?;

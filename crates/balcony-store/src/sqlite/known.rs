@@ -204,10 +204,14 @@ impl Known {
         self.mark.indexed = self.mark.end.seq;
     }
 
-    /// A set begins; gives what to go back to.
-    pub(super) fn begin_set(&mut self) -> Mark {
-        self.archived.clear();
+    /// What to go back to.
+    pub(super) fn mark(&self) -> Mark {
         self.mark
+    }
+
+    /// A set begins.
+    pub(super) fn begin_set(&mut self) {
+        self.archived.clear();
     }
 
     /// What the set gave.

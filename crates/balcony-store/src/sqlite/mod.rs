@@ -188,6 +188,7 @@ impl SqliteStore {
             lot,
             moving: None,
             stuck: false,
+            careful: 0,
         };
         spawn("store-write", Box::new(move || writer.run()))
     }

@@ -26,6 +26,10 @@ const GATHER_SHARE: u32 = 10;
 /// messages of a conversation.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// After a set was refused, so many transactions expect another: whoever has his sets refused, to
+/// make a group be applied twice, does it to one of these.
+const CAREFUL: u32 = 32;
+
 pub(super) struct Writer {
     pub(super) conn: Connection,
     pub(super) queue: Arc<Queue>,
@@ -41,6 +45,8 @@ pub(super) struct Writer {
     pub(super) moving: Option<Moving>,
     /// The last one could not be brought in; the next commit tries again.
     pub(super) stuck: bool,
+    /// So many transactions undo a set that is refused by itself.
+    pub(super) careful: u32,
 }
 
 impl Writer {
@@ -111,7 +117,21 @@ impl Writer {
 
     /// One transaction: `Ok` with the outcome of each set once it is durable; `Err` when none is.
     fn transaction(&mut self, sets: &[&WriteSet]) -> Result<Vec<Result<Committed>>> {
-        self.try_transaction(sets).map_err(|fault| {
+        let careful = self.careful > 0;
+        self.careful = self.careful.saturating_sub(1);
+        let outcomes = self.try_transaction(sets, careful);
+        let outcomes = outcomes.or_else(|fault| {
+            self.roll_back();
+            if careful || fault.is_of_disk() {
+                return Err(fault);
+            }
+            if let [_] = sets {
+                return Ok(vec![Err(self.refusal(fault))]);
+            }
+            self.careful = CAREFUL;
+            self.try_transaction(sets, true)
+        });
+        outcomes.map_err(|fault| {
             self.roll_back();
             let error = fault.into_error(&self.dir);
             tracing::warn!(%error, sets = sets.len(), "commit failed");
@@ -119,11 +139,20 @@ impl Writer {
         })
     }
 
-    fn try_transaction(&mut self, sets: &[&WriteSet]) -> Result<Vec<Result<Committed>>, Fault> {
+    /// `careful`: a set that is refused is undone by itself. Else it voids the transaction, which
+    /// saves a copy of each page for each set that changes it.
+    fn try_transaction(
+        &mut self,
+        sets: &[&WriteSet],
+        careful: bool,
+    ) -> Result<Vec<Result<Committed>>, Fault> {
         run(&self.conn, "BEGIN IMMEDIATE", [])?;
         let mut outcomes = Vec::with_capacity(sets.len());
         for set in sets {
-            outcomes.push(self.guarded(set)?);
+            outcomes.push(match careful {
+                true => self.guarded(set)?,
+                false => Ok(self.apply(set)?),
+            });
         }
         // In here it costs no sync of its own.
         let moved = self.slice()?;
@@ -132,26 +161,38 @@ impl Writer {
         Ok(outcomes)
     }
 
+    fn apply(&mut self, set: &WriteSet) -> Result<Committed, Fault> {
+        self.known.begin_set();
+        for op in set.ops() {
+            apply(&self.conn, &mut self.known, op)?;
+        }
+        Ok(self.known.end_set())
+    }
+
     /// One set inside the transaction, undone by itself when it is refused. `Err` when the whole
     /// transaction is void.
     fn guarded(&mut self, set: &WriteSet) -> Result<Result<Committed>, Fault> {
         run(&self.conn, "SAVEPOINT one_set", [])?;
-        let mark = self.known.begin_set();
-        let (conn, known) = (&self.conn, &mut self.known);
-        let outcome = match set.ops().iter().try_for_each(|op| apply(conn, known, op)) {
-            Ok(()) => Ok(self.known.end_set()),
+        let mark = self.known.mark();
+        let outcome = match self.apply(set) {
+            Ok(committed) => Ok(committed),
             Err(fault) if fault.is_of_disk() || self.conn.is_autocommit() => return Err(fault),
             Err(fault) => {
                 run(&self.conn, "ROLLBACK TO one_set", [])?;
                 self.known.refused(mark);
-                Err(fault.into_error(&self.dir))
+                Err(self.refusal(fault))
             }
         };
-        if let Err(Error::Broken(error)) = &outcome {
-            tracing::error!(%error, "a write failed");
-        }
         run(&self.conn, "RELEASE one_set", [])?;
         Ok(outcome)
+    }
+
+    fn refusal(&self, fault: Fault) -> Error {
+        let error = fault.into_error(&self.dir);
+        if let Error::Broken(error) = &error {
+            tracing::error!(%error, "a write failed");
+        }
+        error
     }
 
     fn committed(&mut self, moved: Moved) {

@@ -13,8 +13,9 @@ use crate::{
     ArchivedMessage, Error, Stored,
 };
 
-/// How many entries are looked at to count what a filter lets through: a quarter of a millisecond.
-const COUNTED: u64 = 4_000;
+/// How many entries are looked at to count what a filter lets through: about as many as can be
+/// in the time that the page itself takes.
+const COUNTED: u64 = 2_000;
 
 pub(super) fn page(
     conn: &Connection,
@@ -241,18 +242,26 @@ impl View<'_> {
             )?;
             return Ok(Some(total.unwrap_or(0) + recent));
         }
-        let (mut looked_at, mut count) = (0, 0);
-        walk(
+        let within = (self.archive, range.above, range.below);
+        // Passing rows by is several times as fast as to look at them.
+        let too_many: Option<i64> = one(
             self.conn,
-            "SELECT party FROM archive_index WHERE account_id = ?1 AND seq > ?2 AND seq < ?3",
-            (self.archive, range.above, range.below),
-            |row| {
-                looked_at += 1;
-                count += u64::from(who.may_be(row.get(0)?));
-                Ok(looked_at <= COUNTED)
-            },
+            "SELECT seq FROM archive_index WHERE account_id = ?1 AND seq > ?2 AND seq < ?3
+             LIMIT 1 OFFSET ?4",
+            (within.0, within.1, within.2, COUNTED),
+            |row| row.get(0),
         )?;
-        Ok((looked_at <= COUNTED).then_some(count + recent))
+        if too_many.is_some() {
+            return Ok(None);
+        }
+        let count: Option<u64> = one(
+            self.conn,
+            "SELECT count(*) FROM archive_index WHERE account_id = ?1 AND seq > ?2 AND seq < ?3
+                 AND party BETWEEN ?4 AND ?5",
+            (within.0, within.1, within.2, who.least, who.most),
+            |row| row.get(0),
+        )?;
+        Ok(count.map(|count| count + recent))
     }
 
     /// The messages next to one end of the range.

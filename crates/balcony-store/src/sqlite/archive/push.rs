@@ -18,18 +18,16 @@ pub(super) fn push(
 ) -> Result<(), Fault> {
     let id = known.account(conn, account)?;
     let end = known.next_end(entry.received_at);
-    let sender = (!entry.incoming).then_some(account);
     run(
         conn,
         "INSERT INTO archive
-             (seq, account_id, received_at, peer, sender, incoming, message_id, format, stanza)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             (seq, account_id, received_at, peer, incoming, message_id, format, stanza)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         (
             end.seq,
             id,
             end.received_at,
             &entry.with,
-            sender,
             entry.incoming,
             &entry.message_id,
             entry.stanza.format,

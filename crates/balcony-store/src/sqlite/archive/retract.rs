@@ -10,6 +10,8 @@ use crate::{Stored, Write};
 
 /// Which message is meant.
 struct Meant<'a> {
+    /// The account: it wrote what did not come.
+    account: &'a str,
     with: With,
     sender: &'a str,
     message_id: &'a str,
@@ -26,15 +28,16 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
     else {
         return Err(misplaced());
     };
-    let account = known.account(conn, account)?;
+    let number = known.account(conn, account)?;
     let meant = Meant {
+        account,
         with: With::jid(with),
         sender,
         message_id,
     };
-    for seq in candidates(conn, known, account, &meant.with)? {
+    for seq in candidates(conn, known, number, &meant.with)? {
         if let Some(size) = size_if_meant(conn, seq, &meant)? {
-            return replace(conn, account, (seq, size), tombstone);
+            return replace(conn, number, (seq, size), tombstone);
         }
     }
     Ok(())
@@ -77,12 +80,12 @@ fn candidates(
 fn size_if_meant(conn: &Connection, seq: i64, meant: &Meant<'_>) -> Result<Option<i64>, Fault> {
     let size = one(
         conn,
-        "SELECT peer, coalesce(sender, peer), length(stanza) FROM archive
-         WHERE seq = ?1 AND message_id = ?2",
+        "SELECT peer, incoming, length(stanza) FROM archive WHERE seq = ?1 AND message_id = ?2",
         (seq, meant.message_id),
         |row| {
-            let (peer, sender) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
-            let is_meant = meant.with.is(peer) && is_party(sender, meant.sender);
+            let peer = row.get_ref(0)?.as_str()?;
+            let author = if row.get(1)? { peer } else { meant.account };
+            let is_meant = meant.with.is(peer) && is_party(author, meant.sender);
             is_meant.then(|| row.get(2)).transpose()
         },
     )?;

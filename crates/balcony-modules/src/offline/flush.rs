@@ -80,9 +80,11 @@ pub(super) fn on_arrival(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     let Some(coming) = queues.line_up(&to.bare()) else {
         return Flow::Continue;
     };
-    // One for a certain resource would go to another.
-    let others = to.is_full() && receiver(ctx.core(), to).is_some_and(|best| best.jid() != to);
-    if !others {
+    // One for a certain resource that is there would go to another.
+    let other = ctx.sessions().find(to).is_some_and(|addressed| {
+        receiver(ctx.core(), to).is_none_or(|best| best.id() != addressed.id())
+    });
+    if !other {
         envelope.notes().set(coming);
         envelope.keep_waiting();
     }

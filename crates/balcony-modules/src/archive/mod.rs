@@ -39,6 +39,8 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     features: &[
         Feature::account(ns::MAM),
         Feature::account(ns::MAM_EXTENDED),
+        // XEP-0424 §2: retractions are archived.
+        Feature::account(ns::RETRACT),
         Feature::account(ns::RETRACT_TOMBSTONE),
     ],
     iq: &[

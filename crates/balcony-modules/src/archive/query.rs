@@ -200,7 +200,8 @@ fn filter(query: &Element) -> Result<ArchiveFilter, StanzaError> {
     for field in &form.fields {
         let value = field.values.first().map(|value| value.trim());
         match (field.var.as_deref(), value) {
-            (Some(FORM_TYPE), _) | (_, None) => {}
+            (Some(FORM_TYPE), _) => {}
+            (Some("with" | "start" | "end" | "after-id" | "before-id"), None) => {}
             (Some("with"), Some(with)) => {
                 let with = Jid::parse(with);
                 let malformed = |_| StanzaError::new(Condition::JidMalformed);
@@ -307,5 +308,8 @@ mod tests {
         ] {
             assert_eq!(parse(&field(var, value)).err(), Some(condition), "{var}");
         }
+        assert!(parse("<field var='with'/>").is_ok());
+        let unknown = parse("<field var='free-text-search'/>").err();
+        assert_eq!(unknown, Some(Condition::FeatureNotImplemented));
     }
 }

@@ -16,6 +16,10 @@ pub(super) fn of(envelope: &Envelope, side: Side, account: &Jid, with: &Jid) -> 
     let stanza = &envelope.stanza;
     let retract = stanza.payload.find(ns::RETRACT, "retract")?;
     let message_id = retract.attr("id").filter(|id| !id.is_empty())?.into_owned();
+    // §6: the retraction itself stays, and it would be the first of this id that is found.
+    if stanza.id.as_deref() == Some(message_id.as_str()) {
+        return None;
+    }
     let sender = match side {
         Side::Sender => account.bare(),
         Side::Recipient => with.bare(),

@@ -103,6 +103,20 @@ impl Client {
         std::mem::take(&mut self.came)
     }
 
+    /// What comes in five seconds.
+    pub(crate) fn silence(&mut self) -> String {
+        let wait = Duration::from_secs(5);
+        self.socket.set_read_timeout(Some(wait)).unwrap();
+        let mut buffer = [0; 4096];
+        let came = match self.socket.read(&mut buffer) {
+            Ok(count) => String::from_utf8_lossy(&buffer[..count]).into_owned(),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => String::new(),
+            Err(error) => panic!("{error}"),
+        };
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        came
+    }
+
     /// A ping to the server and back: all that was sent before it is handled.
     pub(crate) fn ping(&mut self) {
         self.send("<iq type='get' id='ping'><ping xmlns='urn:xmpp:ping'/></iq>");

@@ -1,11 +1,13 @@
 //! Peers that are slow, silent, broken or gone, over real TCP: each gets what the RFC has for it,
-//! and the others notice nothing. And a server that is killed keeps what it answered for.
+//! and the others notice nothing. And a server that is killed, or whose disk or clock fails, keeps
+//! what it answered for.
 
 // A failed unwrap in a helper is a failed test, too.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod bad_peers;
 mod client;
+mod disk;
 mod durability;
 mod resumption;
 mod server;

@@ -5,7 +5,7 @@ use super::bind2::{authenticate, for_sasl2};
 use crate::harness::Server;
 
 const RESUME: &str = "<resume xmlns='urn:xmpp:sm:3' previd='some-long-sm-id' h='345'/>";
-const RESUMED: &str = "<resumed h='7' previd='some-long-sm-id' xmlns='urn:xmpp:sm:3'/>";
+const RESUMED: &str = "<resumed xmlns='urn:xmpp:sm:3' h='7' previd='some-long-sm-id'/>";
 const BIND2: &str = "<bind xmlns='urn:xmpp:bind:0'><enable xmlns='urn:xmpp:sm:3'/></bind>";
 
 fn failed(condition: &str) -> String {

@@ -288,7 +288,7 @@ fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
     let oldest = oldest_kept(&config, core.clock().utc_micros());
     let mut queued = Queued::default();
     for row in rows {
-        // XEP-0313 §7.1.1: who has it from the archive needs it not twice.
+        // XEP-0313 §6.1.1: who has it from the archive needs it not twice.
         let read = row.archived.is_some_and(|id| archive::has_read(session, id));
         if row.received_at >= oldest && !read {
             let Some(stanza) = stored::decode(&row.stanza) else {
@@ -296,7 +296,7 @@ fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
                 break;
             };
             // Who was blocked since is not heard (XEP-0191 §3.3). What a client got from its archive
-            // it need not get again (XEP-0313 §7.1.1).
+            // it need not get again (XEP-0313 §6.1.1).
             let blocked = |from| blocking::blocks_online(core, session.account(), from);
             let known = row
                 .archived

@@ -289,7 +289,9 @@ fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
     let mut queued = Queued::default();
     for row in rows {
         // XEP-0313 §6.1.1: who has it from the archive needs it not twice.
-        let read = row.archived.is_some_and(|id| archive::has_read(session, id));
+        let read = row
+            .archived
+            .is_some_and(|id| archive::has_read(session, id));
         if row.received_at >= oldest && !read {
             let Some(stanza) = stored::decode(&row.stanza) else {
                 queued.unreadable = Some(row.seq);

@@ -137,7 +137,9 @@ mod tests {
     #[test]
     fn after_a_crash_presence_may_be_forgotten_and_messages_may_not() {
         let mut managed = Managed::default();
-        [0, 1, 0, 0, 2].into_iter().for_each(|n| managed.push(stanza(n)));
+        [0, 1, 0, 0, 2]
+            .into_iter()
+            .for_each(|n| managed.push(stanza(n)));
         managed.acknowledge(4).unwrap();
         assert!(managed.failed(1).is_err());
         assert_eq!(managed.failed(2), Ok(vec![]));

@@ -140,7 +140,7 @@ fn cut(text: &str, chars: usize) -> String {
 }
 
 /// §5: the messages that the reporter points at, of those by whom it reports.
-async fn quotes(ctx: &Ctx<'_>, reporter: &Jid, report: &Report) -> Vec<String> {
+async fn quotes(ctx: &mut Ctx<'_>, reporter: &Jid, report: &Report) -> Vec<String> {
     let mut quotes = Vec::new();
     for id in &report.messages {
         let request = ArchiveRequest {

@@ -288,11 +288,7 @@ fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
     let oldest = oldest_kept(&config, core.clock().utc_micros());
     let mut queued = Queued::default();
     for row in rows {
-        // XEP-0313 §6.1.1: who has it from the archive needs it not twice.
-        let read = row
-            .archived
-            .is_some_and(|id| archive::has_read(session, id));
-        if row.received_at >= oldest && !read {
+        if row.received_at >= oldest {
             let Some(stanza) = stored::decode(&row.stanza) else {
                 queued.unreadable = Some(row.seq);
                 break;

@@ -39,7 +39,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     ..ModuleSpec::NOTHING
 };
 
-/// `<stanza-id/>` of an account's archive (§5).
+/// `<stanza-id/>` of an account's archive (§2.1).
 pub(crate) fn element(account: &Jid, id: ArchiveId) -> Element {
     Element::new(ns::STANZA_ID, "stanza-id")
         .with_attr("by", account.bare_str().to_owned())

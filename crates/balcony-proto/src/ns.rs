@@ -123,13 +123,13 @@ pub const OFFLINE: &str = "msgoffline";
 pub const IQ_AUTH: &str = "jabber:iq:auth";
 /// Message archive management (XEP-0313).
 pub const MAM: &str = "urn:xmpp:mam:2";
-/// The feature of an archive that is queried by ids, and flips pages (XEP-0313 §8).
+/// The feature of an archive that is queried by ids, and flips pages (XEP-0313 §7).
 pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
 /// Validation of form fields (XEP-0122).
 pub const VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
 /// Message retraction (XEP-0424).
 pub const RETRACT: &str = "urn:xmpp:message-retract:1";
-/// The feature of an archive that keeps tombstones (XEP-0424 §5).
+/// The feature of an archive that keeps tombstones (XEP-0424 §4).
 pub const RETRACT_TOMBSTONE: &str = "urn:xmpp:message-retract:1#tombstone";
 /// Jingle message initiation (XEP-0353).
 pub const JINGLE_MESSAGE: &str = "urn:xmpp:jingle-message:0";

@@ -1,6 +1,6 @@
 //! Public ids of archived messages: their place, behind a key.
 //!
-//! XEP-0359 §6 and XEP-0313 §3.3 want ids that nobody can guess, and a query by id wants the place
+//! XEP-0359 §6 and XEP-0313 §3 want ids that nobody can guess, and a query by id wants the place
 //! that an id stands for. One block of AES-128 gives both without an index: the ids of all messages
 //! are a permutation of their places that only the key undoes.
 

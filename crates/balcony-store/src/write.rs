@@ -140,7 +140,7 @@ pub enum Write {
     TakeUp,
     /// The last write of an orderly stop.
     LayDown,
-    /// Puts a tombstone in the place of a message (XEP-0424 §5), which keeps its id and time. The
+    /// Puts a tombstone in the place of a message (XEP-0424 §4), which keeps its id and time. The
     /// newest of this id and party within the last thousand messages with that party is meant, and
     /// within the last twenty thousand of the archive; when there is none, nothing happens.
     ArchiveRetract {

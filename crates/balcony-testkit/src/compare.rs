@@ -57,7 +57,7 @@ pub fn compare(expected: &Element, got: &Element, names: &mut Names) -> Result<(
     children(&wanted, &found, open, names).map_err(|why| format!("in <{}>: {why}", got.name()))
 }
 
-/// XEP-0313 §3.3: an archive adds its id to what it holds. A script that is about something else
+/// XEP-0313 §3.5: an archive adds its id to what it holds. A script that is about something else
 /// need not say so.
 fn is_archives_own_id(child: &Element) -> bool {
     let id = child.attr("id").unwrap_or_default();

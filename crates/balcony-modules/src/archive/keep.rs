@@ -1,4 +1,4 @@
-//! What goes into the archives: each message once into that of each side (XEP-0313 §7.1.1).
+//! What goes into the archives: each message once into that of each side (XEP-0313 §6.1.1).
 
 use std::future::ready;
 
@@ -83,7 +83,7 @@ fn archive(envelope: &mut Envelope, side: Side, account: &Jid, with: &Jid) {
     envelope.writes.extend(retraction);
 }
 
-/// XEP-0313 §3.3: the recipient's archive tells its id, and to nobody else.
+/// XEP-0313 §3.5: the recipient's archive tells its id, and to nobody else.
 pub(super) fn stamp(_: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     let id = envelope.archive_id(Side::Recipient);
     if let (Some(id), Some(to)) = (id, envelope.to()) {

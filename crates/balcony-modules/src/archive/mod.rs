@@ -76,7 +76,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     ..ModuleSpec::NOTHING
 };
 
-/// §9.1: nobody but its owner has anything to do with an archive.
+/// §8.1: nobody but its owner has anything to do with an archive.
 const fn iq(name: &'static str, kind: IqKind, handle: Handle) -> IqHandler {
     IqHandler {
         ns: ns::MAM,

@@ -104,7 +104,7 @@ pub(super) async fn archives_absent(ctx: &mut Ctx<'_>, account: &Jid, other: &Ji
     Ok(decide(ctx.core(), prefs.as_ref(), other, || listed))
 }
 
-/// The rules of §3: never before always before the rest.
+/// The rules of §2.1, §2.3: never before always before the rest.
 fn decide(
     core: &Core,
     prefs: Option<&ArchivePrefs>,
@@ -134,7 +134,7 @@ fn fallback(core: &Core) -> ArchiveDefault {
     }
 }
 
-/// §3.1: a bare JID on a list stands for all its resources.
+/// §2.3.1: a bare JID on a list stands for all its resources.
 fn matches(listed: &str, jid: &Jid) -> bool {
     match listed.contains('/') {
         true => listed == jid.as_str(),
@@ -200,7 +200,7 @@ pub(super) fn on_account(ctx: &mut Ctx<'_>, event: &Event) {
     }
 }
 
-/// §2: what is in force.
+/// §2.1: what is in force.
 pub(super) fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
         let account = own_account(request)?;
@@ -214,7 +214,7 @@ pub(super) fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
     })
 }
 
-/// §2: changes them, and answers with what is in force then.
+/// §2.1: changes them, and answers with what is in force then.
 pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
         let account = own_account(request)?;

@@ -154,7 +154,7 @@ fn fin(page: &ArchivePage) -> Element {
 
 impl Query {
     fn parse(query: &Element, most: usize) -> Result<Query, StanzaError> {
-        // §7.3: for archives of nodes, which an account has none of.
+        // §6.1.3: for archives of nodes, which an account has none of.
         if query.attr("node").is_some() {
             return Err(StanzaError::item_not_found());
         }

@@ -11,12 +11,12 @@ use balcony_store::Write;
 use crate::stored;
 
 /// The write that puts a tombstone in the place of what this message retracts, if it does. Who
-/// retracts must be who wrote (§6): the store looks for a message of the same sender.
+/// retracts must be who wrote (§5): the store looks for a message of the same sender.
 pub(super) fn of(envelope: &Envelope, side: Side, account: &Jid, with: &Jid) -> Option<Write> {
     let stanza = &envelope.stanza;
     let retract = stanza.payload.find(ns::RETRACT, "retract")?;
     let message_id = retract.attr("id").filter(|id| !id.is_empty())?.into_owned();
-    // §6: the retraction itself stays, and it would be the first of this id that is found.
+    // §5: the retraction itself stays, and it would be the first of this id that is found.
     if stanza.id.as_deref() == Some(message_id.as_str()) {
         return None;
     }
@@ -33,7 +33,7 @@ pub(super) fn of(envelope: &Envelope, side: Side, account: &Jid, with: &Jid) -> 
     })
 }
 
-/// §5: nothing of the content, and which message took it away.
+/// §4: nothing of the content, and which message took it away.
 fn tombstone(envelope: &Envelope, message_id: &str) -> Stanza {
     let retraction = &envelope.stanza;
     let retracted = Element::new(ns::RETRACT, "retracted")

@@ -1,4 +1,4 @@
-//! Which messages are worth keeping: in the archive (XEP-0313 §7.1.1), and in the offline queue
+//! Which messages are worth keeping: in the archive (XEP-0313 §6.1.1), and in the offline queue
 //! (XEP-0160 §3). One table for both; `docs/archiving.md` shows it.
 
 use balcony_proto::ns;

@@ -294,7 +294,7 @@ fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
                 break;
             };
             // Who was blocked since is not heard (XEP-0191 §3.3). What a client got from its archive
-            // it need not get again (XEP-0313 §7.1.1).
+            // it need not get again (XEP-0313 §6.1.1).
             let blocked = |from| blocking::blocks_online(core, session.account(), from);
             let known = row
                 .archived

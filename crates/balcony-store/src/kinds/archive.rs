@@ -5,7 +5,7 @@ use crate::{BoxFuture, Result, Stored};
 
 /// The public id of an archived message, which is also its stanza-id (XEP-0359).
 ///
-/// It is unpredictable (XEP-0313 §3.3, XEP-0359 §6): a keyed permutation of archive and sequence,
+/// It is unpredictable (XEP-0313 §3, XEP-0359 §6): a keyed permutation of archive and sequence,
 /// whose key is in the store. It says nothing about order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ArchiveId(pub u128);
@@ -45,7 +45,7 @@ pub struct ArchiveEntry {
     /// not lose it from sight: see [`Write::TakeUp`](crate::Write::TakeUp). Else the account wrote
     /// it.
     pub incoming: bool,
-    /// The id by which the sender will name it (XEP-0424 §4): its `id` attribute.
+    /// The id by which the sender will name it (XEP-0424 §5.1): its `id` attribute.
     pub message_id: Option<String>,
     /// The message, without the stanza-id that its row gives it.
     pub stanza: Stored,

@@ -271,21 +271,14 @@ impl Core {
         if self.sessions.remove(session).is_some() {
             self.announce(session);
         }
-        let mut left = session.leave();
-        left.retain(Item::is_orphaned);
+        let left = self.look_after(session);
         let farewell = self.fire(Event::Ended(Arc::clone(session)));
-        if left.is_empty() {
+        if left.is_none() {
             return farewell;
         }
-        let core = Arc::clone(self);
         Some(Box::pin(async move {
-            for item in left {
-                if let Some(pending) = core.left_over(item) {
-                    pending.await;
-                }
-            }
-            if let Some(farewell) = farewell {
-                farewell.await;
+            for pending in left.into_iter().chain(farewell) {
+                pending.await;
             }
         }))
     }

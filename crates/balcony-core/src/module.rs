@@ -489,6 +489,9 @@ pub enum Event {
     /// A session was closed or lost and is no longer in the table. Its last presence is still
     /// there for whoever announces that it went.
     Ended(Arc<Session>),
+    /// Messages that the client of an ended session of this account had not got were put into the
+    /// offline queue.
+    Queued(Jid),
     /// An account was made.
     AccountCreated(Jid),
     /// An account is to be deleted, and everything that belongs to it is still there. What the
@@ -511,6 +514,8 @@ pub enum EventKind {
     Detached,
     /// [`Event::Ended`]
     Ended,
+    /// [`Event::Queued`]
+    Queued,
     /// [`Event::AccountCreated`]
     AccountCreated,
     /// [`Event::AccountLeaving`]
@@ -530,6 +535,7 @@ impl Event {
             Self::Available { .. } => EventKind::Available,
             Self::Detached(_) => EventKind::Detached,
             Self::Ended(_) => EventKind::Ended,
+            Self::Queued(_) => EventKind::Queued,
             Self::AccountCreated(_) => EventKind::AccountCreated,
             Self::AccountLeaving(_) => EventKind::AccountLeaving,
             Self::AccountDeleted(_) => EventKind::AccountDeleted,

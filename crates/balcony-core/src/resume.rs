@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
-use balcony_store::{StreamId, Ticket, Write, WriteSet};
+use balcony_proto::stanza::Kind;
+use balcony_proto::stream::{StreamCondition, StreamError};
+use balcony_store::{Bounds, StreamId, Ticket, Waiting, Write, WriteSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::Notify;
 
-use crate::Core;
 use crate::module::Event;
 use crate::session::{Attachment, Item, Session, Wake};
+use crate::{Core, Pending};
 
 /// The name that the client gets for its stream.
 #[must_use]
@@ -86,6 +88,73 @@ impl Core {
                 }
             }
         });
+    }
+
+    /// Ends a session that another one is about to take the place of. When what is answered is
+    /// through, what its client had not got is where the next session finds it.
+    #[must_use]
+    pub fn make_way(self: &Arc<Self>, session: &Arc<Session>) -> Option<Pending> {
+        session.end(Some(StreamError::new(StreamCondition::Conflict)));
+        // What else is queued is still written, and told from what was not when the connection ends.
+        session.counts().then(|| self.look_after(session)).flatten()
+    }
+
+    /// Sees to what the client of an ended session has not got. What is archived and nobody else
+    /// takes goes into the offline queue as a whole and at once, before anything that comes later.
+    pub(crate) fn look_after(self: &Arc<Self>, session: &Arc<Session>) -> Option<Pending> {
+        let mut left = session.leave();
+        left.retain(Item::is_orphaned);
+        if left.is_empty() {
+            return None;
+        }
+        let account = session.account();
+        let others = self.sessions.of(account.as_str());
+        let taken = others
+            .iter()
+            .any(|other| !other.has_ended() && other.is_available() && other.priority() >= 0);
+        let waits = |item: &Item| {
+            !taken && item.archived.is_some() && matches!(item.stanza.kind, Kind::Message(_))
+        };
+        let (waiting, rest): (Vec<Item>, Vec<Item>) = left.into_iter().partition(waits);
+        let queued = self.queue(account, &waiting);
+        let (core, session) = (Arc::clone(self), Arc::clone(session));
+        Some(Box::pin(async move {
+            match queued.await {
+                Ok(_) => core.taken(&session, &waiting),
+                Err(cause) => {
+                    let account = session.account();
+                    tracing::warn!(%cause, %account, "messages stay in the archive alone");
+                }
+            }
+            if let (false, Some(pending)) = (
+                waiting.is_empty(),
+                core.fire(Event::Queued(session.account().clone())),
+            ) {
+                pending.await;
+            }
+            for item in rest {
+                if let Some(pending) = core.left_over(item) {
+                    pending.await;
+                }
+            }
+        }))
+    }
+
+    fn queue(&self, account: &Jid, items: &[Item]) -> Ticket {
+        let offline = self.config().offline.clone();
+        let bounds = Bounds {
+            rows: offline.messages,
+            bytes: u64::try_from(offline.bytes).unwrap_or(u64::MAX),
+        };
+        let push = |item: &Item| {
+            Some(Write::OfflinePush {
+                account: account.to_string(),
+                received_at: item.received_at,
+                stanza: Waiting::Archived(item.archived?),
+                bounds,
+            })
+        };
+        self.store.commit(items.iter().filter_map(push).collect())
     }
 
     /// Gives an account's session to another connection, whose client has got `h` stanzas.

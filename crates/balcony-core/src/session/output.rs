@@ -380,13 +380,15 @@ impl Session {
         queue.rewind();
         queue.release();
         queue.bytes = 0;
-        let items = std::mem::take(&mut queue.items).into_iter();
-        items
-            .filter_map(|outgoing| match outgoing {
-                Outgoing::Stanza(item) => Some(item),
-                _ => None,
-            })
-            .collect()
+        let mut left = Vec::new();
+        for outgoing in std::mem::take(&mut queue.items) {
+            match outgoing {
+                Outgoing::Stanza(item) => left.push(item),
+                Outgoing::Close(error) => queue.items.push_back(Outgoing::Close(error)),
+                _ => {}
+            }
+        }
+        left
     }
 }
 

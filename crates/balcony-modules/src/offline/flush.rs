@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balcony_core::module::{
-    BoxFuture, Config, Core, Ctx, Envelope, Event, Fate, Flow, Item, Session, SessionNote,
+    Config, Core, Ctx, Envelope, Event, Fate, Flow, Item, Session, SessionNote,
 };
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
@@ -39,23 +39,29 @@ pub(super) const NOTE: SessionNote = SessionNote {
     },
 };
 
-/// What waits is known before anything can be sent to the session.
-pub(super) fn on_bound<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
-    Box::pin(async move {
-        let Event::Bound(session) = event else { return };
-        let account = session.account();
-        let Some(queues) = ctx.state::<Queues>() else {
-            return;
-        };
-        match ctx.store().offline().total(account.as_str()).await {
-            Ok(total) if total.rows == 0 => {}
-            Ok(_) => queues.mark(account),
-            Err(cause) => {
-                tracing::warn!(%cause, %account, "offline messages may come late");
-                queues.mark(account);
-            }
-        }
-    })
+/// Something may wait, until the first look tells: whoever takes messages has looked.
+pub(super) fn on_bound(ctx: &mut Ctx<'_>, event: &Event) {
+    if let (Event::Bound(session), Some(queues)) = (event, ctx.state::<Queues>())
+        && receiver(ctx.core(), session.account()).is_none()
+    {
+        queues.mark(session.account());
+    }
+}
+
+/// What an ended session left waits.
+pub(super) fn on_queued(ctx: &mut Ctx<'_>, event: &Event) {
+    let Event::Queued(account) = event else {
+        return;
+    };
+    if ctx.sessions_of(account).is_empty() {
+        return;
+    }
+    if let Some(queues) = ctx.state::<Queues>() {
+        queues.mark(account);
+    }
+    if receiver(ctx.core(), account).is_some() {
+        start(ctx.core(), account);
+    }
 }
 
 pub(super) fn on_ended(ctx: &mut Ctx<'_>, event: &Event) {

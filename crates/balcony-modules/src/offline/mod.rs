@@ -68,7 +68,11 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     on: &[
         Listener {
             event: EventKind::Bound,
-            listen: Listen::Waits(flush::on_bound),
+            listen: Listen::Now(flush::on_bound),
+        },
+        Listener {
+            event: EventKind::Queued,
+            listen: Listen::Now(flush::on_queued),
         },
         Listener {
             event: EventKind::Ended,

@@ -10,7 +10,6 @@ use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::sasl::{HashKind, Mechanism};
 use balcony_proto::stanza::{Stanza, StanzaError};
-use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_proto::xml::Element;
 use balcony_stream::HostFacts;
 use balcony_stream::management::{self, Management};
@@ -152,6 +151,7 @@ pub(super) async fn bind<L: Link>(
         ending: Arc::clone(&ending),
     };
     let core = &stream.instance.core;
+    make_way(core, request).await;
     let session = match core.bind(&request.account, Some(&request.resource), Arc::new(bell)) {
         Ok(session) => session,
         Err(error) => return Answer::Bind(Err(error)),
@@ -163,7 +163,7 @@ pub(super) async fn bind<L: Link>(
         return Answer::Bind(Err(error));
     }
     if let Some(client) = request.client.as_ref().and_then(|client| client.id.clone()) {
-        replace_same_client(core, &session, client);
+        session.notes(|notes| notes.set(ClientId(client)));
     }
     // The modules are ready before anybody knows the full JID: what is sent to it finds them so.
     if let Some(pending) = core.fire(Event::Bound(Arc::clone(&session))) {
@@ -258,15 +258,25 @@ async fn still_allowed(
     }
 }
 
-/// XEP-0386 §3.2: an older session of the same client software is over.
-fn replace_same_client(core: &Core, session: &Session, id: String) {
-    for other in core.sessions().of(session.account().as_str()) {
-        let same = other.notes(|notes| notes.get::<ClientId>().is_some_and(|known| known.0 == id));
-        if same && other.id() != session.id() {
-            other.end(Some(StreamError::new(StreamCondition::Conflict)));
+/// Sessions whose place the new one takes are over before it is there: that with its full JID
+/// (RFC 6120 §7.7.2.2), and older ones of the same client software (XEP-0386 §3.2).
+async fn make_way(core: &Arc<Core>, request: &BindRequest) {
+    let client = request
+        .client
+        .as_ref()
+        .and_then(|client| client.id.as_ref());
+    let full = request.account.with_resource(&request.resource).ok();
+    for other in core.sessions().of(request.account.as_str()) {
+        let same = other.notes(|notes| {
+            let known = notes.get::<ClientId>();
+            known.is_some_and(|ClientId(known)| Some(known) == client)
+        });
+        if (same || full.as_ref() == Some(other.jid()))
+            && let Some(pending) = core.make_way(&other)
+        {
+            pending.await;
         }
     }
-    session.notes(|notes| notes.set(ClientId(id)));
 }
 
 /// The answer to an iq before login (XEP-0077 §3.1).

@@ -195,6 +195,8 @@ impl Core {
         match session.resume(h) {
             Ok(taken) => {
                 self.taken(&session, &taken);
+                // XEP-0352 §5.2: a stream that is resumed begins as active.
+                session.set_active(true);
                 Ok(Resumed {
                     attachment,
                     handled,

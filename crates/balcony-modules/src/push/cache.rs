@@ -18,6 +18,10 @@ const SHARDS: usize = 64;
 /// have no registration. Who is forgotten is read again, and told once more than needed.
 const MOST: usize = 1_000;
 
+/// A change of any account in the shard voids what was read beside it; five in a row, each within
+/// the time of a read, do not happen by chance.
+const TRIES: u32 = 5;
+
 /// The state of the module.
 pub(super) struct Registrations {
     shards: Box<[Mutex<Shard>]>,
@@ -43,11 +47,24 @@ impl Default for Registrations {
     }
 }
 
+impl Shard {
+    /// What somebody else has read meanwhile stays: its devices may be told of something.
+    fn take_up(&mut self, account: &Jid, devices: Vec<Device>) {
+        if self.accounts.contains_key(account) {
+            return;
+        }
+        if self.accounts.len() >= MOST {
+            self.accounts.clear();
+        }
+        self.accounts.insert(account.clone(), devices);
+    }
+}
+
 impl Registrations {
     fn with<R>(&self, account: &Jid, look: impl FnOnce(&mut Shard) -> R) -> Option<R> {
         let hash = self.hasher.hash_one(account.as_str());
         let at = usize::try_from(hash).unwrap_or_default() % SHARDS;
-        Some(look(&mut *self.shards.get(at)?.lock()))
+        Some(look(&mut self.shards.get(at)?.lock()))
     }
 
     /// Notes news for those devices of an account that `away` tells the last sign of life of, if it
@@ -91,22 +108,22 @@ impl Registrations {
     /// # Errors
     /// Those of the store.
     pub(super) async fn load(&self, core: &Core, account: &Jid) -> Result<()> {
-        let before = self.with(account, |shard| shard.changes);
-        let list = core.store().push().list(account.as_str()).await?;
-        let devices: Vec<_> = list
-            .into_iter()
-            .filter(|registration| registration.disabled.is_none())
-            .map(Device::new)
-            .collect();
-        self.with(account, |shard| {
-            if Some(shard.changes) != before || shard.accounts.contains_key(account) {
-                return;
+        for _ in 0..TRIES {
+            let before = self.with(account, |shard| shard.changes);
+            let list = core.store().push().list(account.as_str()).await?;
+            let in_force = list.into_iter().filter(|found| found.disabled.is_none());
+            let devices: Vec<_> = in_force.map(Device::new).collect();
+            let taken_up = self.with(account, |shard| {
+                let unchanged = Some(shard.changes) == before;
+                if unchanged {
+                    shard.take_up(account, devices);
+                }
+                unchanged
+            });
+            if taken_up == Some(true) {
+                break;
             }
-            if shard.accounts.len() >= MOST {
-                shard.accounts.clear();
-            }
-            shard.accounts.insert(account.clone(), devices);
-        });
+        }
         Ok(())
     }
 

@@ -92,7 +92,7 @@ pub(super) fn on_detached(ctx: &mut Ctx<'_>, event: &Event) {
     let unacknowledged = picture.unacknowledged.iter();
     let waiting: Vec<Stanza> = unacknowledged
         .filter_map(|item| worth::original(&item.stanza))
-        .filter(|stanza| worth::is_worth_it(stanza))
+        .filter(worth::is_worth_it)
         .filter(|stanza| {
             stanza
                 .from

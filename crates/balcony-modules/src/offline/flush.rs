@@ -299,8 +299,8 @@ fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
                 queued.unreadable = Some(row.seq);
                 break;
             };
-            // Who was blocked since is not heard (XEP-0191 §3.3). What a client got from its archive
-            // it need not get again (XEP-0313 §6.1.1).
+            // Who was blocked since is not heard (XEP-0191 §3.3). What a client got from its
+            // archive it need not get again (XEP-0313 §6.1.1).
             let blocked = |from| blocking::blocks_online(core, session.account(), from);
             let known = row
                 .archived

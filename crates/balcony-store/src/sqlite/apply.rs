@@ -50,7 +50,7 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
         | Write::StreamHandled { .. }
         | Write::StreamKeep { .. }
         | Write::StreamRemove { .. }
-        | Write::StreamsExpire { .. } => streams::apply(conn, write),
+        | Write::StreamsExpire { .. } => streams::apply(conn, known, write),
     }
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::archive::Recent;
 use super::fault::Fault;
 use super::known::{Archives, End};
-use super::{Settings, Synchronous, cleaning, migrations, secrets};
+use super::{Settings, Synchronous, cleaning, migrations, secrets, streams};
 use crate::Error;
 
 /// 8 KB: a stanza of the usual size stays on one page with its neighbours, and the measured rates
@@ -59,6 +59,7 @@ impl Connections {
         }
         migrations::migrate(&mut writer)?;
         let cleaning = cleaning::is_due(&writer)?;
+        streams::fold_all(&writer)?;
         let end = End::load(&writer)?;
         let archives = Arc::new(Archives {
             ids: secrets::archive_ids(&writer)?,

@@ -10,12 +10,13 @@ use super::accounts::require;
 use super::archive::{Entry, Recent};
 use super::fault::Fault;
 use super::statement::one;
-use crate::Committed;
 use crate::archive_id::ArchiveIds;
+use crate::{Committed, StreamId};
 
-/// How many numbers of accounts are remembered: those of a busy server's active accounts, in about
-/// a megabyte. Finding one in the database takes two steps through an index, for every message.
-const ACCOUNTS: usize = 16_384;
+/// How many numbers of accounts are remembered: those of a busy server's active accounts, in some
+/// ten megabytes if there are so many. To find one in the database takes two steps through an
+/// index, for every message.
+const ACCOUNTS: usize = 131_072;
 
 /// What the writer and the readers share about archives.
 pub(super) struct Archives {
@@ -64,6 +65,17 @@ pub(super) struct Mark {
     fresh: usize,
     /// This transaction brought all up to here into the index; 0: it did not.
     indexed: i64,
+    /// Counts of this transaction.
+    fresh_counts: usize,
+    /// The last place in the log of the streams.
+    log: i64,
+}
+
+/// How many stanzas of a stream were handled, and where in the log that stands.
+#[derive(Clone, Copy)]
+struct Count {
+    handled: u32,
+    place: i64,
 }
 
 pub(super) struct Known {
@@ -74,6 +86,12 @@ pub(super) struct Known {
     before: Mark,
     /// What this transaction archived.
     fresh: Vec<(i64, Entry)>,
+    /// What the log of the streams says.
+    counts: HashMap<StreamId, Count>,
+    /// What this transaction added to it.
+    fresh_counts: Vec<(StreamId, Count)>,
+    /// Up to here the log is gone.
+    folded: i64,
     /// What this set archived: account and place.
     archived: SmallVec<[(i64, i64); 2]>,
 }
@@ -84,6 +102,8 @@ impl Known {
             end,
             fresh: 0,
             indexed: 0,
+            fresh_counts: 0,
+            log: 0,
         };
         Known {
             shared,
@@ -91,6 +111,9 @@ impl Known {
             mark,
             before: mark,
             fresh: Vec::new(),
+            counts: HashMap::new(),
+            fresh_counts: Vec::new(),
+            folded: 0,
             archived: SmallVec::new(),
         }
     }
@@ -151,9 +174,45 @@ impl Known {
         theirs.next().map(|(_, seq)| *seq)
     }
 
-    /// How many messages this transaction archived.
-    pub(super) fn fresh(&self) -> usize {
-        self.fresh.len()
+    /// How many messages and counts this transaction appended.
+    pub(super) fn appended(&self) -> usize {
+        self.fresh.len() + self.fresh_counts.len()
+    }
+
+    /// How many messages or counts, whichever are more, commits have left for later.
+    pub(super) fn behind(&self) -> usize {
+        let counts = usize::try_from(self.mark.log - self.folded);
+        self.recent().len().max(counts.unwrap_or(0))
+    }
+
+    /// A count of a stream goes to the log; gives its place there.
+    pub(super) fn count(&mut self, id: StreamId, handled: u32) -> i64 {
+        self.mark.log += 1;
+        let place = self.mark.log;
+        self.fresh_counts.push((id, Count { handled, place }));
+        self.mark.fresh_counts = self.fresh_counts.len();
+        place
+    }
+
+    /// The last place in the log of the streams.
+    pub(super) fn log(&self) -> i64 {
+        self.mark.log
+    }
+
+    /// The streams that the log tells something of.
+    pub(super) fn counted(&self) -> impl Iterator<Item = StreamId> {
+        self.counts.keys().copied()
+    }
+
+    /// What the log says of a stream.
+    pub(super) fn handled(&self, id: StreamId) -> Option<u32> {
+        Some(self.counts.get(&id)?.handled)
+    }
+
+    /// The log is gone up to here.
+    pub(super) fn folded(&mut self, up_to: i64) {
+        self.counts.retain(|_, count| count.place > up_to);
+        self.folded = up_to;
     }
 
     /// Whether this transaction has brought all into the index.
@@ -228,6 +287,7 @@ impl Known {
     pub(super) fn refused(&mut self, mark: Mark) {
         self.mark = mark;
         self.fresh.truncate(mark.fresh);
+        self.fresh_counts.truncate(mark.fresh_counts);
         // It may have made some of these accounts.
         self.accounts.clear();
     }
@@ -239,6 +299,8 @@ impl Known {
         }
         let fresh: Vec<_> = self.fresh_not_indexed().copied().collect();
         self.recent().add(&fresh);
+        self.counts.extend(self.fresh_counts.drain(..));
+        self.mark.fresh_counts = 0;
         self.mark.fresh = 0;
         self.mark.indexed = 0;
         self.before = self.mark;
@@ -249,6 +311,7 @@ impl Known {
     pub(super) fn rolled_back(&mut self) {
         self.mark = self.before;
         self.fresh.clear();
+        self.fresh_counts.clear();
         self.accounts.clear();
     }
 }

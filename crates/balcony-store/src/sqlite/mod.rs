@@ -15,6 +15,7 @@ mod fault;
 mod invites;
 mod known;
 mod last;
+mod lot;
 mod migrations;
 mod netstrings;
 mod offline;
@@ -53,9 +54,9 @@ use crate::{
     Roster, Secrets, Store, Streams, Ticket, VCards, WriteSet,
 };
 
-/// How many messages may be committed and not in the index of the archives yet. A lot of them is
-/// brought in by account: the larger it is, the fewer pages are written for each. Finding them
-/// again when the store is opened reads ten megabytes.
+/// How many messages, or counts of streams, commits leave for later. They come to their place
+/// together: the more there are, the fewer pages are written for each. To find them again when the
+/// store is opened, ten megabytes are read.
 const LOT: usize = 16_384;
 
 /// How the store uses the machine.
@@ -129,7 +130,7 @@ impl SqliteStore {
         SqliteStore::open_with(dir.as_ref(), settings, LOT)
     }
 
-    /// `lot`: how many messages are brought into the index of the archives together.
+    /// `lot`: how much commits leave for later.
     fn open_with(dir: &Path, settings: Settings, lot: usize) -> Result<SqliteStore> {
         let directory = Directory::open(dir)?;
         let path = directory.path().to_owned();
@@ -186,7 +187,7 @@ impl SqliteStore {
             known: Known::new(archives, end),
             cleaning,
             lot,
-            moving: None,
+            under_way: None,
             stuck: false,
             careful: 0,
         };

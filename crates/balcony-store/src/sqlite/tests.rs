@@ -12,7 +12,8 @@ use crate::Write;
 use crate::contract::model::{agrees_with_memory, model_of, snapshot, write_set};
 use crate::contract::model_archive::with_ids;
 use crate::contract::{
-    AMPLE, JULIET, ROMEO, create, delete, done, entry, push, push_archive, waiting, write,
+    AMPLE, JULIET, ROMEO, archive, archived, create, delete, done, entry, push, push_archive,
+    waiting, write,
 };
 
 fn open(dir: &TempDir) -> SqliteStore {
@@ -286,6 +287,36 @@ async fn cleaning_that_was_cut_short_goes_on_after_reopening() {
     let count = "SELECT count(*) FROM blocked";
     let left: i64 = raw.query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0);
+}
+
+/// A fault in what was left for later is nobody's fault who commits meanwhile.
+#[tokio::test]
+async fn lot_that_fails_harms_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_with(dir.path(), Settings::default(), 2).unwrap();
+    done(&store, create(ROMEO)).await;
+    let raw = Connection::open(dir.path().join("balcony.sqlite3")).unwrap();
+    raw.execute_batch(
+        "CREATE TRIGGER fault BEFORE INSERT ON archive_index
+         BEGIN SELECT RAISE(ABORT, 'a fault'); END",
+    )
+    .unwrap();
+    let texts: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    for text in &texts {
+        archive(&store, ROMEO, entry(JULIET, text, 1)).await;
+    }
+    assert_eq!(archived(&store, ROMEO).await, texts);
+    let left = || -> i64 {
+        let sql = "SELECT (SELECT count(*) FROM archive) - (SELECT count(*) FROM archive_index)";
+        raw.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(left(), 20);
+    raw.execute_batch("DROP TRIGGER fault").unwrap();
+    for n in 0..10 {
+        done(&store, create(&format!("user{n}@localhost"))).await;
+    }
+    assert_eq!(left(), 0);
+    assert_eq!(archived(&store, ROMEO).await, texts);
 }
 
 #[tokio::test]

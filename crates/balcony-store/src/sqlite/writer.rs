@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::apply::apply;
-use super::archive::{Moved, Moving};
 use super::checkpoint::Checkpoints;
 use super::cleaning;
 use super::fault::Fault;
 use super::known::Known;
+use super::lot::{Done, Lot};
 use super::queue::{Gather, Idle, Job, Queue, Work};
 use super::statement::run;
 use crate::{Committed, Error, Result, Write, WriteSet};
@@ -21,7 +21,7 @@ use crate::{Committed, Error, Result, Write, WriteSet};
 /// Waiting for company takes at most this part of a commit: a tenth more delay at worst, against
 /// up to twice the rate.
 const GATHER_SHARE: u32 = 10;
-/// After so long without a commit the archives' index is brought up to date: soon enough that
+/// After so long without a commit what was left for later is done: soon enough that
 /// little is left to do when the server stops or its archives are trimmed, and not between the
 /// messages of a conversation.
 const QUIET: Duration = Duration::from_millis(200);
@@ -39,10 +39,10 @@ pub(super) struct Writer {
     pub(super) known: Known,
     /// Whether deleted accounts left rows behind.
     pub(super) cleaning: bool,
-    /// How many messages are brought into the archives' index together.
+    /// How much commits leave for later.
     pub(super) lot: usize,
     /// Such a lot, when one is under way.
-    pub(super) moving: Option<Moving>,
+    pub(super) under_way: Option<Lot>,
     /// The last one could not be brought in; the next commit tries again.
     pub(super) stuck: bool,
     /// So many transactions undo a set that is refused by itself.
@@ -67,16 +67,16 @@ impl Writer {
             }
             self.begin_lot(sets == 0);
             if sets == 0 {
-                self.index();
+                self.catch_up();
             }
             self.checkpoints.between_commits(&self.conn);
         }
     }
 
     fn idle(&self) -> Idle {
-        if self.cleaning || self.moving.is_some() {
+        if self.cleaning || self.under_way.is_some() {
             Idle::Now
-        } else if self.known.recent().len() > 0 && !self.stuck {
+        } else if self.known.behind() > 0 && !self.stuck {
             Idle::After(QUIET)
         } else {
             Idle::Never
@@ -119,7 +119,13 @@ impl Writer {
     fn transaction(&mut self, sets: &[&WriteSet]) -> Result<Vec<Result<Committed>>> {
         let careful = self.careful > 0;
         self.careful = self.careful.saturating_sub(1);
-        let outcomes = self.try_transaction(sets, careful);
+        let mut outcomes = self.try_transaction(sets, careful);
+        if self.under_way.is_some() && outcomes.as_ref().is_err_and(Fault::is_of_disk) {
+            // What was left for later may be what does not fit.
+            self.roll_back();
+            self.stuck = true;
+            outcomes = self.try_transaction(sets, careful);
+        }
         let outcomes = outcomes.or_else(|fault| {
             self.roll_back();
             if careful || fault.is_of_disk() {
@@ -155,9 +161,9 @@ impl Writer {
             });
         }
         // In here it costs no sync of its own.
-        let moved = self.slice()?;
+        let done = self.slice()?;
         run(&self.conn, "COMMIT", [])?;
-        self.committed(moved);
+        self.committed(done);
         Ok(outcomes)
     }
 
@@ -195,18 +201,18 @@ impl Writer {
         error
     }
 
-    fn committed(&mut self, moved: Moved) {
-        if moved.complete {
-            self.moving = None;
+    fn committed(&mut self, done: Done) {
+        if done.is_all() {
+            self.under_way = None;
         }
-        moved.committed(self.known.recent());
         self.known.committed();
+        done.committed(&mut self.known);
     }
 
     fn roll_back(&mut self) {
         self.known.rolled_back();
         // Its slice is void; the next lot begins where the index ends.
-        self.moving = None;
+        self.under_way = None;
         // After some errors SQLite has rolled back by itself.
         if self.conn.is_autocommit() {
             return;
@@ -217,47 +223,46 @@ impl Writer {
         }
     }
 
-    /// Begins to bring messages into the archives' index, when there are enough or it is quiet.
+    /// Begins with what was left for later, when there is enough or it is quiet.
     fn begin_lot(&mut self, quiet: bool) {
-        let waiting = self.known.recent().len();
-        let due = waiting >= self.lot || (quiet && waiting > 0);
-        if due && self.moving.is_none() && !self.stuck {
-            let end = self.known.end().seq;
-            self.moving = Some(Moving::begin(self.known.recent(), end, self.lot));
+        let behind = self.known.behind();
+        let due = behind >= self.lot || (quiet && behind > 0);
+        if due && self.under_way.is_none() && !self.stuck {
+            self.under_way = Some(Lot::begin(&self.known, self.lot));
         }
     }
 
     /// Inside a transaction: a slice of the lot that is under way, undone by itself when it fails.
     /// `Err` when the whole transaction is void.
-    fn slice(&mut self) -> Result<Moved, Fault> {
-        let Some(moving) = &mut self.moving else {
-            return Ok(Moved::default());
+    fn slice(&mut self) -> Result<Done, Fault> {
+        let Some(lot) = &mut self.under_way else {
+            return Ok(Done::default());
         };
         if self.known.is_indexed() {
-            // A set has brought in everything.
-            self.moving = None;
-            return Ok(Moved::default());
+            // A set has brought in everything that is in the lot.
+            self.under_way = None;
+            return Ok(Done::default());
         }
         run(&self.conn, "SAVEPOINT one_slice", [])?;
-        let moved = match moving.slice(&self.conn, &self.known) {
-            Ok(moved) => moved,
+        let done = match lot.slice(&self.conn, &self.known) {
+            Ok(done) => done,
             Err(fault) if fault.is_of_disk() || self.conn.is_autocommit() => return Err(fault),
             Err(fault) => {
                 run(&self.conn, "ROLLBACK TO one_slice", [])?;
-                self.moving = None;
+                self.under_way = None;
                 self.stuck = true;
                 let error = fault.into_error(&self.dir);
-                tracing::error!(%error, "the archives' index was not brought up to date");
-                Moved::default()
+                tracing::error!(%error, "what was left for later was not done");
+                Done::default()
             }
         };
         run(&self.conn, "RELEASE one_slice", [])?;
-        Ok(moved)
+        Ok(done)
     }
 
     /// A slice without company.
-    fn index(&mut self) {
-        if self.moving.is_some() && self.transaction(&[]).is_err() {
+    fn catch_up(&mut self) {
+        if self.under_way.is_some() && self.transaction(&[]).is_err() {
             self.stuck = true;
         }
     }

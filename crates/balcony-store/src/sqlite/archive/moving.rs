@@ -1,7 +1,4 @@
-//! From the end of the archive into the index, in lots.
-//!
-//! The entries of a lot are brought in by account, so that a page of the index is written once for
-//! all of them. A lot is cut into slices, between which others commit.
+//! From the end of the archive into the index.
 
 use rusqlite::Connection;
 
@@ -10,62 +7,48 @@ use crate::sqlite::fault::Fault;
 use crate::sqlite::known::Known;
 use crate::sqlite::statement::{each, run};
 
-/// Entries of a slice: with each on a page of its own some milliseconds, and mostly less than one.
-/// To it come twice as many as its transaction archives, so that a lot has an end.
-const SLICE: usize = 500;
-
-/// A lot that is under way: all that was there when it began.
+/// The messages of a lot.
 pub(in crate::sqlite) struct Moving {
     /// The accounts that are left, the last to be done first.
     accounts: Vec<i64>,
     up_to: i64,
-    /// Entries of a slice.
-    slice: usize,
 }
 
 /// What a slice brought in: of which accounts, up to where.
 #[derive(Default)]
-pub(in crate::sqlite) struct Moved {
-    accounts: Vec<(i64, i64)>,
-    /// Whether that was the end of the lot.
-    pub(in crate::sqlite) complete: bool,
-}
+pub(in crate::sqlite) struct Moved(Vec<(i64, i64)>);
 
 impl Moving {
-    /// `end`: the last place that is committed. `lot`: how many entries make a lot; no slice is
-    /// larger.
-    pub(in crate::sqlite) fn begin(recent: &Recent, end: i64, lot: usize) -> Moving {
-        let mut accounts = recent.accounts();
+    pub(in crate::sqlite) fn begin(known: &Known) -> Moving {
+        let mut accounts = known.recent().accounts();
         accounts.sort_unstable_by(|a, b| b.cmp(a));
         Moving {
             accounts,
-            up_to: end,
-            slice: SLICE.min(lot),
+            up_to: known.end().seq,
         }
     }
 
-    /// Inside a transaction: does a part of it. When that is void, so is the lot.
+    /// Brings in as many as there is room for.
     pub(in crate::sqlite) fn slice(
         &mut self,
         conn: &Connection,
         known: &Known,
+        room: &mut usize,
     ) -> Result<Moved, Fault> {
-        let mut room = self.slice + 2 * known.fresh();
         let mut moved = Moved::default();
-        while room > 0
+        while *room > 0
             && let Some(account) = self.accounts.last().copied()
         {
-            let entries = known.recent().first(account, self.up_to, room);
+            let entries = known.recent().first(account, self.up_to, *room);
             index(conn, account, &entries)?;
-            if entries.len() < room {
+            if entries.len() < *room {
                 self.accounts.pop();
             }
-            room -= entries.len();
+            *room -= entries.len();
             let last = entries.last().map(|entry| (account, entry.seq));
-            moved.accounts.extend(last);
+            moved.0.extend(last);
         }
-        moved.complete = self.accounts.is_empty();
-        if moved.complete {
+        if self.accounts.is_empty() {
             note_indexed(conn, self.up_to)?;
         }
         Ok(moved)
@@ -76,7 +59,7 @@ impl Moved {
     /// After the commit. A reader that has seen the list before it and the index after it finds an
     /// entry in both, and goes by the index.
     pub(in crate::sqlite) fn committed(self, recent: &Recent) {
-        for (account, seq) in self.accounts {
+        for (account, seq) in self.0 {
             recent.remove(account, seq);
         }
     }

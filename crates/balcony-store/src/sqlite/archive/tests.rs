@@ -6,6 +6,7 @@ use super::*;
 use crate::archive_id::ArchiveIds;
 use crate::contract::{JULIET, ROMEO, create, entry, push_archive, texts};
 use crate::sqlite::known::{Archives, End};
+use crate::sqlite::lot::Lot;
 use crate::sqlite::{accounts, migrations};
 use crate::{ArchiveEntry, ArchiveFilter, ArchivePlace};
 
@@ -48,8 +49,8 @@ impl World {
         }
     }
 
-    fn lot(&self, slice: usize) -> Moving {
-        Moving::begin(&self.shared.recent, self.known.end().seq, slice)
+    fn lot(&self, slice: usize) -> Lot {
+        Lot::begin(&self.known, slice)
     }
 
     fn page(&self, account: &str, filter: ArchiveFilter) -> ArchivePage {
@@ -75,9 +76,9 @@ fn what_is_in_the_list_and_in_the_index_is_told_once() {
     let mut lot = world.lot(3);
     // A reader that took the list before a commit, and looks into the index after it.
     let moved = lot.slice(&world.conn, &world.known).unwrap();
-    assert!(!moved.complete);
+    assert!(!moved.is_all());
     assert_eq!(world.archived(ROMEO), "abcde");
-    moved.committed(&world.shared.recent);
+    moved.committed(&mut world.known);
     assert_eq!(world.shared.recent.len(), 2);
     assert_eq!(world.archived(ROMEO), "abcde");
 }
@@ -95,8 +96,8 @@ fn half_a_lot_is_found_again() {
     let mut left = 9;
     loop {
         let moved = lot.slice(&world.conn, &world.known).unwrap();
-        let complete = moved.complete;
-        moved.committed(&world.shared.recent);
+        let complete = moved.is_all();
+        moved.committed(&mut world.known);
         assert!(world.shared.recent.len() < left);
         left = world.shared.recent.len();
         let found = Recent::load(&world.conn).unwrap();
@@ -118,7 +119,7 @@ fn lot_that_a_set_overtook_changes_nothing() {
     world.letters(ROMEO, "abcdef");
     let mut lot = world.lot(2);
     let moved = lot.slice(&world.conn, &world.known).unwrap();
-    moved.committed(&world.shared.recent);
+    moved.committed(&mut world.known);
     let trim = Write::ArchiveTrim {
         host: "localhost".into(),
         max_bytes: 4,
@@ -128,8 +129,8 @@ fn lot_that_a_set_overtook_changes_nothing() {
     world.known.committed();
     world.letters(ROMEO, "g");
     let moved = lot.slice(&world.conn, &world.known).unwrap();
-    assert!(moved.complete);
-    moved.committed(&world.shared.recent);
+    assert!(moved.is_all());
+    moved.committed(&mut world.known);
     assert_eq!(world.archived(ROMEO), "cdefg");
     let found = Recent::load(&world.conn).unwrap();
     assert_eq!(found.of(1), world.shared.recent.of(1));
@@ -143,7 +144,7 @@ fn parties_that_share_a_number_are_told_apart() {
         world.push(ROMEO, entry(with, text, 1));
     }
     let moved = world.lot(10).slice(&world.conn, &world.known).unwrap();
-    moved.committed(&world.shared.recent);
+    moved.committed(&mut world.known);
     let same = "UPDATE archive_index SET party = ?1";
     let number = party::number("nurse@x");
     world.conn.execute(same, [number]).unwrap();
@@ -168,7 +169,7 @@ fn times_are_found_between_those_of_others() {
         }
         if n == 80 {
             let moved = world.lot(200).slice(&world.conn, &world.known).unwrap();
-            moved.committed(&world.shared.recent);
+            moved.committed(&mut world.known);
         }
     }
     for time in -1..180 {

@@ -1,4 +1,5 @@
-//! What tests stand on: a whole server in memory, and conversations that a person can read.
+//! What tests stand on: a whole server in memory, conversations that a person can read, and clients
+//! that account for every message while a real server is killed.
 //!
 //! The format of the scripts is described in `tests/conversations/README.md`.
 #![forbid(unsafe_code)]

@@ -15,12 +15,12 @@ impl Seeded {
     #[must_use]
     pub fn part(&self, number: u64) -> Self {
         let mut part = Self(self.0 ^ number.wrapping_mul(0xd1b5_4a32_d192_ed03));
-        part.next();
+        part.word();
         part
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,7 +30,7 @@ impl Seeded {
 
     /// A number below `bound`; 0 when that is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next().checked_rem(bound).unwrap_or(0)
+        self.word().checked_rem(bound).unwrap_or(0)
     }
 
     /// A number from `least` to `most`, both included.
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_itself_and_parts_differ() {
-        let choices = |mut seeded: Seeded| [seeded.next(), seeded.next(), seeded.next()];
+        let choices = |mut seeded: Seeded| [seeded.word(), seeded.word(), seeded.word()];
         let seed = Seeded::new(7);
         assert_eq!(choices(seed.clone()), choices(seed.clone()));
         assert_ne!(choices(seed.part(1)), choices(seed.part(2)));

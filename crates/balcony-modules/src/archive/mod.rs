@@ -12,7 +12,7 @@ mod retention;
 mod retract;
 mod worth;
 
-pub(crate) use query::{forget_received, has_received};
+pub(crate) use query::{forget_received, has_received, note_received};
 pub(crate) use worth::worth;
 
 use balcony_core::module::{

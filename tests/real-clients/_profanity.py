@@ -78,6 +78,19 @@ class Profanity:
                 raise AssertionError(f"profanity does not show {texts}:\n{screen.strip()}")
             time.sleep(0.05)
 
+    def expect_logged(self, *texts, seconds=15):
+        """Waits until one line of its log holds all of this, such as a stanza."""
+        log = self.folder / f"profanity-{self.runs}.log"
+        end = time.monotonic() + seconds
+        while True:
+            lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+            for line in lines:
+                if all(text in line for text in texts):
+                    return line
+            if time.monotonic() > end:
+                raise AssertionError(f"profanity does not log {texts}")
+            time.sleep(0.05)
+
     def quit(self, seconds=10):
         """Types /quit and waits until it is gone."""
         if self._alive():

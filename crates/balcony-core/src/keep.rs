@@ -32,6 +32,9 @@ impl Core {
     /// Writes down every session that can be resumed. For a server that stops, when no connection
     /// is left. Answers how many there are.
     pub async fn keep_sessions(&self) -> usize {
+        // None of them ends any more, in the store least of all; and a worker that is to stop has
+        // no task left that waits for a client.
+        self.at_rest.send_replace(true);
         let mut sessions = Vec::new();
         self.sessions.each(|session| {
             if !session.has_ended() {

@@ -89,6 +89,8 @@ pub struct Core {
     lines: Arc<lines::Lines>,
     requests: requests::Requests,
     delivered: delivered::Delivered,
+    /// True from the end of an orderly stop on: nothing that waits for a client goes on.
+    at_rest: tokio::sync::watch::Sender<bool>,
     /// Makes salts for accounts that are not there, the same ones each time.
     decoy_secret: [u8; 32],
     account_hasher: foldhash::fast::RandomState,
@@ -134,6 +136,7 @@ impl Core {
             lines: Arc::default(),
             requests: requests::Requests::default(),
             delivered: delivered::Delivered::default(),
+            at_rest: tokio::sync::watch::Sender::new(false),
             account_hasher: foldhash::fast::RandomState::default(),
             store,
             cluster,

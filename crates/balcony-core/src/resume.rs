@@ -77,8 +77,13 @@ impl Core {
                 if let Some(pending) = core.fire(Event::Detached(Arc::clone(&session))) {
                     pending.await;
                 }
-                // Whichever comes first.
-                let _ = tokio::time::timeout(max, parked.0.notified()).await;
+                let mut at_rest = core.at_rest.subscribe();
+                tokio::select! {
+                    // The next start has the session.
+                    _ = at_rest.wait_for(|at_rest| *at_rest) => return,
+                    () = parked.0.notified() => {}
+                    () = tokio::time::sleep(max) => {}
+                }
             }
             if session.expire(number) {
                 tracing::info!(jid = %session.jid(), "did not come back");

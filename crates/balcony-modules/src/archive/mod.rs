@@ -12,7 +12,7 @@ mod retention;
 mod retract;
 mod worth;
 
-pub(crate) use query::{forget_received, has_received};
+pub(crate) use query::{forget_received, has_received, note_received};
 pub(crate) use worth::worth;
 
 use balcony_core::module::{
@@ -37,8 +37,10 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         ),
     ],
     features: &[
-        Feature::account(ns::MAM),
-        Feature::account(ns::MAM_EXTENDED),
+        // XEP-0313 §7 wants them on accounts. Several clients look at their host alone, profanity
+        // before 2026 among them, and find no history otherwise.
+        Feature::both(ns::MAM),
+        Feature::both(ns::MAM_EXTENDED),
         // XEP-0424 §2: retractions are archived.
         Feature::account(ns::RETRACT),
         Feature::account(ns::RETRACT_TOMBSTONE),

@@ -20,15 +20,15 @@ use super::own_account;
 /// Ids that one query may name: as many as a page of an answer has by default.
 const IDS: usize = 250;
 
-/// Messages of which is remembered that a client got them from its archive: four pages of the usual
+/// Messages of which is remembered that a client got them before it came online: four pages of the usual
 /// size. Of more it gets the oldest a second time.
 const REMEMBERED: usize = 1_000;
 
-/// Note of a session that has not come online: what it got from its archive, and so need not get
-/// as offline messages.
+/// Note of a session that has not come online: what it got from its archive or as a copy, and so
+/// need not get as offline messages.
 struct Received(VecDeque<ArchiveId>);
 
-/// Whether the session has got this message from its archive before it came online.
+/// Whether the session has got this message before it came online.
 pub(crate) fn has_received(session: &Session, id: ArchiveId) -> bool {
     session.notes(|notes| {
         notes
@@ -42,13 +42,15 @@ pub(crate) fn forget_received(session: &Session) {
     session.notes(|notes| notes.take::<Received>());
 }
 
-fn remember(session: &Session, page: &ArchivePage) {
+/// A session gets these messages, from its archive or as copies. What waits offline is looked
+/// through for them when it comes online.
+pub(crate) fn note_received(session: &Session, received: impl IntoIterator<Item = ArchiveId>) {
     if session.is_available() {
         return;
     }
     session.notes(|notes| {
         let Received(mut ids) = notes.take().unwrap_or(Received(VecDeque::new()));
-        ids.extend(page.messages.iter().map(|message| message.id));
+        ids.extend(received);
         ids.drain(..ids.len().saturating_sub(REMEMBERED));
         notes.set(Received(ids));
     });
@@ -79,7 +81,7 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
         // Half of the queue stays free for what arrives meanwhile.
         let room = config.limits.session_queue / 2;
         let page = fitting(page, room.saturating_sub(session.queued_bytes()), from_end);
-        remember(session, &page);
+        note_received(session, page.messages.iter().map(|message| message.id));
         let result = |message: &ArchivedMessage| {
             result(message, query.queryid.as_deref(), &account, session.jid())
         };

@@ -10,7 +10,7 @@ use balcony_proto::xep::forward;
 use balcony_proto::xml::Element;
 
 use super::{is_enabled, recent, rules};
-use crate::stanza_id;
+use crate::{archive, offline, stanza_id};
 
 /// §8: what a client sends goes to the account's other devices.
 pub(super) fn sent(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
@@ -54,13 +54,17 @@ pub(super) fn received(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     // They need not be available: the document asks for no presence, and who wants copies from its
     // binding on wants them all.
     let mut others = ctx.sessions_of(&account);
-    others.retain(|session| !is_recipient(envelope, session) && is_enabled(session));
+    let takers = envelope.recipients();
+    // What nobody takes now waits, and comes as such to who takes it.
+    let waits_for = |session: &Session| takers.is_empty() && offline::goes_to(ctx.core(), session);
+    others.retain(|session| {
+        is_enabled(session) && !is_recipient(envelope, session) && !waits_for(session)
+    });
     if others.is_empty() {
         return Flow::Continue;
     }
     let stanza = &envelope.stanza;
     let id = stanza.id.as_deref();
-    let takers = envelope.recipients();
     let is_answer = || {
         takers
             .iter()
@@ -73,6 +77,13 @@ pub(super) fn received(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         .iter()
         .for_each(|taker| recent::remember(taker, id, &from));
     copy(ctx, "received", stanza, &account, &others);
+    if takers.is_empty() {
+        // Who takes what waits when it comes online has this one by then.
+        let archived = envelope.archive_id(Side::Recipient);
+        for session in &others {
+            archive::note_received(session, archived);
+        }
+    }
     Flow::Continue
 }
 

@@ -135,6 +135,9 @@ fn start(core: &Arc<Core>, account: &Jid) {
         .state::<Queues>()
         .is_some_and(|queues| queues.begin(account));
     if begun {
+        if let Some(taker) = receiver(core, account) {
+            give_to(core, account, &taker);
+        }
         let flush = Flush {
             core: Arc::clone(core),
             account: account.clone(),
@@ -142,6 +145,18 @@ fn start(core: &Arc<Core>, account: &Jid) {
         };
         tokio::spawn(flush.run());
     }
+}
+
+fn give_to(core: &Core, account: &Jid, taker: &Session) {
+    if let Some(queues) = core.state::<Queues>() {
+        queues.give_to(account, taker.id());
+    }
+}
+
+/// Whether what waits for the account is on its way to this session of it.
+pub(crate) fn goes_to(core: &Core, session: &Session) -> bool {
+    core.state::<Queues>()
+        .is_some_and(|queues| queues.go_to(session.account(), session.id()))
 }
 
 /// The session of an account that gets what waits: one of the highest priority, and of these the
@@ -233,6 +248,7 @@ impl Flush {
             else {
                 return Ok(Left::Nobody);
             };
+            give_to(&self.core, &self.account, &current);
             let rows = self
                 .core
                 .store()

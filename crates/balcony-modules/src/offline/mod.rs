@@ -10,6 +10,8 @@ mod flush;
 mod keep;
 mod queues;
 
+pub(crate) use flush::goes_to;
+
 use balcony_core::module::{
     Band, Config, EventKind, Feature, Hook, HookSpec, Kinds, Listen, Listener, ModuleSpec, Spec,
     Stage,

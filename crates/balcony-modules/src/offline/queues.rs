@@ -17,6 +17,8 @@ pub(super) struct Queues(Arc<Mutex<HashMap<Jid, Queue>>>);
 struct Queue {
     /// A task empties it.
     running: bool,
+    /// The session that gets what is in it, while the task runs.
+    taker: Option<u64>,
     /// The task is to look again before it ends.
     again: bool,
     /// Messages on their way into it.
@@ -65,6 +67,20 @@ impl Queues {
         !std::mem::replace(&mut queue.running, true)
     }
 
+    /// Says who gets what is in the queue.
+    pub(super) fn give_to(&self, account: &Jid, session: u64) {
+        if let Some(queue) = self.0.lock().get_mut(account) {
+            queue.taker = Some(session);
+        }
+    }
+
+    /// Whether this session gets what is in the queue.
+    pub(super) fn go_to(&self, account: &Jid, session: u64) -> bool {
+        let queues = self.0.lock();
+        let taker = queues.get(account).and_then(|queue| queue.taker);
+        taker == Some(session)
+    }
+
     /// The queue was found empty.
     pub(super) fn end(&self, account: &Jid) -> End {
         let mut queues = self.0.lock();
@@ -91,6 +107,7 @@ impl Queues {
             return End::Again;
         }
         queue.running = false;
+        queue.taker = None;
         End::Over
     }
 
@@ -132,6 +149,18 @@ mod tests {
         assert!(matches!(queues.end(&juliet()), End::Again));
         assert!(matches!(queues.end(&juliet()), End::Over));
         assert!(queues.begin(&juliet()));
+    }
+
+    #[test]
+    fn who_gets_what_waits_is_known_while_somebody_works() {
+        let queues = Queues::default();
+        queues.give_to(&juliet(), 1);
+        assert!(!queues.go_to(&juliet(), 1), "there is no queue");
+        queues.begin(&juliet());
+        queues.give_to(&juliet(), 1);
+        assert!(queues.go_to(&juliet(), 1) && !queues.go_to(&juliet(), 2));
+        queues.pause(&juliet());
+        assert!(!queues.go_to(&juliet(), 1));
     }
 
     #[test]

@@ -491,7 +491,12 @@ pub enum Event {
     Ended(Arc<Session>),
     /// Messages that the client of an ended session of this account had not got were put into the
     /// offline queue.
-    Queued(Jid),
+    Queued {
+        /// Whose.
+        account: Jid,
+        /// What waits, in its order.
+        items: Vec<Item>,
+    },
     /// An account was made.
     AccountCreated(Jid),
     /// An account is to be deleted, and everything that belongs to it is still there. What the
@@ -535,7 +540,7 @@ impl Event {
             Self::Available { .. } => EventKind::Available,
             Self::Detached(_) => EventKind::Detached,
             Self::Ended(_) => EventKind::Ended,
-            Self::Queued(_) => EventKind::Queued,
+            Self::Queued { .. } => EventKind::Queued,
             Self::AccountCreated(_) => EventKind::AccountCreated,
             Self::AccountLeaving(_) => EventKind::AccountLeaving,
             Self::AccountDeleted(_) => EventKind::AccountDeleted,

@@ -131,11 +131,12 @@ impl Core {
                     tracing::warn!(%cause, %account, "messages stay in the archive alone");
                 }
             }
-            if let (false, Some(pending)) = (
-                waiting.is_empty(),
-                core.fire(Event::Queued(session.account().clone())),
-            ) {
-                pending.await;
+            if !waiting.is_empty() {
+                let account = session.account().clone();
+                let items = waiting;
+                if let Some(pending) = core.fire(Event::Queued { account, items }) {
+                    pending.await;
+                }
             }
             for item in rest {
                 if let Some(pending) = core.left_over(item) {

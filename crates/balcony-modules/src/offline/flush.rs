@@ -50,7 +50,7 @@ pub(super) fn on_bound(ctx: &mut Ctx<'_>, event: &Event) {
 
 /// What an ended session left waits.
 pub(super) fn on_queued(ctx: &mut Ctx<'_>, event: &Event) {
-    let Event::Queued(account) = event else {
+    let Event::Queued { account, .. } = event else {
         return;
     };
     if ctx.sessions_of(account).is_empty() {

@@ -62,6 +62,10 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             listen: Listen::Now(watch::on_detached),
         },
         Listener {
+            event: EventKind::Queued,
+            listen: Listen::Now(watch::on_queued),
+        },
+        Listener {
             event: EventKind::Ended,
             listen: Listen::Now(watch::on_ended),
         },

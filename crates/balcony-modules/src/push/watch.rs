@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use balcony_core::module::{Core, Ctx, Envelope, Event, Flow, Session};
+use balcony_core::module::{Core, Ctx, Envelope, Event, Flow, Item, Session};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Kind, MessageType, Stanza};
 use balcony_store::PushRegistration;
@@ -88,27 +88,45 @@ pub(super) fn on_detached(ctx: &mut Ctx<'_>, event: &Event) {
     let (Some(picture), Some(resource)) = (session.picture(), resource(session)) else {
         return;
     };
-    let own = session.account();
-    let unacknowledged = picture.unacknowledged.iter();
-    let waiting: Vec<Stanza> = unacknowledged
+    let told = For::Only(vec![resource]);
+    tell_of(
+        ctx.core(),
+        session.account(),
+        &picture.unacknowledged,
+        told,
+        false,
+    );
+}
+
+/// What an ended session left waits: it was on its way to a device that seemed to be there.
+pub(super) fn on_queued(ctx: &mut Ctx<'_>, event: &Event) {
+    if let Event::Queued { account, items } = event {
+        tell_of(ctx.core(), account, items, For::All, true);
+    }
+}
+
+/// Tells of what others wrote, among these, in one notification.
+fn tell_of(core: &Arc<Core>, account: &Jid, items: &[Item], to: For, on_its_way: bool) {
+    let from_others = |stanza: &Stanza| {
+        let from = stanza.from.as_ref();
+        from.is_some_and(|from| from.bare_str() != account.as_str())
+    };
+    let waiting: Vec<Stanza> = items
+        .iter()
         .filter_map(|item| worth::original(&item.stanza))
         .filter(worth::is_worth_it)
-        .filter(|stanza| {
-            stanza
-                .from
-                .as_ref()
-                .is_some_and(|f| f.bare_str() != own.as_str())
-        })
+        .filter(from_others)
         .collect();
-    if let Some(last) = waiting.last() {
-        let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
-        let told = Told {
-            news: news(ctx.core(), last, count),
-            to: For::Only(vec![resource]),
-            on_its_way: false,
-        };
-        tell(ctx.core(), own, told);
-    }
+    let Some(last) = waiting.last() else {
+        return;
+    };
+    let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+    let told = Told {
+        news: news(core, last, count),
+        to,
+        on_its_way,
+    };
+    tell(core, account, told);
 }
 
 /// The device was here until now.

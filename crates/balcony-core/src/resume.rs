@@ -100,7 +100,7 @@ impl Core {
     #[must_use]
     pub fn make_way(self: &Arc<Self>, session: &Arc<Session>) -> Option<Pending> {
         session.end(Some(StreamError::new(StreamCondition::Conflict)));
-        // What else is queued is still written, and told from what was not when the connection ends.
+        // What else is queued is still written; what was not is known when the connection ends.
         session.counts().then(|| self.look_after(session)).flatten()
     }
 

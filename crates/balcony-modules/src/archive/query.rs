@@ -20,8 +20,8 @@ use super::own_account;
 /// Ids that one query may name: as many as a page of an answer has by default.
 const IDS: usize = 250;
 
-/// Messages of which is remembered that a client got them before it came online: four pages of the usual
-/// size. Of more it gets the oldest a second time.
+/// Messages of which is remembered that a client got them before it came online: four pages of the
+/// usual size. Of more it gets the oldest a second time.
 const REMEMBERED: usize = 1_000;
 
 /// Note of a session that has not come online: what it got from its archive or as a copy, and so

@@ -87,8 +87,11 @@ pub(super) fn on_arrival(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         return Flow::Continue;
     };
     // One for a certain resource that is there would go to another.
+    let taker = taker(ctx.core(), to);
     let other = ctx.sessions().find(to).is_some_and(|addressed| {
-        receiver(ctx.core(), to).is_none_or(|best| best.id() != addressed.id())
+        taker
+            .as_ref()
+            .is_none_or(|taker| taker.id() != addressed.id())
     });
     if !other {
         envelope.notes().set(coming);
@@ -135,9 +138,7 @@ fn start(core: &Arc<Core>, account: &Jid) {
         .state::<Queues>()
         .is_some_and(|queues| queues.begin(account));
     if begun {
-        if let Some(taker) = receiver(core, account) {
-            give_to(core, account, &taker);
-        }
+        let _ = taker(core, account);
         let flush = Flush {
             core: Arc::clone(core),
             account: account.clone(),
@@ -147,16 +148,24 @@ fn start(core: &Arc<Core>, account: &Jid) {
     }
 }
 
-fn give_to(core: &Core, account: &Jid, taker: &Session) {
-    if let Some(queues) = core.state::<Queues>() {
-        queues.give_to(account, taker.id());
-    }
+/// The session that gets what waits. It stays the same one for as long as it takes messages: what
+/// comes meanwhile is copied to the others, who must not get what is older after it.
+fn taker(core: &Core, to: &Jid) -> Option<Arc<Session>> {
+    let queues = core.state::<Queues>()?;
+    let chosen = queues.taker(to.bare_str()).and_then(|id| {
+        let sessions = core.sessions().of(to.bare_str());
+        let mut sessions = sessions.into_iter();
+        sessions.find(|session| session.id() == id && takes(session))
+    });
+    let taker = chosen.or_else(|| receiver(core, to))?;
+    queues.give_to(to.bare_str(), taker.id());
+    Some(taker)
 }
 
 /// Whether what waits for the account is on its way to this session of it.
 pub(crate) fn goes_to(core: &Core, session: &Session) -> bool {
     core.state::<Queues>()
-        .is_some_and(|queues| queues.go_to(session.account(), session.id()))
+        .is_some_and(|queues| queues.taker(session.account().as_str()) == Some(session.id()))
 }
 
 /// The session of an account that gets what waits: one of the highest priority, and of these the
@@ -240,15 +249,10 @@ impl Flush {
         // Rows that are delivered are deleted before the next are read; behind this one begins
         // what has not been looked at.
         let mut after = 0;
-        let mut session = None;
         loop {
-            let Some(current) = session
-                .filter(|session: &Arc<Session>| takes(session))
-                .or_else(|| receiver(&self.core, &self.account))
-            else {
+            let Some(current) = taker(&self.core, &self.account) else {
                 return Ok(Left::Nobody);
             };
-            give_to(&self.core, &self.account, &current);
             let rows = self
                 .core
                 .store()
@@ -260,7 +264,6 @@ impl Flush {
                 return Ok(Left::Nothing);
             }
             after = self.deliver_page(&current, after, &rows).await?;
-            session = Some(current);
         }
     }
 

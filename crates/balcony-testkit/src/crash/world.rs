@@ -87,12 +87,6 @@ impl World {
         let others = others.into_iter().map(|other| other % count.max(1));
         others.filter(|other| *other != account).collect()
     }
-
-    /// Whether the account has another device.
-    pub(super) fn has_siblings(&self, account: usize) -> bool {
-        let same = self.load.accounts.iter().filter(|of| **of == account);
-        same.count() > 1
-    }
 }
 
 /// The localpart of an account.

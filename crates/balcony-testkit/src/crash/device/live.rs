@@ -87,12 +87,12 @@ impl Device {
 
     /// A new stream: what is first said on it.
     pub(super) fn greet(&mut self, link: &mut Link) {
-        if self.world.has_siblings(self.account) {
-            let id = self.request_id("copies");
-            let enable = Element::new(ns::CARBONS, "enable");
-            let request = Stanza::iq(IqType::Set, id).with_element(enable);
-            self.send_other(link, &request);
-        }
+        // Copies also tell it what is on its way to a former stream of its own, to which nobody will
+        // come back (XEP-0280 §6).
+        let id = self.request_id("copies");
+        let enable = Element::new(ns::CARBONS, "enable");
+        let copies = Stanza::iq(IqType::Set, id).with_element(enable);
+        self.send_other(link, &copies);
         self.send_other(link, &Stanza::presence(PresenceType::Available));
         self.catch_up(link);
         for stanza in std::mem::take(&mut self.again) {

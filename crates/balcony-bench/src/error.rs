@@ -36,12 +36,16 @@ pub(crate) enum Error {
         what: &'static str,
         stanza: String,
     },
-    /// Messages did not arrive once and in order.
-    #[error("{lost} lost, {duplicated} duplicated, {reordered} reordered: this does not count")]
+    /// Messages did not arrive once and in order, or were not acknowledged.
+    #[error(
+        "{lost} lost, {duplicated} duplicated, {reordered} reordered, \
+         {unacknowledged} not acknowledged: this does not count"
+    )]
     Faults {
         lost: u64,
         duplicated: u64,
         reordered: u64,
+        unacknowledged: u64,
     },
     /// Nothing came any more, or not all of it.
     #[error("timed out waiting for {0}")]

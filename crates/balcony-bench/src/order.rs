@@ -22,6 +22,8 @@ pub(crate) struct Faults {
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
     pub(crate) reordered: u64,
+    /// Sent and never acknowledged by the server, where it had to be (XEP-0198).
+    pub(crate) unacknowledged: u64,
 }
 
 impl Faults {
@@ -30,6 +32,7 @@ impl Faults {
         self.lost += other.lost;
         self.duplicated += other.duplicated;
         self.reordered += other.reordered;
+        self.unacknowledged += other.unacknowledged;
     }
 
     /// # Errors
@@ -42,6 +45,7 @@ impl Faults {
             lost: self.lost,
             duplicated: self.duplicated,
             reordered: self.reordered,
+            unacknowledged: self.unacknowledged,
         })
     }
 }

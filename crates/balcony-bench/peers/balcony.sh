@@ -59,7 +59,8 @@ start() {
 
 wait_for() {
     for _ in $(seq 300); do
-        ss -Hltn "sport = :$1" | grep -q . && return
+        # The admin socket comes last.
+        ss -Hltn "sport = :$1" | grep -q . && [ -S "$dir/data/admin.sock" ] && return
         sleep 0.1
     done
     echo "it did not start: see $dir" >&2

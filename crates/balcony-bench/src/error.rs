@@ -64,13 +64,17 @@ impl Error {
 
     /// The server sent `stanza` to `who`, of which at most a line is shown.
     pub(crate) fn unexpected(who: &str, what: &'static str, stanza: &[u8]) -> Error {
-        /// Enough to see the type, the addresses and the error condition.
-        const SHOWN: usize = 400;
-        let shown = stanza.get(..SHOWN).unwrap_or(stanza);
         Error::Unexpected {
             who: who.to_owned(),
             what,
-            stanza: String::from_utf8_lossy(shown).into_owned(),
+            stanza: shown(stanza),
         }
     }
+}
+
+/// A stanza for the person, cut.
+pub(crate) fn shown(stanza: &[u8]) -> String {
+    /// Enough to see the type, the addresses and the error condition.
+    const SHOWN: usize = 400;
+    String::from_utf8_lossy(stanza.get(..SHOWN).unwrap_or(stanza)).into_owned()
 }

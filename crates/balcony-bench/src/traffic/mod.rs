@@ -5,7 +5,7 @@ mod route;
 
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::measure::{Histogram, Meter, OWN_LIMIT_US, Report, Run};
 use crate::order::{Faults, Order};
 use crate::stamp::{Reader, Stamp};
@@ -45,6 +45,8 @@ pub(crate) struct Traffic {
     receipts: Option<Receipts>,
     latency: Histogram,
     faults: Faults,
+    /// The first stanza that came twice or late, for the person who looks for the reason.
+    wrong: Option<String>,
     stale: u64,
     sent: u64,
     received: u64,
@@ -76,6 +78,7 @@ impl Traffic {
             receipts: None,
             latency: Histogram::new(),
             faults: Faults::default(),
+            wrong: None,
             stale: 0,
             sent: 0,
             received: 0,
@@ -130,6 +133,9 @@ impl Traffic {
         for _ in 0..runs {
             let (run, faults) = self.run(engine, plan)?;
             all.add(faults);
+            if let Some(wrong) = self.wrong.take() {
+                report.remark(wrong);
+            }
             if matches!(plan.pace, Pace::Window(_)) && run.measures_itself() {
                 report.remark(format!(
                     "the generator itself took over {OWN_LIMIT_US} µs of CPU for a message, and \
@@ -302,14 +308,17 @@ impl Traffic {
         });
     }
 
-    fn arrived(&mut self, engine: &mut Engine, stamp: Stamp, place: usize) {
+    fn arrived(&mut self, engine: &mut Engine, stamp: Stamp, place: usize, stanza: &[u8]) {
         let now = self.now();
         let number = stamp.route as usize;
         let Some(route) = self.routes.get_mut(number) else {
             return;
         };
         if let Some(order) = route.orders.get_mut(place) {
-            order.take(stamp.number, &mut self.faults);
+            if let Some(wrong) = order.take(stamp.number, &mut self.faults) {
+                let shown = || format!("the first that came {wrong}: {}", shown(stanza));
+                self.wrong.get_or_insert_with(shown);
+            }
         }
         route.copies += 1;
         self.received += 1;
@@ -346,7 +355,7 @@ impl Load for Traffic {
             return wrong(engine, "an error");
         }
         match (self.places)(session, stamp.route as usize) {
-            Place::At(place) => self.arrived(engine, stamp, place),
+            Place::At(place) => self.arrived(engine, stamp, place, stanza),
             Place::Beside => {}
             Place::Nowhere => return wrong(engine, "what is for somebody else"),
         }

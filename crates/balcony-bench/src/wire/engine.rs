@@ -209,6 +209,8 @@ impl Engine {
             if self.sessions.get(session).is_some_and(over) {
                 self.closed += 1;
             } else {
+                // XEP-0198 §4: otherwise the server has to keep what came last for the next login.
+                self.acknowledge_all(session);
                 self.send(session, b"</stream:stream>");
             }
         }

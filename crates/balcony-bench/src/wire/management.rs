@@ -58,6 +58,10 @@ impl Management {
         due
     }
 
+    fn answer(&self) -> String {
+        format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.came)
+    }
+
     /// The server has handled `h` of our stanzas, modulo 2^32: how many more than before. `None`:
     /// more than were sent (§4).
     fn handled(&mut self, h: u32) -> Option<usize> {
@@ -107,6 +111,14 @@ impl Engine {
         }
     }
 
+    /// Tells the server what came, without being asked.
+    pub(super) fn acknowledge_all(&mut self, session: usize) {
+        if let Some(management) = self.management(session) {
+            let answer = management.answer();
+            self.send(session, answer.as_bytes());
+        }
+    }
+
     /// Stanzas that the server has not acknowledged.
     pub(crate) fn unacknowledged(&self, session: usize) -> usize {
         let found = self.sessions.get(session);
@@ -153,8 +165,7 @@ impl Engine {
             return Ok(());
         };
         if markup::is(element, "r") {
-            let answer = format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", management.came);
-            self.send(session, answer.as_bytes());
+            self.acknowledge_all(session);
             return Ok(());
         }
         if markup::is(element, "a") {

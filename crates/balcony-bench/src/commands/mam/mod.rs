@@ -34,7 +34,7 @@ pub(crate) struct Mam {
     #[arg(long, default_value_t = 10, value_parser = bounded(1, MOST_USERS))]
     users: u64,
     /// Messages that each of their archives has to hold. What is missing is sent first, by as many
-    /// other users. 0: what is there
+    /// other users; where the server does not tell how many it holds, all of them. 0: what is there
     #[arg(long, default_value_t = 200, value_parser = bounded(0, 10_000_000))]
     messages: u64,
     /// Messages of a page

@@ -4,9 +4,16 @@
 # Clients: 127.0.0.1:15122 (STARTTLS offered) and :15123 (direct TLS). `start` prints the process id.
 # BENCH_DIR: where everything is kept, default /tmp/balcony-bench. The accounts stay until `wipe`.
 # BALCONY: the binary, default target/release/balcony.
+# MAM: `off` (default), or `on` for an archive of every message.
 set -eu
 dir=${BENCH_DIR:-/tmp/balcony-bench}/balcony
 binary=${BALCONY:-$(dirname "$0")/../../../target/release/balcony}
+
+case ${MAM:-off} in
+    off) archive=never ;;
+    on) archive=always ;;
+    *) echo "MAM is off or on" >&2; exit 2 ;;
+esac
 
 configure() {
     mkdir -p "$dir"
@@ -28,6 +35,8 @@ iterations = 4096
 [[host]]
 name = "localhost"
 registration = "open"
+[archive]
+default = "$archive"
 [limits]
 rate = "1GiB"
 burst = "1GiB"
@@ -50,7 +59,8 @@ start() {
 
 wait_for() {
     for _ in $(seq 300); do
-        ss -Hltn "sport = :$1" | grep -q . && return
+        # The admin socket comes last.
+        ss -Hltn "sport = :$1" | grep -q . && [ -S "$dir/data/admin.sock" ] && return
         sleep 0.1
     done
     echo "it did not start: see $dir" >&2
@@ -69,5 +79,5 @@ case ${1:-} in
     start) stop; start; wait_for 15123; cat "$dir/pid" ;;
     stop) stop ;;
     wipe) stop; rm -rf "$dir" ;;
-    *) sed -n '2,6s/^# //p' "$0"; exit 2 ;;
+    *) sed -n '2,7s/^# //p' "$0"; exit 2 ;;
 esac

@@ -3,8 +3,75 @@
 #   ejabberd.sh start | stop | wipe
 # Clients: 127.0.0.1:15222 (STARTTLS offered) and :15223 (direct TLS). `start` prints the process id.
 # BENCH_DIR: where everything is kept, default /tmp/balcony-bench. The accounts stay until `wipe`.
+# MAM: `off` (default), or `pgsql` for an archive of every message in a PostgreSQL of its own, whose
+# process id is printed behind a comma. That is what large sites do; in Mnesia it falls behind.
 set -eu
 dir=${BENCH_DIR:-/tmp/balcony-bench}/ejabberd
+base=${BENCH_DIR:-/tmp/balcony-bench}/postgresql
+mam=${MAM:-off}
+case $mam in off | pgsql) ;; *) echo "MAM is off or pgsql" >&2; exit 2 ;; esac
+
+database() {
+    [ "$mam" = pgsql ] || return 0
+    cat <<EOF
+sql_type: pgsql
+sql_server: "127.0.0.1"
+sql_port: 15299
+sql_database: ejabberd
+sql_username: ejabberd
+sql_password: ejabberd
+sql_pool_size: 10
+EOF
+}
+
+archive() {
+    [ "$mam" = pgsql ] || return 0
+    echo "  mod_mam: {default: always, db_type: sql}"
+}
+
+# PostgreSQL does not run as root.
+as_database() {
+    if [ "$(id -u)" = 0 ]; then
+        setpriv --reuid postgres --regid postgres --clear-groups "$@"
+    else
+        "$@"
+    fi
+}
+
+configure_database() {
+    mkdir -p "$base/data" "$base/socket"
+    [ "$(id -u)" != 0 ] || chown -R postgres: "$base"
+    as_database "$bin/initdb" -D "$base/data" -A trust -E UTF8 --locale C > "$dir/initdb.log"
+    # On loopback only. A commit is on the disk when it is answered, as PostgreSQL comes; and what
+    # its documentation advises: a cache that fits the machine, checkpoints that are rare.
+    cat >> "$base/data/postgresql.conf" <<EOF
+listen_addresses = '127.0.0.1'
+port = 15299
+unix_socket_directories = '$base/socket'
+fsync = on
+synchronous_commit = on
+shared_buffers = 1GB
+max_wal_size = 4GB
+checkpoint_timeout = 15min
+EOF
+}
+
+start_database() {
+    [ "$mam" = pgsql ] || return 0
+    bin=$(find /usr/lib/postgresql -maxdepth 2 -name bin | sort -V | tail -n 1)
+    [ -f "$base/data/PG_VERSION" ] || configure_database
+    ( cd "$base"; as_database setsid "$bin/postgres" -D "$base/data" ) \
+        > "$dir/postgresql.log" 2>&1 < /dev/null &
+    for _ in $(seq 300); do
+        "$bin/pg_isready" -q -h "$base/socket" -p 15299 && break
+        sleep 0.1
+    done
+    head -n 1 "$base/data/postmaster.pid" > "$dir/postgresql.pid"
+    psql="as_database $bin/psql -q -v ON_ERROR_STOP=1 -h $base/socket -p 15299"
+    $psql -d ejabberd -c '' 2> /dev/null && return
+    $psql -d postgres -c "CREATE ROLE ejabberd LOGIN" -c "CREATE DATABASE ejabberd OWNER ejabberd"
+    $psql -d ejabberd -U ejabberd < /usr/share/ejabberd/sql/pg.sql
+}
 
 configure() {
     mkdir -p "$dir/mnesia" "$dir/log"
@@ -22,6 +89,7 @@ certfiles: ["$dir/server.pem"]
 auth_method: internal
 auth_password_format: scram
 registration_timeout: infinity
+$(database)
 listen:
   - port: 15222
     ip: "127.0.0.1"
@@ -59,6 +127,7 @@ modules:
   mod_time: {}
   mod_vcard: {search: false}
   mod_version: {}
+$(archive)
 EOF
 }
 
@@ -85,17 +154,27 @@ wait_for() {
     exit 1
 }
 
+stop_process() {
+    [ -f "$1" ] || return 0
+    pid=$(cat "$1")
+    kill -s "$2" "$pid" 2> /dev/null || true
+    for _ in $(seq 300); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
+    rm -f "$1"
+}
+
 stop() {
-    [ -f "$dir/pid" ] || return 0
-    pid=$(cat "$dir/pid")
-    kill "$pid" 2> /dev/null || true
-    for _ in $(seq 100); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
-    rm -f "$dir/pid"
+    stop_process "$dir/pid" TERM
+    # It does not wait for its clients to go.
+    stop_process "$dir/postgresql.pid" INT
+}
+
+pids() {
+    cat "$dir/pid" "$dir/postgresql.pid" 2> /dev/null | paste -sd ,
 }
 
 case ${1:-} in
-    start) stop; start; wait_for 15223; cat "$dir/pid" ;;
+    start) stop; mkdir -p "$dir"; start_database; start; wait_for 15223; pids ;;
     stop) stop ;;
-    wipe) stop; rm -rf "$dir" ;;
-    *) sed -n '2,5s/^# //p' "$0"; exit 2 ;;
+    wipe) stop; rm -rf "$dir" "$base" ;;
+    *) sed -n '2,7s/^# //p' "$0"; exit 2 ;;
 esac

@@ -3,8 +3,24 @@
 #   prosody.sh start | stop | wipe
 # Clients: 127.0.0.1:15322 (STARTTLS offered) and :15323 (direct TLS). `start` prints the process id.
 # BENCH_DIR: where everything is kept, default /tmp/balcony-bench. The accounts stay until `wipe`.
+# MAM: `off` (default), or `internal` for an archive of every message in files.
 set -eu
 dir=${BENCH_DIR:-/tmp/balcony-bench}/prosody
+
+mam=${MAM:-off}
+case $mam in off | internal) ;; *) echo "MAM is off or internal" >&2; exit 2 ;; esac
+
+archive() {
+    [ "$mam" = internal ] || return 0
+    # Of everybody and for ever. The limit of 10,000 messages would forbid larger archives, and at
+    # that limit each message costs the removal of another.
+    cat <<EOF
+    modules_enabled = { "mam" }
+    default_archive_policy = true
+    archive_expires_after = "never"
+    storage_archive_item_limit = 100000000
+EOF
+}
 
 configure() {
     mkdir -p "$dir/data" "$dir/certs"
@@ -40,6 +56,7 @@ modules_enabled = {
 }
 modules_disabled = { "s2s" }
 VirtualHost "localhost"
+$(archive)
 EOF
 }
 
@@ -72,5 +89,5 @@ case ${1:-} in
     start) stop; start; wait_for 15323; cat "$dir/pid" ;;
     stop) stop ;;
     wipe) stop; rm -rf "$dir" ;;
-    *) sed -n '2,5s/^# //p' "$0"; exit 2 ;;
+    *) sed -n '2,6s/^# //p' "$0"; exit 2 ;;
 esac

@@ -36,12 +36,16 @@ pub(crate) enum Error {
         what: &'static str,
         stanza: String,
     },
-    /// Messages did not arrive once and in order.
-    #[error("{lost} lost, {duplicated} duplicated, {reordered} reordered: this does not count")]
+    /// Messages did not arrive once and in order, or were not acknowledged.
+    #[error(
+        "{lost} lost, {duplicated} duplicated, {reordered} reordered, \
+         {unacknowledged} not acknowledged: this does not count"
+    )]
     Faults {
         lost: u64,
         duplicated: u64,
         reordered: u64,
+        unacknowledged: u64,
     },
     /// Nothing came any more, or not all of it.
     #[error("timed out waiting for {0}")]
@@ -60,13 +64,17 @@ impl Error {
 
     /// The server sent `stanza` to `who`, of which at most a line is shown.
     pub(crate) fn unexpected(who: &str, what: &'static str, stanza: &[u8]) -> Error {
-        /// Enough to see the type, the addresses and the error condition.
-        const SHOWN: usize = 400;
-        let shown = stanza.get(..SHOWN).unwrap_or(stanza);
         Error::Unexpected {
             who: who.to_owned(),
             what,
-            stanza: String::from_utf8_lossy(shown).into_owned(),
+            stanza: shown(stanza),
         }
     }
+}
+
+/// A stanza for the person, cut.
+pub(crate) fn shown(stanza: &[u8]) -> String {
+    /// Enough to see the type, the addresses and the error condition.
+    const SHOWN: usize = 400;
+    String::from_utf8_lossy(stanza.get(..SHOWN).unwrap_or(stanza)).into_owned()
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use balcony_stream::Random;
-use balcony_stream::initiating::{ClientConfig, Initiating, Secret};
+use balcony_stream::initiating::{ClientConfig, Initiating, Resume, Secret};
 
 use crate::error::Result;
 use crate::keys::Keys;
@@ -30,9 +30,40 @@ const HELLO_ID: &[u8] = b"hello";
 /// The streams of users of one target. Session numbers are user numbers, less the first user's.
 pub(crate) struct Fleet<'a> {
     pub(crate) engine: Engine,
+    pub(crate) clients: Clients<'a>,
+}
+
+/// Makes the client's side of streams.
+pub(crate) struct Clients<'a> {
     target: &'a Target,
     keys: Keys,
     random: Random,
+}
+
+impl Clients<'_> {
+    /// The stream of a user on a new connection, that takes a former one up again where there is
+    /// one.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a mechanism that is not known.
+    pub(crate) fn stream(&self, number: usize, resume: Option<Resume>) -> Result<Initiating> {
+        let target = self.target;
+        let config = ClientConfig {
+            secret: Secret::Password {
+                password: target.password.clone(),
+                keys: self.keys.get(&target.user(number)),
+            },
+            mechanisms: target.mechanisms()?,
+            tls: target.tls.policy(),
+            sasl2: target.sasl2,
+            resource: Some("bench".to_owned()),
+            timeout: target.limit(),
+            resume,
+            ..ClientConfig::new(target.jid(number)?, "")
+        };
+        let stream = Initiating::new(Arc::new(config), self.random.clone(), Default::default());
+        Ok(stream)
+    }
 }
 
 impl<'a> Fleet<'a> {
@@ -44,10 +75,12 @@ impl<'a> Fleet<'a> {
         target.address()?;
         Ok(Fleet {
             engine: Engine::new(target.connector()?)?,
-            target,
-            keys: Keys::load(target.keys.as_deref())?,
-            // An empty nonce would be refused by the server: a failure shows.
-            random: Random::new(|bytes| getrandom::fill(bytes).unwrap_or_default()),
+            clients: Clients {
+                target,
+                keys: Keys::load(target.keys.as_deref())?,
+                // An empty nonce would be refused by the server: a failure shows.
+                random: Random::new(|bytes| getrandom::fill(bytes).unwrap_or_default()),
+            },
         })
     }
 
@@ -57,60 +90,86 @@ impl<'a> Fleet<'a> {
     /// [`Error::Login`] of the first that fails, [`Error::Timeout`].
     pub(crate) fn log_in(&mut self, users: Range<usize>, hello: Hello) -> Result<Histogram> {
         let count = users.len();
-        let limit = self.target.limit();
+        let target = self.clients.target;
         let mut arrival = Arrival {
-            target: self.target,
-            keys: &mut self.keys,
-            random: &self.random,
+            clients: &mut self.clients,
             users,
             hello,
             arrived: 0,
             latency: Histogram::new(),
         };
-        for _ in 0..self.target.parallel {
+        for _ in 0..target.parallel {
             arrival.next(&mut self.engine)?;
         }
-        let all = |arrival: &Arrival<'_>| arrival.arrived == count;
+        let all = |arrival: &Arrival<'_, '_>| arrival.arrived == count;
         self.engine
-            .turn_until(&mut arrival, limit, "the logins", all)?;
+            .turn_until(&mut arrival, target.limit(), "the logins", all)?;
         let latency = arrival.latency;
-        self.keys.save(self.target.keys.as_deref())?;
+        self.clients.keys.save(target.keys.as_deref())?;
         Ok(latency)
+    }
+
+    /// Enables stream management (XEP-0198) on all streams; each asks for an acknowledgement after
+    /// `every` stanzas.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] when a server refuses, [`Error::Timeout`].
+    pub(crate) fn manage(&mut self, every: Option<u32>) -> Result<()> {
+        let count = self.engine.count();
+        for session in 0..count {
+            self.engine.manage(session, every);
+        }
+        let all = |managing: &Managing| managing.enabled == count;
+        let limit = self.clients.target.limit();
+        let mut managing = Managing { enabled: 0 };
+        self.engine
+            .turn_until(&mut managing, limit, "stream management", all)
     }
 }
 
-struct Arrival<'a> {
-    target: &'a Target,
-    keys: &'a mut Keys,
-    random: &'a Random,
+/// Streams on which it is being enabled.
+struct Managing {
+    enabled: usize,
+}
+
+impl Load for Managing {
+    fn ready(&mut self, _: &mut Engine, _: usize, _: Bound) -> Result<()> {
+        Ok(())
+    }
+
+    fn stanza(&mut self, _: &mut Engine, _: usize, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn managed(&mut self, _: &mut Engine, _: usize) -> Result<()> {
+        self.enabled += 1;
+        Ok(())
+    }
+}
+
+struct Arrival<'a, 'b> {
+    clients: &'a mut Clients<'b>,
     users: Range<usize>,
     hello: Hello,
     arrived: usize,
     latency: Histogram,
 }
 
-impl Arrival<'_> {
+impl Arrival<'_, '_> {
     /// Connects the next user, if there is one.
     fn next(&mut self, engine: &mut Engine) -> Result<()> {
         let Some(number) = self.users.next() else {
             return Ok(());
         };
-        let user = self.target.user(number);
-        let config = ClientConfig {
-            secret: Secret::Password {
-                password: self.target.password.clone(),
-                keys: self.keys.get(&user),
-            },
-            mechanisms: self.target.mechanisms()?,
-            tls: self.target.tls.policy(),
-            sasl2: self.target.sasl2,
-            resource: Some("bench".to_owned()),
-            timeout: self.target.limit(),
-            ..ClientConfig::new(self.target.jid(number)?, "")
-        };
-        let stream = Initiating::new(Arc::new(config), self.random.clone(), Default::default());
-        let tls_first = self.target.tls == Tls::Direct;
-        engine.connect(self.target.address()?, user, Some(stream), tls_first)?;
+        let target = self.clients.target;
+        let stream = self.clients.stream(number, None)?;
+        let tls_first = target.tls == Tls::Direct;
+        engine.connect(
+            target.address()?,
+            target.user(number),
+            Some(stream),
+            tls_first,
+        )?;
         Ok(())
     }
 
@@ -120,23 +179,18 @@ impl Arrival<'_> {
     }
 }
 
-impl Load for Arrival<'_> {
+impl Load for Arrival<'_, '_> {
     fn ready(&mut self, engine: &mut Engine, session: usize, bound: Bound) -> Result<()> {
         self.latency.record_nanos(bound.took.as_nanos() as u64);
-        if let Some(keys) = bound.keys {
-            self.keys.put(engine.who(session), keys);
+        let inactive = bound.has_csi() && self.hello == Hello::InactiveClient;
+        if let Some(keys) = bound.stream.and_then(|stream| stream.keys) {
+            self.clients.keys.put(engine.who(session), keys);
         }
         if self.hello == Hello::Silent {
             return self.arrived(engine);
         }
-        engine.send(
-            session,
-            hello(
-                &self.target.domain,
-                bound.csi && self.hello == Hello::InactiveClient,
-            )
-            .as_bytes(),
-        );
+        let hello = hello(&self.clients.target.domain, inactive);
+        engine.send(session, hello.as_bytes());
         Ok(())
     }
 

@@ -37,6 +37,8 @@ enum Command {
     Chat(commands::chat::Chat),
     Presence(commands::presence::Presence),
     Iq(commands::iq::Iq),
+    Mam(commands::mam::Mam),
+    Reconnect(commands::reconnect::Reconnect),
     Relay(commands::relay::Relay),
 }
 
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         Command::Chat(command) => command.run(),
         Command::Presence(command) => command.run(),
         Command::Iq(command) => command.run(),
+        Command::Mam(command) => command.run(),
+        Command::Reconnect(command) => command.run(),
         Command::Relay(command) => command.run(),
     };
     match result {

@@ -29,9 +29,10 @@ pub(crate) struct Target {
     /// The domain of the accounts
     #[arg(long, default_value = "localhost")]
     pub(crate) domain: String,
-    /// Process id of the server, to measure its CPU time and memory with all its children
-    #[arg(long)]
-    pub(crate) pid: Option<u32>,
+    /// Process id of the server, to measure its CPU time and memory with all its children; several
+    /// with commas, where a database works for it
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) pid: Vec<u32>,
     /// What protects the streams
     #[arg(long, value_enum, default_value_t = Tls::None)]
     pub(crate) tls: Tls,
@@ -141,7 +142,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) fn plan(&self, timing: &Timing, pid: Option<u32>) -> Plan {
+    pub(crate) fn plan(&self, timing: &Timing, server: &[u32]) -> Plan {
         Plan {
             pace: match self.rate {
                 Some(rate) => Pace::Rate(rate as f64),
@@ -149,7 +150,7 @@ impl Load {
             },
             warmup: timing.warm(),
             seconds: timing.measured(),
-            pid,
+            server: server.to_vec(),
         }
     }
 

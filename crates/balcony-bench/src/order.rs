@@ -22,6 +22,8 @@ pub(crate) struct Faults {
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
     pub(crate) reordered: u64,
+    /// Sent and never acknowledged by the server, where it had to be (XEP-0198).
+    pub(crate) unacknowledged: u64,
 }
 
 impl Faults {
@@ -30,6 +32,7 @@ impl Faults {
         self.lost += other.lost;
         self.duplicated += other.duplicated;
         self.reordered += other.reordered;
+        self.unacknowledged += other.unacknowledged;
     }
 
     /// # Errors
@@ -42,25 +45,30 @@ impl Faults {
             lost: self.lost,
             duplicated: self.duplicated,
             reordered: self.reordered,
+            unacknowledged: self.unacknowledged,
         })
     }
 }
 
 impl Order {
-    /// A number came.
-    pub(crate) fn take(&mut self, number: u32, faults: &mut Faults) {
+    /// A number came. What is wrong with that; that some are missing shows at the end.
+    pub(crate) fn take(&mut self, number: u32, faults: &mut Faults) -> Option<&'static str> {
         if number == self.next {
             self.next += 1;
-        } else if number < self.next {
-            match self.missing.remove(&number) {
-                true => faults.reordered += 1,
-                false => faults.duplicated += 1,
-            }
-        } else {
+            return None;
+        }
+        if number > self.next {
             let room = MISSING.saturating_sub(self.missing.len());
             self.missing.extend((self.next..number).take(room));
             self.next = number + 1;
+            return None;
         }
+        if self.missing.remove(&number) {
+            faults.reordered += 1;
+            return Some("late");
+        }
+        faults.duplicated += 1;
+        Some("twice")
     }
 
     /// Adds what never came of the `sent` first numbers.

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::error::Result;
 use crate::fleet::{Fleet, Hello};
-use crate::measure::Report;
+use crate::measure::{Disk, Report};
 use crate::options::{Load, MOST_USERS, Target, Timing, bounded};
 use crate::stamp;
 use crate::traffic::{Place, Route, Traffic};
@@ -23,6 +23,13 @@ pub(crate) struct Chat {
     /// Users that are logged in beside the pairs, and silent
     #[arg(long, default_value_t = 0, value_parser = bounded(0, MOST_USERS))]
     bystanders: u64,
+    /// Enable stream management (XEP-0198) on every session, ask for an acknowledgement after so
+    /// many messages of each, and fail when one is never acknowledged. 1: the times until
+    /// acknowledged are those of single messages
+    #[arg(long, value_parser = bounded(1, 10_000))]
+    acks: Option<u64>,
+    #[command(flatten)]
+    disk: Disk,
 }
 
 /// A body has room for its stamp.
@@ -78,13 +85,29 @@ impl Chat {
             false => Place::Nowhere,
         };
         let mut traffic = Traffic::new("message", routes, places);
-        let plan = self.load.plan(&self.timing, target.pid);
-        let mut report = self.load.report("chat", target.tls, &target.label);
+        if let Some(every) = self.acks {
+            fleet.manage(Some(every as u32))?;
+            traffic = traffic.acknowledged_too();
+        }
+        let plan = self.load.plan(&self.timing, &target.pid);
+        let mut report = self.load.report(self.case(), target.tls, &target.label);
         self.shape.tell(&mut report);
         report.set("bystanders", self.bystanders);
+        report.set("acks", self.acks);
+        self.disk
+            .measure(&mut report, ["sync_before_p50_ms", "sync_before_p99_ms"])?;
         let faults = traffic.repeat(&mut fleet.engine, &plan, self.timing.runs, &mut report)?;
+        self.disk
+            .measure(&mut report, ["sync_after_p50_ms", "sync_after_p99_ms"])?;
         report.publish(target.json.as_deref())?;
         fleet.engine.close()?;
         faults.verdict()
+    }
+
+    fn case(&self) -> &'static str {
+        match self.acks {
+            Some(_) => "chat-acks",
+            None => "chat",
+        }
     }
 }

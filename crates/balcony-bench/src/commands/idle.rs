@@ -29,7 +29,7 @@ pub(crate) struct Idle {
 impl Idle {
     pub(crate) fn run(&self) -> Result<()> {
         let target = &self.target;
-        if target.pid.is_none() {
+        if target.pid.is_empty() {
             return Err(Error::Usage(
                 "the memory of which process? Name it by --pid".into(),
             ));
@@ -42,7 +42,7 @@ impl Idle {
         let (before, users) = (self.before as usize, self.users as usize);
         fleet.log_in(0..before, Hello::InactiveClient)?;
         rest(&mut fleet.engine, Duration::from_secs(2))?;
-        let empty = memory_of(target.pid)?.unwrap_or(0);
+        let empty = memory_of(&target.pid)?;
         fleet.log_in(before..before + users, Hello::InactiveClient)?;
         let since = Instant::now();
 
@@ -53,7 +53,7 @@ impl Idle {
         for wait in waits {
             let end = Duration::from_secs(wait);
             rest(&mut fleet.engine, end.saturating_sub(since.elapsed()))?;
-            let grown = memory_of(target.pid)?.unwrap_or(0) as f64 - empty as f64;
+            let grown = memory_of(&target.pid)? as f64 - empty as f64;
             let name = if wait < 45 {
                 "kib_each_30s"
             } else {
@@ -61,7 +61,7 @@ impl Idle {
             };
             run.add(name, "KiB", grown / 1024.0 / users as f64);
         }
-        let meter = Meter::start(target.pid)?;
+        let meter = Meter::start(&target.pid)?;
         rest(&mut fleet.engine, Duration::from_secs(5))?;
         let spent = meter.spent()?;
         let cores = spent.server.unwrap_or_default().as_secs_f64() / spent.elapsed.as_secs_f64();

@@ -61,7 +61,7 @@ impl Iq {
             false => Place::Nowhere,
         };
         let mut traffic = Traffic::new("iq", (0..users).map(route).collect(), places);
-        let plan = self.load.plan(&self.timing, target.pid);
+        let plan = self.load.plan(&self.timing, &target.pid);
         let mut report = self
             .load
             .report(&format!("iq-{name}"), target.tls, &target.label);

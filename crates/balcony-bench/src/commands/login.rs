@@ -49,7 +49,7 @@ impl Login {
         fleet.engine.close()?;
         for _ in 0..self.runs {
             std::thread::sleep(PAUSE);
-            let meter = Meter::start(target.pid)?;
+            let meter = Meter::start(&target.pid)?;
             let latency = fleet.log_in(users.clone(), hello)?;
             let spent = meter.spent()?;
             let mut run = Run::default();

@@ -5,6 +5,8 @@ pub(crate) mod chat;
 pub(crate) mod idle;
 pub(crate) mod iq;
 pub(crate) mod login;
+pub(crate) mod mam;
 pub(crate) mod presence;
+pub(crate) mod reconnect;
 pub(crate) mod relay;
 pub(crate) mod roster;

@@ -48,7 +48,7 @@ impl Presence {
             None => Place::Nowhere,
         };
         let mut traffic = Traffic::new("presence", (0..users).map(route).collect(), places);
-        let plan = self.load.plan(&self.timing, target.pid);
+        let plan = self.load.plan(&self.timing, &target.pid);
         let mut report = self.load.report("presence", target.tls, &target.label);
         report.set("users", self.users);
         report.set("contacts", ring.contacts());

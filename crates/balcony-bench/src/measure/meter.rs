@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// A moment, with what had been spent until then.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
-    server: Option<u32>,
+    server: Vec<u32>,
     at: Instant,
     server_ticks: u64,
     machine_ticks: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Meter {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spent {
     pub(crate) elapsed: Duration,
-    /// Of the server's process tree; `None` without a process id.
+    /// Of the server's processes and all below them; `None` where none was named.
     pub(crate) server: Option<Duration>,
     /// Of this program.
     pub(crate) own: Duration,
@@ -34,13 +34,10 @@ impl Meter {
     ///
     /// # Errors
     /// [`Error::Usage`] when there is no such process.
-    pub(crate) fn start(server: Option<u32>) -> Result<Meter> {
-        let server_ticks = match server {
-            Some(pid) => process::tree_ticks(pid).ok_or_else(|| no_process(pid))?,
-            None => 0,
-        };
+    pub(crate) fn start(server: &[u32]) -> Result<Meter> {
+        let server_ticks = process::tree_ticks(server).map_err(no_process)?;
         Ok(Meter {
-            server,
+            server: server.to_vec(),
             at: Instant::now(),
             server_ticks,
             machine_ticks: process::machine_ticks().unwrap_or(0),
@@ -53,26 +50,25 @@ impl Meter {
     /// # Errors
     /// [`Error::Usage`] when the server is gone.
     pub(crate) fn spent(&self) -> Result<Spent> {
-        let now = Meter::start(self.server)?;
+        let now = Meter::start(&self.server)?;
         let own = now.own.saturating_sub(self.own);
         let server = ticks(now.server_ticks.saturating_sub(self.server_ticks));
         let machine = ticks(now.machine_ticks.saturating_sub(self.machine_ticks));
         Ok(Spent {
             elapsed: now.at - self.at,
-            server: self.server.map(|_| server),
+            server: (!self.server.is_empty()).then_some(server),
             own,
             others: machine.saturating_sub(own).saturating_sub(server),
         })
     }
 }
 
-/// Resident bytes of a process and all below it; `None` without a process id.
+/// Resident bytes of the server's processes and all below them.
 ///
 /// # Errors
 /// [`Error::Usage`] when there is no such process.
-pub(crate) fn memory_of(pid: Option<u32>) -> Result<Option<u64>> {
-    let read = |pid| process::tree_resident(pid).ok_or_else(|| no_process(pid));
-    pid.map(read).transpose()
+pub(crate) fn memory_of(server: &[u32]) -> Result<u64> {
+    process::tree_resident(server).map_err(no_process)
 }
 
 fn no_process(pid: u32) -> Error {
@@ -96,7 +92,7 @@ mod tests {
 
     #[test]
     fn work_of_this_process_shows_as_its_own() {
-        let meter = Meter::start(None).unwrap();
+        let meter = Meter::start(&[]).unwrap();
         let mut sum = 0_u64;
         while meter.at.elapsed() < Duration::from_millis(20) {
             sum = std::hint::black_box(sum.wrapping_add(1));
@@ -108,6 +104,6 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_there_is_told() {
-        assert!(matches!(Meter::start(Some(u32::MAX)), Err(Error::Usage(_))));
+        assert!(matches!(Meter::start(&[u32::MAX]), Err(Error::Usage(_))));
     }
 }

@@ -3,19 +3,27 @@
 use std::collections::HashMap;
 use std::fs;
 
-/// CPU time of a process and all below it, in clock ticks: user and system, its own and that of
-/// children it waited for. `None` when the process is gone.
-pub(super) fn tree_ticks(root: u32) -> Option<u64> {
-    let root_ticks = ticks(&stat(root)?)?;
-    let below = descendants(root).into_iter().skip(1);
-    Some(root_ticks + below.filter_map(|pid| ticks(&stat(pid)?)).sum::<u64>())
+/// CPU time of processes and all below them, in clock ticks: user and system, their own and that of
+/// children they waited for. `Err`: the one that is gone.
+pub(super) fn tree_ticks(roots: &[u32]) -> Result<u64, u32> {
+    sum(roots, |pid| ticks(&stat(pid)?))
 }
 
-/// Resident memory of a process and all below it, in bytes.
-pub(super) fn tree_resident(root: u32) -> Option<u64> {
-    let root_bytes = resident(root)?;
-    let below = descendants(root).into_iter().skip(1);
-    Some(root_bytes + below.filter_map(resident).sum::<u64>())
+/// Resident memory of processes and all below them, in bytes; what they share counts for each.
+/// `Err`: the one that is gone.
+pub(super) fn tree_resident(roots: &[u32]) -> Result<u64, u32> {
+    sum(roots, resident)
+}
+
+/// Adds up over processes and all below them, each once. Those below may come and go.
+fn sum(roots: &[u32], read: impl Fn(u32) -> Option<u64>) -> Result<u64, u32> {
+    let mut sum = 0;
+    for pid in roots {
+        sum += read(*pid).ok_or(*pid)?;
+    }
+    let below = descendants(roots);
+    let below = below.into_iter().filter(|pid| !roots.contains(pid));
+    Ok(sum + below.filter_map(read).sum::<u64>())
 }
 
 /// CPU time that the whole machine spent on anything but idling, in clock ticks.
@@ -63,8 +71,8 @@ fn resident(pid: u32) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// `root` first, then every process that descends from it.
-fn descendants(root: u32) -> Vec<u32> {
+/// The roots first, then every process that descends from them.
+fn descendants(roots: &[u32]) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
@@ -73,7 +81,7 @@ fn descendants(root: u32) -> Vec<u32> {
             children.entry(parent).or_default().push(pid);
         }
     }
-    let mut found = vec![root];
+    let mut found = roots.to_vec();
     let mut next = 0;
     while let Some(pid) = found.get(next).copied() {
         found.extend(children.remove(&pid).unwrap_or_default());
@@ -96,16 +104,25 @@ mod tests {
     #[test]
     fn this_process_has_memory_and_descends_from_its_parent() {
         let own = std::process::id();
-        assert!(tree_resident(own).unwrap() > 100_000);
-        assert!(tree_ticks(own).is_some());
+        assert!(tree_resident(&[own]).unwrap() > 100_000);
+        assert!(tree_ticks(&[own]).is_ok());
         let parent = fields(&stat(own).unwrap()).nth(1).unwrap().parse().unwrap();
-        assert!(descendants(parent).contains(&own));
+        assert!(descendants(&[parent]).contains(&own));
         assert!(machine_ticks().unwrap() > 0);
     }
 
     #[test]
     fn a_process_that_does_not_exist_has_nothing() {
-        assert_eq!(tree_ticks(u32::MAX), None);
-        assert_eq!(tree_resident(u32::MAX), None);
+        assert_eq!(tree_ticks(&[u32::MAX]), Err(u32::MAX));
+        assert_eq!(tree_resident(&[1, u32::MAX]), Err(u32::MAX));
+    }
+
+    #[test]
+    fn a_process_below_another_that_is_named_counts_once() {
+        let own = std::process::id();
+        let parent = fields(&stat(own).unwrap()).nth(1).unwrap().parse().unwrap();
+        let one = |_| Some(1);
+        let without = sum(&[parent], one).unwrap();
+        assert_eq!(sum(&[parent, own], one), Ok(without));
     }
 }

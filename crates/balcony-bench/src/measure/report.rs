@@ -49,10 +49,19 @@ impl Run {
 
     /// The usual points of a distribution.
     pub(crate) fn latency(&mut self, histogram: &Histogram) {
-        let millis = |span: Duration| span.as_secs_f64() * 1e3;
-        self.add("p50_ms", "ms", millis(histogram.quantile(0.5)));
-        self.add("p99_ms", "ms", millis(histogram.quantile(0.99)));
-        self.add("max_ms", "ms", millis(histogram.max()));
+        self.latency_as(histogram, ["p50_ms", "p99_ms", "max_ms"]);
+    }
+
+    /// The same under other names: of the median, the 99th percentile, and the greatest.
+    pub(crate) fn latency_as(&mut self, histogram: &Histogram, names: [&'static str; 3]) {
+        let spans = [
+            histogram.quantile(0.5),
+            histogram.quantile(0.99),
+            histogram.max(),
+        ];
+        for (name, span) in names.into_iter().zip(spans) {
+            self.add(name, "ms", span.as_secs_f64() * 1e3);
+        }
     }
 
     /// Whether the generator took so much that it shows in what the server is said to take.
@@ -76,6 +85,8 @@ pub(crate) struct Report {
     label: String,
     settings: Map<String, Value>,
     runs: Vec<Run>,
+    /// What was measured once, beside the runs.
+    around: Run,
     remarks: Vec<String>,
 }
 
@@ -87,6 +98,7 @@ impl Report {
             label: label.to_owned(),
             settings: Map::new(),
             runs: Vec::new(),
+            around: Run::default(),
             remarks: Vec::new(),
         }
     }
@@ -98,6 +110,11 @@ impl Report {
 
     pub(crate) fn push(&mut self, run: Run) {
         self.runs.push(run);
+    }
+
+    /// Values that belong to no run: of the machine before and after all of them.
+    pub(crate) fn around(&mut self, values: &Run) {
+        self.around.measures.extend(&values.measures);
     }
 
     /// Something that limits what the numbers are worth.
@@ -136,6 +153,13 @@ impl Report {
             }
         }
         line.push('\n');
+        if !self.around.measures.is_empty() {
+            line.push(' ');
+            for measure in &self.around.measures {
+                let _ = write!(line, " {} {}", measure.name, short(measure.value));
+            }
+            line.push('\n');
+        }
         for remark in &self.remarks {
             let _ = writeln!(line, "  ! {remark}");
         }
@@ -162,6 +186,7 @@ impl Report {
             "settings": self.settings,
             "result": summaries.iter().map(summary).collect::<Map<_, _>>(),
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
+            "around": run(&self.around),
             "remarks": self.remarks,
         })
     }
@@ -233,11 +258,15 @@ mod tests {
             report.push(run);
         }
         report.remark("noisy");
+        let mut around = Run::default();
+        around.add("sync_p50_ms", "ms", 1.5);
+        report.around(&around);
         assert_eq!(
             report.human(),
-            "balcony chat: server_us 2.00 [1.00..3.00]\n  ! noisy\n"
+            "balcony chat: server_us 2.00 [1.00..3.00]\n  sync_p50_ms 1.50\n  ! noisy\n"
         );
         let json = report.json();
+        assert_eq!(json.pointer("/around/sync_p50_ms"), Some(&json!(1.5)));
         assert_eq!(json.pointer("/result/server_us/median"), Some(&json!(2.0)));
         assert_eq!(json.pointer("/runs/1/server_us"), Some(&json!(1.0)));
     }

@@ -5,7 +5,7 @@ mod route;
 
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::measure::{Histogram, Meter, OWN_LIMIT_US, Report, Run};
 use crate::order::{Faults, Order};
 use crate::stamp::{Reader, Stamp};
@@ -19,12 +19,13 @@ use pace::Due;
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// How long and how fast.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) pace: Pace,
     pub(crate) warmup: Duration,
     pub(crate) seconds: Duration,
-    pub(crate) pid: Option<u32>,
+    /// The server's processes.
+    pub(crate) server: Vec<u32>,
 }
 
 /// Says where a session stands: session, then route.
@@ -41,10 +42,21 @@ pub(crate) struct Traffic {
     run: u32,
     window: Option<u32>,
     sending: bool,
+    receipts: Option<Receipts>,
     latency: Histogram,
     faults: Faults,
+    /// The first stanza that came twice or late, for the person who looks for the reason.
+    wrong: Option<String>,
     stale: u64,
+    sent: u64,
     received: u64,
+}
+
+/// What servers say of the messages that they were sent (XEP-0198).
+struct Receipts {
+    acknowledged: u64,
+    /// From sending to the acknowledgement.
+    latency: Histogram,
 }
 
 impl Traffic {
@@ -63,11 +75,47 @@ impl Traffic {
             run: std::process::id() << 8,
             window: None,
             sending: false,
+            receipts: None,
             latency: Histogram::new(),
             faults: Faults::default(),
+            wrong: None,
             stale: 0,
+            sent: 0,
             received: 0,
         }
+    }
+
+    /// Every message has to be acknowledged too. The sessions have stream management.
+    pub(crate) fn acknowledged_too(self) -> Traffic {
+        Traffic {
+            receipts: Some(Receipts {
+                acknowledged: 0,
+                latency: Histogram::new(),
+            }),
+            ..self
+        }
+    }
+
+    /// Sends so many messages on each route, and waits until all have come.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`], [`Error::Faults`], and those of the engine.
+    pub(crate) fn fill(
+        &mut self,
+        engine: &mut Engine,
+        counts: &[u32],
+        window: u32,
+        limit: Duration,
+    ) -> Result<()> {
+        self.reset(Pace::Window(window));
+        for (route, count) in self.routes.iter_mut().zip(counts) {
+            route.limit = *count;
+        }
+        self.kick(engine);
+        let all = |traffic: &Traffic| traffic.routes.iter().all(Route::is_over);
+        engine.turn_until(self, limit, "the messages", all)?;
+        self.sending = false;
+        self.finish().verdict()
     }
 
     /// Runs the same plan several times.
@@ -85,6 +133,9 @@ impl Traffic {
         for _ in 0..runs {
             let (run, faults) = self.run(engine, plan)?;
             all.add(faults);
+            if let Some(wrong) = self.wrong.take() {
+                report.remark(wrong);
+            }
             if matches!(plan.pace, Pace::Window(_)) && run.measures_itself() {
                 report.remark(format!(
                     "the generator itself took over {OWN_LIMIT_US} µs of CPU for a message, and \
@@ -109,28 +160,46 @@ impl Traffic {
         }
         self.kick(engine);
         self.turn_until(engine, begin + plan.warmup, &mut due)?;
-        self.latency = Histogram::new();
-        let (before, meter) = (self.received, Meter::start(plan.pid)?);
+        self.forget_latencies();
+        let (before, acknowledged) = (self.received, self.receipted());
+        let meter = Meter::start(&plan.server)?;
         self.turn_until(engine, Instant::now() + plan.seconds, &mut due)?;
         let (received, spent) = (self.received - before, meter.spent()?);
+        let acknowledged = self.receipted() - acknowledged;
         self.sending = false;
         engine.tick_every(Duration::ZERO)?;
         self.drain(engine)?;
 
+        let seconds = spent.elapsed.as_secs_f64();
         let mut run = Run::default();
-        run.add(
-            "per_s",
-            "1/s",
-            received as f64 / spent.elapsed.as_secs_f64(),
-        );
+        run.add("per_s", "1/s", received as f64 / seconds);
         run.cpu(&spent, received, ["server_us", "own_us"]);
         run.latency(&self.latency);
         let faults = self.finish();
+        if let Some(receipts) = &self.receipts {
+            run.add("acked_per_s", "1/s", acknowledged as f64 / seconds);
+            let names = ["acked_p50_ms", "acked_p99_ms", "acked_max_ms"];
+            run.latency_as(&receipts.latency, names);
+            run.add("unacked", "", faults.unacknowledged as f64);
+        }
         run.add("lost", "", faults.lost as f64);
         run.add("duplicated", "", faults.duplicated as f64);
         run.add("reordered", "", faults.reordered as f64);
         run.add("stale", "", self.stale as f64);
         Ok((run, faults))
+    }
+
+    fn forget_latencies(&mut self) {
+        self.latency = Histogram::new();
+        if let Some(receipts) = &mut self.receipts {
+            receipts.latency = Histogram::new();
+        }
+    }
+
+    /// Messages that were acknowledged.
+    fn receipted(&self) -> u64 {
+        let receipts = self.receipts.as_ref();
+        receipts.map_or(0, |receipts| receipts.acknowledged)
     }
 
     fn reset(&mut self, pace: Pace) {
@@ -141,11 +210,15 @@ impl Traffic {
         };
         for route in &mut self.routes {
             route.sent = 0;
+            route.limit = u32::MAX;
             route.copies = 0;
             route.orders.fill(Order::default());
         }
         self.faults = Faults::default();
-        (self.stale, self.received) = (0, 0);
+        (self.stale, self.sent, self.received) = (0, 0, 0);
+        if let Some(receipts) = &mut self.receipts {
+            receipts.acknowledged = 0;
+        }
         self.sending = true;
     }
 
@@ -181,9 +254,13 @@ impl Traffic {
     }
 
     fn drain(&mut self, engine: &mut Engine) -> Result<()> {
+        for route in &self.routes {
+            engine.ask(route.sender);
+        }
         let all = |traffic: &Traffic| {
-            let whole = |r: &Route| r.copies >= u64::from(r.sent) * r.orders.len() as u64;
-            traffic.routes.iter().all(whole)
+            let arrived = traffic.routes.iter().all(Route::is_whole);
+            let acknowledged = traffic.receipts.is_none() || traffic.receipted() >= traffic.sent;
+            arrived && acknowledged
         };
         match engine.turn_until(self, DRAIN, "the last messages", all) {
             // They are counted as lost.
@@ -199,6 +276,9 @@ impl Traffic {
                 order.finish(route.sent, &mut faults);
             }
         }
+        if self.receipts.is_some() {
+            faults.unacknowledged = self.sent.saturating_sub(self.receipted());
+        }
         faults
     }
 
@@ -210,6 +290,9 @@ impl Traffic {
         let Some(route) = self.routes.get_mut(number) else {
             return;
         };
+        if route.sent >= route.limit {
+            return;
+        }
         let stamp = Stamp {
             run: self.run,
             route: number as u32,
@@ -217,21 +300,25 @@ impl Traffic {
             nanos: at.as_nanos() as u64,
         };
         route.sent += 1;
-        engine.write(route.sender, |out| {
+        self.sent += 1;
+        engine.stanza(route.sender, stamp.nanos, |out| {
             out.extend_from_slice(&route.head);
             stamp.write(out);
             out.extend_from_slice(&route.tail);
         });
     }
 
-    fn arrived(&mut self, engine: &mut Engine, stamp: Stamp, place: usize) {
+    fn arrived(&mut self, engine: &mut Engine, stamp: Stamp, place: usize, stanza: &[u8]) {
         let now = self.now();
         let number = stamp.route as usize;
         let Some(route) = self.routes.get_mut(number) else {
             return;
         };
         if let Some(order) = route.orders.get_mut(place) {
-            order.take(stamp.number, &mut self.faults);
+            if let Some(wrong) = order.take(stamp.number, &mut self.faults) {
+                let shown = || format!("the first that came {wrong}: {}", shown(stanza));
+                self.wrong.get_or_insert_with(shown);
+            }
         }
         route.copies += 1;
         self.received += 1;
@@ -268,10 +355,18 @@ impl Load for Traffic {
             return wrong(engine, "an error");
         }
         match (self.places)(session, stamp.route as usize) {
-            Place::At(place) => self.arrived(engine, stamp, place),
+            Place::At(place) => self.arrived(engine, stamp, place, stanza),
             Place::Beside => {}
             Place::Nowhere => return wrong(engine, "what is for somebody else"),
         }
         Ok(())
+    }
+
+    fn acknowledged(&mut self, _: &mut Engine, _: usize, nanos: u64) {
+        let now = self.now().as_nanos() as u64;
+        if let Some(receipts) = &mut self.receipts {
+            receipts.acknowledged += 1;
+            receipts.latency.record_nanos(now.saturating_sub(nanos));
+        }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Route {
     pub(super) head: Vec<u8>,
     pub(super) tail: Vec<u8>,
     pub(super) sent: u32,
+    /// How many are sent at most.
+    pub(super) limit: u32,
     /// By receiver.
     pub(super) orders: Vec<Order>,
     /// Copies that arrived.
@@ -44,9 +46,20 @@ impl Route {
             head,
             tail: filled,
             sent: 0,
+            limit: u32::MAX,
             orders: vec![Order::default(); receivers],
             copies: 0,
         }
+    }
+
+    /// Everything that was sent has arrived everywhere.
+    pub(super) fn is_whole(&self) -> bool {
+        self.copies >= u64::from(self.sent) * self.orders.len() as u64
+    }
+
+    /// The same, and no more is to be sent.
+    pub(super) fn is_over(&self) -> bool {
+        self.sent >= self.limit && self.is_whole()
     }
 }
 
@@ -58,5 +71,15 @@ mod tests {
     fn a_message_has_the_size_that_was_asked_for() {
         let route = Route::new(0, 1, Vec::new(), b"</body>", 100);
         assert_eq!(route.tail.len() + LENGTH, 100 + b"</body>".len());
+    }
+
+    #[test]
+    fn a_route_is_over_when_all_that_it_may_carry_has_come() {
+        let mut route = Route::new(0, 2, Vec::new(), b"", 100);
+        assert!(route.is_whole() && !route.is_over());
+        (route.limit, route.sent) = (1, 1);
+        assert!(!route.is_whole());
+        route.copies = 2;
+        assert!(route.is_over());
     }
 }

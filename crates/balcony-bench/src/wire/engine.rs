@@ -29,14 +29,29 @@ pub(crate) trait Load {
 
     /// A first-level element came. Pings and other requests were answered already.
     fn stanza(&mut self, engine: &mut Engine, session: usize, stanza: &[u8]) -> Result<()>;
+
+    /// Stream management is enabled ([`Engine::manage`]).
+    fn managed(&mut self, _: &mut Engine, _session: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// The server has handled a stanza, that was sent with this time.
+    fn acknowledged(&mut self, _: &mut Engine, _session: usize, _nanos: u64) {}
+
+    /// A stream failed, or the load refused what came on it. An error ends the case.
+    fn failed(&mut self, _: &mut Engine, _session: usize, error: Error) -> Result<()> {
+        Err(error)
+    }
 }
 
 /// All streams. A session is named by its number, in the order of their connection.
 pub(crate) struct Engine {
-    poll: Poll,
+    pub(super) poll: Poll,
     events: Events,
     timer: Timer,
     pub(super) sessions: Vec<Session>,
+    /// Connections that sessions have left.
+    pub(super) former: Vec<Link>,
     pub(super) connector: Option<Connector>,
     /// Sessions with something to write.
     pub(super) dirty: Vec<usize>,
@@ -58,6 +73,7 @@ impl Engine {
             poll,
             events: Events::with_capacity(EVENTS),
             sessions: Vec::new(),
+            former: Vec::new(),
             connector,
             dirty: Vec::new(),
             raw: vec![0; READ_BYTES],
@@ -79,19 +95,34 @@ impl Engine {
         stream: Option<Initiating>,
         tls_first: bool,
     ) -> Result<usize> {
-        let mut link = Link::connect(address)?;
-        if let (true, Some(connector)) = (tls_first, &self.connector) {
-            link.start_tls(connector)?;
-        }
         let number = self.sessions.len();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registry = self.poll.registry();
-        let registered = registry.register(&mut link.socket, Token(number), interest);
-        registered.map_err(Error::io("watching a socket"))?;
+        let link = self.link(address, number, tls_first)?;
         let mut session = Session::new(link, who, stream);
         session.outputs(self.connector.as_ref())?;
         self.sessions.push(session);
         Ok(number)
+    }
+
+    pub(super) fn link(
+        &self,
+        address: SocketAddr,
+        session: usize,
+        tls_first: bool,
+    ) -> Result<Link> {
+        let mut link = Link::connect(address)?;
+        if let (true, Some(connector)) = (tls_first, &self.connector) {
+            link.start_tls(connector)?;
+        }
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        let registered = registry.register(&mut link.socket, Token(session), interest);
+        registered.map_err(Error::io("watching a socket"))?;
+        Ok(link)
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn count(&self) -> usize {
+        self.sessions.len()
     }
 
     /// Sends at the end of this turn.
@@ -123,7 +154,7 @@ impl Engine {
     /// # Errors
     /// Those of the load, and [`Error::Login`] or [`Error::Closed`] when a stream fails.
     pub(crate) fn turn(&mut self, load: &mut dyn Load, wait: Duration) -> Result<()> {
-        self.flush_dirty()?;
+        self.flush_dirty(load)?;
         match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             other => other.map_err(Error::io("polling"))?,
@@ -133,12 +164,15 @@ impl Engine {
         for event in &events {
             match event.token() {
                 TIMER => self.timer.taken(),
-                Token(session) if result.is_ok() => result = self.wake(session, load),
+                Token(session) if result.is_ok() => {
+                    let woken = self.wake(session, load);
+                    result = woken.or_else(|error| load.failed(self, session, error));
+                }
                 _ => {}
             }
         }
         self.events = events;
-        result.and_then(|()| self.flush_dirty())
+        result.and_then(|()| self.flush_dirty(load))
     }
 
     /// Turns until `done` says so.
@@ -171,9 +205,12 @@ impl Engine {
         self.closing = true;
         let until = Instant::now() + CLOSING;
         for session in 0..self.sessions.len() {
-            if self.sessions.get(session).is_some_and(|found| found.bare) {
+            let over = |found: &Session| found.bare || matches!(found.stage, Stage::Closed);
+            if self.sessions.get(session).is_some_and(over) {
                 self.closed += 1;
             } else {
+                // XEP-0198 §4: otherwise the server has to keep what came last for the next login.
+                self.acknowledge_all(session);
                 self.send(session, b"</stream:stream>");
             }
         }
@@ -181,19 +218,22 @@ impl Engine {
             self.turn(&mut Deaf, Duration::from_millis(100))?;
         }
         self.sessions.clear();
+        self.former.clear();
         self.dirty.clear();
         self.closing = false;
         self.closed = 0;
         Ok(())
     }
 
-    fn flush_dirty(&mut self) -> Result<()> {
+    fn flush_dirty(&mut self, load: &mut dyn Load) -> Result<()> {
         let mut dirty = std::mem::take(&mut self.dirty);
         for session in dirty.drain(..) {
             if let Some(found) = self.sessions.get_mut(session)
+                && !matches!(found.stage, Stage::Closed)
                 && let Err(error) = found.link.flush()
             {
-                self.lost(session, Error::io("writing")(error))?;
+                let lost = self.lost(session, Error::io("writing")(error));
+                lost.or_else(|error| load.failed(self, session, error))?;
             }
         }
         self.dirty = dirty;
@@ -205,6 +245,9 @@ impl Engine {
             let Some(found) = self.sessions.get_mut(session) else {
                 return Ok(());
             };
+            if matches!(found.stage, Stage::Closed) {
+                return Ok(());
+            }
             if found.link.is_behind()
                 && let Err(error) = found.link.flush()
             {

@@ -40,10 +40,12 @@ impl Link {
     /// # Errors
     /// [`Error::Io`].
     pub(crate) fn connect(address: SocketAddr) -> Result<Link> {
-        let socket = TcpStream::connect(address);
-        Ok(Link::over(
-            socket.map_err(Error::io(format!("connecting to {address}")))?,
-        ))
+        let failed = || Error::io(format!("connecting to {address}"));
+        let socket = TcpStream::connect(address).map_err(failed())?;
+        // Otherwise a stanza would wait for the acknowledgement of the segment before it, which the
+        // other side's kernel may hold back for 40 ms: a time that is nobody's work.
+        socket.set_nodelay(true).map_err(failed())?;
+        Ok(Link::over(socket))
     }
 
     /// On a socket that stands, or begins to.

@@ -94,6 +94,41 @@ pub(crate) fn is(element: &[u8], name: &str) -> bool {
         .is_some_and(|byte| b" />\t\r\n".contains(byte))
 }
 
+/// Whether it is one of the three stanzas (RFC 6120 §8).
+pub(crate) fn is_stanza(element: &[u8]) -> bool {
+    ["message", "iq", "presence"]
+        .into_iter()
+        .any(|name| is(element, name))
+}
+
+/// A decimal number in an attribute of the first tag.
+pub(crate) fn number(element: &[u8], name: &str) -> Option<u32> {
+    decimal(attribute(element, name)?)
+}
+
+/// A decimal number.
+pub(crate) fn decimal(digits: &[u8]) -> Option<u32> {
+    std::str::from_utf8(digits).ok()?.trim().parse().ok()
+}
+
+/// A raw value without the five entities of XML (RFC 6120 §11.1 has no others).
+pub(crate) fn unescaped(raw: &[u8]) -> String {
+    const ENTITIES: [(&str, &str); 5] = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&apos;", "'"),
+        ("&quot;", "\""),
+        // Last: what it makes is no entity.
+        ("&amp;", "&"),
+    ];
+    let text = String::from_utf8_lossy(raw).into_owned();
+    if !text.contains('&') {
+        return text;
+    }
+    let replace = |text: String, (entity, means): (&str, &str)| text.replace(entity, means);
+    ENTITIES.into_iter().fold(text, replace)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,5 +170,15 @@ mod tests {
     fn names_are_whole() {
         assert!(is(b"<iq id='1'/>", "iq"));
         assert!(!is(b"<iqs/>", "iq"));
+        assert!(is_stanza(b"<message/>") && is_stanza(b"<presence to='a'/>"));
+        assert!(!is_stanza(b"<r xmlns='urn:xmpp:sm:3'/>"));
+    }
+
+    #[test]
+    fn values_are_read_as_numbers_and_without_entities() {
+        assert_eq!(number(b"<a h='4294967295'/>", "h"), Some(u32::MAX));
+        assert_eq!(number(b"<a h='4294967296'/>", "h"), None);
+        assert_eq!(number(b"<a/>", "h"), None);
+        assert_eq!(unescaped(b"a&amp;lt;&apos;b"), "a&lt;'b");
     }
 }

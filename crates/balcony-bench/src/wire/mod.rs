@@ -2,6 +2,8 @@
 
 mod engine;
 mod link;
+mod losing;
+mod management;
 pub(crate) mod markup;
 mod reading;
 mod session;

@@ -17,6 +17,9 @@ impl Engine {
                 self.dirty.push(session);
             }
             let Some(bound) = bound else { return Ok(()) };
+            if let Some(stream) = &bound.stream {
+                self.bound(session, stream, load)?;
+            }
             load.ready(self, session, bound)?;
             return self.take(session, &[], load);
         }
@@ -64,6 +67,9 @@ impl Engine {
             let who = self.who(session).to_owned();
             return self.lost(session, Error::Closed { who, text });
         }
+        if !self.counts(session, element) {
+            return self.managing(session, element, load);
+        }
         if markup::is(element, "iq") && is_request(element) {
             self.answer(session, element);
             return Ok(());
@@ -80,7 +86,7 @@ impl Engine {
         let from = markup::attribute(request, "from")
             .unwrap_or_default()
             .to_vec();
-        self.write(session, |out| {
+        self.untimed(session, |out| {
             out.extend_from_slice(b"<iq type='result' id='");
             out.extend_from_slice(&id);
             if !from.is_empty() {

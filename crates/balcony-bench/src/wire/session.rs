@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use balcony_proto::jid::Jid;
 use balcony_proto::ns;
-use balcony_proto::sasl::scram::ClientKeys;
 use balcony_stream::initiating::{self, Initiating, Input, Output};
 
 use super::link::Link;
+use super::management::Management;
 use super::tls::{self, Connector};
 use crate::error::{Error, Result};
 
@@ -21,6 +22,10 @@ pub(super) struct Session {
     pub(super) who: String,
     /// The beginning of an element whose end has not come.
     pub(super) held: Vec<u8>,
+    /// The full JID, once it is bound.
+    pub(super) jid: Option<Jid>,
+    /// Where it was enabled. It outlives the connection.
+    pub(super) management: Option<Management>,
     /// The machine knows that the handshake is done.
     told: bool,
     began: Instant,
@@ -39,10 +44,8 @@ pub(super) enum Stage {
 /// A stream that stands.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    /// Kept for the next login.
-    pub(crate) keys: Option<ClientKeys>,
-    /// Client state indication (XEP-0352) is offered.
-    pub(crate) csi: bool,
+    /// What was negotiated; `None` on a bare connection.
+    pub(crate) stream: Option<Box<initiating::Bound>>,
     /// From the first packet of the connection until now.
     pub(crate) took: Duration,
 }
@@ -58,9 +61,21 @@ impl Session {
             },
             who,
             held: Vec::new(),
+            jid: None,
+            management: None,
             told: false,
             began: Instant::now(),
         }
+    }
+
+    /// A new connection and stream in place of the former ones; what is known of the stream
+    /// outlives them.
+    pub(super) fn again(&mut self, link: Link, stream: Initiating) -> Link {
+        self.stage = Stage::Negotiating(Box::new(stream));
+        self.held.clear();
+        self.told = false;
+        self.began = Instant::now();
+        std::mem::replace(&mut self.link, link)
     }
 
     /// Takes what came while the stream does not stand yet. The bytes that follow the negotiation
@@ -120,7 +135,7 @@ impl Session {
             // The light cutter takes over from the strict scanner, which is between two elements.
             self.held = stream.into_established().1;
         }
-        Ok(Some(self.stands(Some(*bound))))
+        Ok(Some(self.stands(Some(bound))))
     }
 
     /// The server sends no more; an error unless the stream is in use.
@@ -137,13 +152,17 @@ impl Session {
         }
     }
 
-    fn stands(&mut self, bound: Option<initiating::Bound>) -> Bound {
+    fn stands(&mut self, stream: Option<Box<initiating::Bound>>) -> Bound {
         self.stage = Stage::Ready;
-        let csi = bound
-            .as_ref()
-            .is_some_and(|bound| bound.features.has(ns::CSI, "csi"));
-        let keys = bound.and_then(|bound| bound.keys);
         let took = self.began.elapsed();
-        Bound { keys, csi, took }
+        Bound { stream, took }
+    }
+}
+
+impl Bound {
+    /// Whether client state indication (XEP-0352) is offered.
+    pub(crate) fn has_csi(&self) -> bool {
+        let stream = self.stream.as_ref();
+        stream.is_some_and(|stream| stream.features.has(ns::CSI, "csi"))
     }
 }

@@ -83,7 +83,7 @@ impl Relay {
             false => Place::Nowhere,
         };
         let mut traffic = Traffic::new("message", (0..pairs).map(route).collect(), places);
-        let plan = self.load.plan(&self.timing, Some(server.process.id()));
+        let plan = self.load.plan(&self.timing, &[server.process.id()]);
         let mut report = self.load.report("chat", self.tls, "relay");
         self.shape.tell(&mut report);
         report.set("fanout", self.fanout);

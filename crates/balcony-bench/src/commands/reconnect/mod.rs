@@ -1,0 +1,202 @@
+//! Sessions that lose their connections all at once, and come back.
+
+mod absence;
+mod storm;
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::error::{Error, Result};
+use crate::fleet::{Fleet, Hello};
+use crate::measure::{Meter, Report, Run};
+use crate::options::{MOST_USERS, Target, bounded};
+use crate::order::Faults;
+use crate::stamp::{self, Stamp};
+use crate::wire::{Bound, Engine, Load};
+use absence::Absence;
+use storm::Storm;
+
+/// After everybody is back: what comes twice comes now.
+const REST: Duration = Duration::from_millis(500);
+
+/// Between the loss of the connections and the return, so that the server's work for the former
+/// does not count for the latter.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Stanzas after which whoever writes to the absent asks for an acknowledgement.
+const ASK_EVERY: u32 = 100;
+
+/// Cut the connections of all sessions at once and let them come back by resumption (XEP-0198 §5):
+/// by SASL and `<resume/>`, or within SASL2 where --sasl2 says so and the server can.
+#[derive(Args, Debug)]
+pub(crate) struct Reconnect {
+    #[command(flatten)]
+    target: Target,
+    /// Users whose connections are cut
+    #[arg(long, default_value_t = 1000, value_parser = bounded(1, MOST_USERS))]
+    users: u64,
+    /// Reconnections under way at a time. Without it all users come at once
+    #[arg(long, value_parser = bounded(1, MOST_USERS))]
+    at_once: Option<u64>,
+    /// Messages that are sent to each user while it is away, and have to come once and in order
+    #[arg(long, default_value_t = 0, value_parser = bounded(0, 1000))]
+    missed: u64,
+    /// The server is not told that the connections are gone, as when phones leave their network
+    #[arg(long)]
+    silent: bool,
+    /// Runs; the result is their median
+    #[arg(long, default_value_t = 3, value_parser = bounded(1, 100))]
+    runs: u64,
+}
+
+impl Reconnect {
+    pub(crate) fn run(&self) -> Result<()> {
+        let (target, users) = (&self.target, self.users as usize);
+        let mut fleet = Fleet::new(target)?;
+        // One more, who writes to those who are away.
+        fleet.log_in(0..users + 1, Hello::Client)?;
+        fleet.manage(Some(ASK_EVERY))?;
+        let mut report = self.report();
+        let (mut faults, mut failed) = (Faults::default(), None);
+        for run in 0..self.runs {
+            let storm = self.storm(&mut fleet, run as u32, &mut report)?;
+            faults.add(storm.faults(self.missed as u32));
+            failed = storm.into_failure();
+            if failed.is_some() {
+                // Sessions that are gone cannot come back once more.
+                break;
+            }
+        }
+        report.publish(target.json.as_deref())?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        fleet.engine.close()?;
+        faults.verdict()
+    }
+
+    fn report(&self) -> Report {
+        let target = &self.target;
+        let case = format!("reconnect-{}", target.tls.as_str());
+        let mut report = Report::new(case, &target.label);
+        report.set("users", self.users);
+        report.set("at_once", self.at_once);
+        report.set("missed", self.missed);
+        report.set("silent", self.silent);
+        report.set("mechanism", target.mechanism.as_str());
+        report.set("sasl2", target.sasl2);
+        report
+    }
+
+    /// One run: all go, messages come for them, and they come back.
+    fn storm(&self, fleet: &mut Fleet<'_>, run: u32, report: &mut Report) -> Result<Storm> {
+        let (target, users) = (&self.target, self.users as usize);
+        let streams = (0..users).map(|user| self.again(fleet, user));
+        let streams = streams.collect::<Result<Vec<_>>>()?;
+        for user in 0..users {
+            fleet.engine.cut(user, self.silent)?;
+        }
+        let run = std::process::id() << 8 | run & 0xff;
+        self.write_to_the_absent(&mut fleet.engine, run)?;
+        rest(&mut fleet.engine, &mut Quiet, PAUSE)?;
+
+        let absences = streams.into_iter().map(Absence::new).collect();
+        let mut storm = Storm::new(target, absences, self.missed as u32, run)?;
+        let meter = Meter::start(&target.pid)?;
+        storm.begin(&mut fleet.engine, self.at_once.unwrap_or(self.users))?;
+        let engine = &mut fleet.engine;
+        engine.turn_until(&mut storm, target.limit(), "the sessions", Storm::is_over)?;
+        let spent = meter.spent()?;
+        rest(engine, &mut storm, REST)?;
+        engine.forget_former();
+
+        let mut result = Run::default();
+        result.add("all_ms", "ms", spent.elapsed.as_secs_f64() * 1e3);
+        let rate = self.users as f64 / spent.elapsed.as_secs_f64();
+        result.add("per_s", "1/s", rate);
+        result.cpu(&spent, self.users, ["server_us", "own_us"]);
+        result.latency(storm.latency());
+        let faults = storm.faults(self.missed as u32);
+        result.add("failed", "", storm.failures() as f64);
+        result.add("lost", "", faults.lost as f64);
+        result.add("duplicated", "", faults.duplicated as f64);
+        result.add("reordered", "", faults.reordered as f64);
+        report.push(result);
+        Ok(storm)
+    }
+
+    /// The stream on which a user will come back.
+    fn again(
+        &self,
+        fleet: &Fleet<'_>,
+        user: usize,
+    ) -> Result<balcony_stream::initiating::Initiating> {
+        let resume = fleet.engine.resume(user);
+        let none = || Error::Refused("a stream may not be resumed".into());
+        fleet.clients.stream(user, Some(resume.ok_or_else(none)?))
+    }
+
+    /// Sends to everybody's bare JID, and waits until the server has handled it.
+    fn write_to_the_absent(&self, engine: &mut Engine, run: u32) -> Result<()> {
+        let (target, sender) = (&self.target, self.users as usize);
+        for user in 0..sender {
+            let to = target.jid(user)?;
+            for number in 0..self.missed as u32 {
+                let stamp = Stamp {
+                    run,
+                    route: user as u32,
+                    number,
+                    nanos: 0,
+                };
+                engine.untimed(sender, |out| {
+                    out.extend_from_slice(b"<message type='chat' to='");
+                    out.extend_from_slice(to.as_str().as_bytes());
+                    out.extend_from_slice(b"'><body>");
+                    stamp.write(out);
+                    out.extend_from_slice(b"</body></message>");
+                });
+            }
+        }
+        engine.ask(sender);
+        let until = Instant::now() + target.limit();
+        while engine.unacknowledged(sender) > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::Timeout("the messages for the absent".into()));
+            }
+            engine.turn(&mut Quiet, left)?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes what comes for a while.
+fn rest(engine: &mut Engine, load: &mut dyn Load, span: Duration) -> Result<()> {
+    let end = Instant::now() + span;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        engine.turn(load, left)?;
+    }
+}
+
+/// While only the one who writes is there.
+struct Quiet;
+
+impl Load for Quiet {
+    fn ready(&mut self, _: &mut Engine, _: usize, _: Bound) -> Result<()> {
+        Ok(())
+    }
+
+    fn stanza(&mut self, engine: &mut Engine, session: usize, stanza: &[u8]) -> Result<()> {
+        let error = crate::wire::markup::attribute(stanza, "type") == Some(b"error");
+        if error && stamp::Reader::new().read(stanza).is_some() {
+            let who = engine.who(session);
+            return Err(Error::unexpected(who, "an error", stanza));
+        }
+        Ok(())
+    }
+}

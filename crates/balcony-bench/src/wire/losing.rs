@@ -1,0 +1,57 @@
+//! Connections that are lost, and their successors.
+
+use std::net::{Shutdown, SocketAddr};
+
+use balcony_stream::initiating::Initiating;
+
+use super::engine::Engine;
+use super::session::Stage;
+use crate::error::{Error, Result};
+
+impl Engine {
+    /// A session loses its connection without a word on the stream. `silent`: not even its server
+    /// is told that nobody is there any more, as when a phone leaves its network.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn cut(&mut self, session: usize, silent: bool) -> Result<()> {
+        let Some(found) = self.sessions.get_mut(session) else {
+            return Ok(());
+        };
+        found.stage = Stage::Closed;
+        let socket = &mut found.link.socket;
+        let forgotten = self.poll.registry().deregister(socket);
+        forgotten.map_err(Error::io("leaving a socket"))?;
+        if !silent {
+            // The server may have ended it before.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        Ok(())
+    }
+
+    /// Connects again for a session that was [cut](Engine::cut).
+    ///
+    /// # Errors
+    /// As [`Engine::connect`].
+    pub(crate) fn reconnect(
+        &mut self,
+        session: usize,
+        address: SocketAddr,
+        stream: Initiating,
+        tls_first: bool,
+    ) -> Result<()> {
+        let link = self.link(address, session, tls_first)?;
+        if let Some(found) = self.sessions.get_mut(session) {
+            let former = found.again(link, stream);
+            // Dropped, it would tell the server. A shut one holds no more than its descriptor.
+            self.former.push(former);
+            found.outputs(self.connector.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Drops the connections that sessions had before they were [cut](Engine::cut).
+    pub(crate) fn forget_former(&mut self) {
+        self.former.clear();
+    }
+}

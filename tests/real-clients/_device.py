@@ -30,7 +30,7 @@ class Device(Client):
         # Own messages by their key: all, and those that the server has not acknowledged.
         self.said, self.unacked = {}, {}
         # For each resumption that failed: its conditions, and how many of the unacknowledged
-        # messages are handled by its count.
+        # messages are handled by its count; None without one.
         self.failures = []
         self.add_event_handler("message", self._heard)
         self.add_event_handler("carbon_received", lambda m: self._heard(m["carbon_received"]))
@@ -132,10 +132,10 @@ class Device(Client):
             after = answer["mam_fin"]["rsm"]["last"]
             assert after, answer
 
-    def twice(self):
-        """The ids that it was told more than once."""
-        counts = collections.Counter(id for id, _ in self.told)
-        return sorted(id for id, count in counts.items() if count > 1)
+    def twice(self, since=0):
+        """What it was told more than once, of the messages from this place on."""
+        counts = collections.Counter(self.told[since:])
+        return [line for (_, line), count in counts.items() if count > 1]
 
     def history(self):
         """All that is known by id, in the order of the archive as far as it was fetched; what was
@@ -161,7 +161,8 @@ class Device(Client):
 
     def _not_resumed(self, failed):
         names = [child.tag.removeprefix(CONDITIONS) for child in failed.xml]
-        self.failures.append((names, int(failed.xml.get("h")) - self.sm.last_ack))
+        handled = failed.xml.get("h")
+        self.failures.append((names, None if handled is None else int(handled) - self.sm.last_ack))
 
     def _next(self, event):
         """What comes with the next event of this name."""

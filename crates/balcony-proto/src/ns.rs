@@ -29,6 +29,16 @@ pub const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 pub const SASL2: &str = "urn:xmpp:sasl:2";
 /// Bind 2 (XEP-0386).
 pub const BIND2: &str = "urn:xmpp:bind:0";
+/// Fast Authentication Streamlining Tokens (XEP-0484).
+pub const FAST: &str = "urn:xmpp:fast:0";
+/// SASL upgrade tasks (XEP-0480).
+pub const SASL_UPGRADE: &str = "urn:xmpp:sasl:upgrade:0";
+/// The upgrade tasks of SCRAM (XEP-0480 §3).
+pub const SCRAM_UPGRADE: &str = "urn:xmpp:scram-upgrade:0";
+/// Instant Authentication Pipelining (XEP-0509).
+pub const IAP: &str = "urn:xmpp:iap:0";
+/// Client Access Management (XEP-0494).
+pub const CAM: &str = "urn:xmpp:cam:0";
 /// SASL channel-binding types (XEP-0440).
 pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
 /// SASL SCRAM downgrade protection (XEP-0474).

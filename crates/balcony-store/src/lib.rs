@@ -30,7 +30,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use error::{Error, Result};
-pub use kinds::accounts::{Account, AccountEntry, Accounts, Credentials, HashName, ScramKey};
+pub use kinds::accounts::{
+    Account, AccountEntry, Accounts, Credentials, HashName, KeyCount, ScramKey,
+};
 pub use kinds::archive::{
     Archive, ArchiveBounds, ArchiveDefault, ArchiveEntry, ArchiveFilter, ArchiveId, ArchivePage,
     ArchivePlace, ArchivePrefs, ArchiveRequest, ArchivedMessage, NotAnId,
@@ -46,6 +48,7 @@ pub use kinds::roster::{
 };
 pub use kinds::secrets::{Secrets, secret_or_create};
 pub use kinds::streams::{StreamId, StreamRow, Streams};
+pub use kinds::tokens::{ClientTokens, Token, TokenClient, TokenLogin, Tokens};
 pub use kinds::vcards::{VCard, VCards};
 pub use kinds::{Bounds, Stored};
 pub use memory::MemoryStore;
@@ -89,6 +92,8 @@ pub trait Store: Send + Sync + 'static {
     fn streams(&self) -> &dyn Streams;
     /// Where notifications go.
     fn push(&self) -> &dyn PushRegistrations;
+    /// What clients log in by without the password.
+    fn tokens(&self) -> &dyn Tokens;
     /// Keys that belong to the server itself.
     fn secrets(&self) -> &dyn Secrets;
 

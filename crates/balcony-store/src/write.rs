@@ -1,6 +1,6 @@
 use crate::{
     ArchiveEntry, ArchiveId, ArchivePrefs, Bounds, Invite, PendingIn, PushRegistration, RosterItem,
-    ScramKey, Stored, StreamId, VCard, Waiting,
+    ScramKey, Stored, StreamId, Token, TokenClient, VCard, Waiting,
 };
 
 /// Writes that are committed together or not at all, in order.
@@ -34,7 +34,16 @@ pub enum Write {
         /// The new keys; empty: nobody can log in by password.
         keys: Vec<ScramKey>,
     },
-    /// Allows or forbids to log in.
+    /// Adds keys for hashes that an account has none for; those that it has stay.
+    AddKeys {
+        /// Domainpart.
+        host: String,
+        /// Localpart.
+        user: String,
+        /// Keys of the same password as the others.
+        keys: Vec<ScramKey>,
+    },
+    /// Allows or forbids an account to log in.
     SetEnabled {
         /// Domainpart.
         host: String,
@@ -313,6 +322,57 @@ pub enum Write {
         /// Why.
         reason: String,
     },
+    /// Gives a client a token, in place of an earlier one that it has not used; one that it has
+    /// used stays good. Of more than `max` clients those go that were unused for the longest time;
+    /// this one stays.
+    TokenSet {
+        /// Whose.
+        account: String,
+        /// The client.
+        client: TokenClient,
+        /// The token.
+        token: Token,
+        /// Now.
+        at: i64,
+        /// The client has logged in with the account's password.
+        password: bool,
+        /// How many clients with tokens the account may have.
+        max: u32,
+    },
+    /// A client has logged in by a token: the older one is good for nothing any more.
+    /// [`Error::NotFound`](crate::Error::NotFound) when the token is none of the client's, as it
+    /// was revoked meanwhile.
+    TokenUsed {
+        /// Whose.
+        account: String,
+        /// The client.
+        client: TokenClient,
+        /// The token's secret.
+        secret: String,
+        /// The count that came with it.
+        count: Option<u32>,
+        /// Now.
+        at: i64,
+    },
+    /// Revokes the tokens of a client. It is forgotten unless it has logged in with the password.
+    TokenRemove {
+        /// Whose.
+        account: String,
+        /// The client's id.
+        client: String,
+    },
+    /// Revokes all tokens of an account, and forgets its clients.
+    TokensRemoveAll {
+        /// Whose.
+        account: String,
+    },
+    /// Forgets clients that have not logged in for long, those first that did so least recently.
+    TokensExpire {
+        /// Clients that have logged in since stay.
+        before: i64,
+        /// How many may go at once.
+        rows: u32,
+    },
     /// Remembers when and how an account went offline.
     LastSeenSet {
         /// Whose.
@@ -436,6 +496,10 @@ impl Write {
             Write::PushEnable { registration, .. } => {
                 let options = registration.options.as_ref();
                 registration.node.len() + options.map_or(0, |options| options.bytes.len())
+            }
+            Write::TokenSet { client, token, .. } => {
+                let names = client.software.iter().chain(&client.device);
+                token.secret.len() + names.map(String::len).sum::<usize>()
             }
             Write::VCardSet { vcard, .. } => vcard.payload.bytes.len(),
             Write::PendingSet { request, .. } => request.stanza.bytes.len(),

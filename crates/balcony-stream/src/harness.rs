@@ -13,11 +13,16 @@ use balcony_proto::xml::Element;
 
 use crate::receiving::{Answer, BindAnswer, BindRequest, Bound, Credentials};
 use crate::receiving::{Input, Output, Question, Receiving, ResumeRequest, Resumption, Verdict};
+use crate::receiving::{KnownToken, TokenAnswer, TokenRequest, TokenSecret, Tokens};
 use crate::{HostFacts, Random, Security, Settings, TlsInfo};
 
 pub(crate) const PASSWORD: &str = "wherefore art thou";
 /// The least that a client goes along with.
 pub(crate) const ITERATIONS: u32 = 4096;
+/// A client's id.
+pub(crate) const CLIENT: &str = "d4565fa7-4d72-4749-b3d3-740edbf87770";
+/// 2020-03-12T14:36:15Z, as in XEP-0484 §3.3.
+pub(crate) const EXPIRES: i64 = 1_584_023_775_000_000;
 pub(crate) const SALT: &[u8] = b"verona's orchard";
 
 pub(crate) fn random() -> Random {
@@ -57,6 +62,15 @@ pub(crate) struct Server {
     /// The session that can be resumed. `None`: there is none.
     pub(crate) resumable: Option<&'static str>,
     pub(crate) resumes: Vec<ResumeRequest>,
+    /// What the client [`CLIENT`] of everyone can log in by.
+    pub(crate) tokens: Vec<KnownToken>,
+    /// Tokens are revoked while they are used.
+    pub(crate) revoked: bool,
+    pub(crate) token_requests: Vec<TokenRequest>,
+    /// Hashes without keys.
+    pub(crate) lacks: Vec<HashKind>,
+    /// Keys that clients made.
+    pub(crate) added: Vec<ScramKeys>,
     pub(crate) asked: Vec<&'static str>,
     pub(crate) starttls: bool,
     pub(crate) bound: Option<Bound>,
@@ -78,6 +92,11 @@ impl Server {
             binds: Vec::new(),
             resumable: None,
             resumes: Vec::new(),
+            tokens: Vec::new(),
+            revoked: false,
+            token_requests: Vec::new(),
+            lacks: Vec::new(),
+            added: Vec::new(),
             asked: Vec::new(),
             starttls: false,
             bound: None,
@@ -162,6 +181,30 @@ impl Server {
                 "anonymous",
                 Answer::Anonymous(Some(jid(&format!("mercutio@{host}")))),
             ),
+            Question::Tokens { account, client } => {
+                let known = Tokens {
+                    disabled: account.local() == Some("juliet"),
+                    tokens: self.tokens_of(&account, &client),
+                };
+                ("tokens", Answer::Tokens(known))
+            }
+            Question::Token(request) => {
+                let expires = request.issue.as_ref().map(|_| EXPIRES);
+                let answer = match self.revoked {
+                    true => TokenAnswer::Revoked,
+                    false => TokenAnswer::Done { expires },
+                };
+                self.token_requests.push(*request);
+                ("token", Answer::Token(answer))
+            }
+            Question::Lacks { hashes, .. } => {
+                let lacks = hashes.into_iter().filter(|hash| self.lacks.contains(hash));
+                ("lacks", Answer::Lacks(lacks.collect()))
+            }
+            Question::AddKeys { keys, .. } => {
+                self.added.push(keys);
+                ("add keys", Answer::Kept)
+            }
             Question::Resume(request) => {
                 let answer = self.resumption(&request);
                 self.resumes.push(*request);
@@ -186,6 +229,11 @@ impl Server {
 }
 
 impl Server {
+    fn tokens_of(&self, account: &Jid, client: &str) -> Vec<KnownToken> {
+        let theirs = client == CLIENT && account.local() != Some("paris");
+        self.tokens.iter().filter(|_| theirs).cloned().collect()
+    }
+
     fn resumption(&self, request: &ResumeRequest) -> Resumption {
         match self.resumable {
             Some(id) if id == request.previd => Resumption::Resumed {
@@ -219,3 +267,14 @@ fn credentials(account: &Jid, mechanism: Mechanism) -> Credentials {
 
 pub(crate) const HEADER: &str = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' \
      xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+
+/// A token that is good.
+pub(crate) fn token(mechanism: Mechanism, secret: &str) -> KnownToken {
+    KnownToken {
+        mechanism,
+        secret: TokenSecret(secret.into()),
+        count: None,
+        expired: false,
+        due: false,
+    }
+}

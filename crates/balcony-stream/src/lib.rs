@@ -21,6 +21,6 @@ mod user_agent;
 
 pub use established::{Established, Event};
 pub use random::Random;
-pub use settings::{HostFacts, Settings, Timeouts};
+pub use settings::{HostFacts, KeyCounts, Settings, Timeouts};
 pub use tls::{Security, TlsInfo};
 pub use user_agent::UserAgent;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use balcony_proto::sasl::scram::{NONCE_BYTES, Nonce};
+use balcony_proto::sasl::scram::{NONCE_BYTES, Nonce, SALT_BYTES};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -31,6 +31,21 @@ impl Random {
         let mut bytes = [0; TOKEN_BYTES];
         (self.0)(&mut bytes);
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// 43 characters of the URL-safe alphabet that carry 256 bits: a token's secret, as long as the
+    /// key of its HMAC may be. 128 bits are the least (draft-schmaus-kitten-sasl-ht-09 §5).
+    pub(crate) fn secret(&self) -> String {
+        let mut bytes = [0; 2 * TOKEN_BYTES];
+        (self.0)(&mut bytes);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The salt of new SCRAM keys.
+    pub(crate) fn salt(&self) -> [u8; SALT_BYTES] {
+        let mut bytes = [0; SALT_BYTES];
+        (self.0)(&mut bytes);
+        bytes
     }
 
     /// One side's nonce of a SCRAM exchange.

@@ -1,10 +1,11 @@
 //! What the owner of a server fixes for all streams, and what it knows of one host.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use balcony_proto::limits::Limits;
-use balcony_proto::sasl::Mechanism;
+use balcony_proto::sasl::{HashKind, Mechanism};
 use balcony_proto::xml::Element;
 
 /// The same for every stream a server receives. Held in an `Arc`: it is read, never copied.
@@ -112,9 +113,15 @@ pub struct HostFacts {
     /// An account can be registered before login (XEP-0077 §3.1): announced, and handed out as
     /// [`Output::PreAuth`](crate::receiving::Output::PreAuth).
     pub registration: bool,
-    /// PBKDF2 iterations of the keys of users that don't exist; must be what the host's accounts
-    /// have.
+    /// PBKDF2 iterations of new keys, and of the keys of users that don't exist where
+    /// [`Self::key_counts`] says nothing.
     pub iterations: u32,
+    /// The iterations of the accounts' keys, among which users that don't exist have theirs.
+    pub key_counts: Arc<KeyCounts>,
+    /// Clients can get tokens to log in by (XEP-0484). Default: false.
+    pub fast: bool,
+    /// Hashes for which accounts lack keys that clients can make (XEP-0480). Default: none.
+    pub upgrades: Vec<HashKind>,
     /// Further stream features before login, complete as they go out.
     pub features_before_login: Vec<Element>,
     /// Further stream features after login, complete as they go out: roster versioning,
@@ -125,6 +132,27 @@ pub struct HostFacts {
     pub inline: Vec<Element>,
     /// The `var`s of the `<inline/>` of Bind 2 (XEP-0386 §3.1).
     pub bind_inline: Vec<String>,
+}
+
+/// How many accounts have keys of which hash and iteration count. Only proportions matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyCounts(pub Vec<(HashKind, u32, u64)>);
+
+impl KeyCounts {
+    /// An iteration count as frequent among all values of `share` as it is among the accounts.
+    /// `None`: no account has keys of this hash.
+    pub(crate) fn pick(&self, hash: HashKind, share: u64) -> Option<u32> {
+        let of_hash = || self.0.iter().filter(|(of, ..)| *of == hash);
+        let total: u64 = of_hash().map(|(_, _, accounts)| accounts).sum();
+        let mut at = share.checked_rem(total)?;
+        for (_, iterations, accounts) in of_hash() {
+            match at.checked_sub(*accounts) {
+                Some(rest) => at = rest,
+                None => return Some(*iterations),
+            }
+        }
+        None
+    }
 }
 
 impl HostFacts {
@@ -145,10 +173,33 @@ impl HostFacts {
             sasl2: true,
             registration: false,
             iterations: 10_000,
+            key_counts: Arc::default(),
+            fast: false,
+            upgrades: Vec::new(),
             features_before_login: Vec::new(),
             features_after_login: Vec::new(),
             inline: Vec::new(),
             bind_inline: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iterations_are_as_frequent_as_among_the_accounts() {
+        let counts = KeyCounts(vec![
+            (HashKind::Sha1, 4096, 5),
+            (HashKind::Sha256, 4096, 1),
+            (HashKind::Sha256, 10_000, 3),
+        ]);
+        let picked: Vec<_> = (0..8)
+            .filter_map(|share| counts.pick(HashKind::Sha256, share))
+            .collect();
+        let round = [4096, 10_000, 10_000, 10_000];
+        assert_eq!(picked, [round, round].concat());
+        assert_eq!(counts.pick(HashKind::Sha512, 7), None);
     }
 }

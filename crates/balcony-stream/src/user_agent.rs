@@ -29,7 +29,7 @@ impl UserAgent {
         UserAgent {
             id: element
                 .attr("id")
-                .filter(|id| id.len() <= ID_BYTES)
+                .filter(|id| (1..=ID_BYTES).contains(&id.len()))
                 .map(str::to_string),
             software: text("software"),
             device: text("device"),

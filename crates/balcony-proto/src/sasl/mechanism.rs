@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::BindingType;
+
 /// The hash function of a SCRAM mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HashKind {
@@ -65,10 +67,16 @@ pub enum Mechanism {
     Anonymous,
     /// EXTERNAL (RFC 4422 appendix A).
     External,
+    /// HT with SHA-256 (draft-schmaus-kitten-sasl-ht), bound by `tls-exporter`.
+    HtSha256Expr,
+    /// HT with SHA-256, bound by `tls-server-end-point`.
+    HtSha256Endp,
+    /// HT with SHA-256, not bound to the channel.
+    HtSha256None,
 }
 
 impl Mechanism {
-    /// Every mechanism in the order in which a client with all it needs
+    /// Every mechanism for the list of mechanisms, in the order in which a client with all it needs
     /// prefers them: bound before unbound (XEP-0440 §5), then the stronger hash.
     pub const ALL: [Mechanism; 9] = [
         Mechanism::External,
@@ -80,6 +88,14 @@ impl Mechanism {
         Mechanism::ScramSha1,
         Mechanism::Plain,
         Mechanism::Anonymous,
+    ];
+
+    /// The mechanisms by token in the order in which a client prefers them. They stand in no list
+    /// of mechanisms but that of XEP-0484.
+    pub const FAST: [Mechanism; 3] = [
+        Mechanism::HtSha256Expr,
+        Mechanism::HtSha256Endp,
+        Mechanism::HtSha256None,
     ];
 
     /// The registered name (RFC 4422 §3.1).
@@ -95,6 +111,9 @@ impl Mechanism {
             Mechanism::Plain => "PLAIN",
             Mechanism::Anonymous => "ANONYMOUS",
             Mechanism::External => "EXTERNAL",
+            Mechanism::HtSha256Expr => "HT-SHA-256-EXPR",
+            Mechanism::HtSha256Endp => "HT-SHA-256-ENDP",
+            Mechanism::HtSha256None => "HT-SHA-256-NONE",
         }
     }
 
@@ -102,9 +121,8 @@ impl Mechanism {
     /// upper-case by their grammar (RFC 4422 §3.1), so letters must match.
     #[must_use]
     pub fn parse(name: &str) -> Option<Mechanism> {
-        Self::ALL
-            .into_iter()
-            .find(|mechanism| mechanism.as_str() == name)
+        let mut all = Self::ALL.into_iter().chain(Self::FAST);
+        all.find(|mechanism| mechanism.as_str() == name)
     }
 
     /// The SCRAM mechanism with that hash, bound to the channel or not.
@@ -120,7 +138,26 @@ impl Mechanism {
         }
     }
 
-    /// Whether the mechanism binds to the TLS channel.
+    /// Whether it authenticates by a token of XEP-0484 instead of a password.
+    #[must_use]
+    pub const fn is_fast(self) -> bool {
+        matches!(
+            self,
+            Mechanism::HtSha256Expr | Mechanism::HtSha256Endp | Mechanism::HtSha256None
+        )
+    }
+
+    /// What an HT mechanism binds to; `None` for the others, and for the one that doesn't.
+    #[must_use]
+    pub const fn binding(self) -> Option<BindingType> {
+        match self {
+            Mechanism::HtSha256Expr => Some(BindingType::TlsExporter),
+            Mechanism::HtSha256Endp => Some(BindingType::TlsServerEndPoint),
+            _ => None,
+        }
+    }
+
+    /// Whether the mechanism is the `-PLUS` variant, which binds to the TLS channel.
     #[must_use]
     pub const fn is_plus(self) -> bool {
         matches!(
@@ -136,7 +173,7 @@ impl Mechanism {
             Mechanism::ScramSha1 | Mechanism::ScramSha1Plus => Some(HashKind::Sha1),
             Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => Some(HashKind::Sha256),
             Mechanism::ScramSha512 | Mechanism::ScramSha512Plus => Some(HashKind::Sha512),
-            Mechanism::Plain | Mechanism::Anonymous | Mechanism::External => None,
+            _ => None,
         }
     }
 }
@@ -153,7 +190,8 @@ mod tests {
 
     #[test]
     fn each_mechanism_is_found_by_its_name() {
-        for mechanism in Mechanism::ALL {
+        for mechanism in Mechanism::ALL.into_iter().chain(Mechanism::FAST) {
+            assert_eq!(mechanism.is_fast(), mechanism.as_str().starts_with("HT-"));
             assert_eq!(Mechanism::parse(mechanism.as_str()), Some(mechanism));
             assert!(mechanism.as_str().len() <= 20, "RFC 4422 §3.1");
         }

@@ -10,6 +10,7 @@ mod downgrade;
 mod encoding;
 mod error;
 pub mod external;
+pub mod ht;
 mod mechanism;
 pub mod plain;
 mod saslprep;
@@ -21,7 +22,7 @@ pub use encoding::{decode, encode};
 pub use error::SaslError;
 pub use mechanism::{HashKind, Mechanism};
 pub use saslprep::{PasswordError, prepare_password};
-pub use scram::{ScramKeys, fake_keys};
+pub use scram::{ScramKeys, fake_keys, fake_share};
 
 /// Longest SASL message in bytes that is looked at. In base64 it just exceeds
 /// what a stream takes before login, so a longer one cannot be honest.

@@ -1,5 +1,9 @@
 //! Stream features (RFC 6120 §4.3.2), as the receiving entity offers and the initiating reads.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
 use crate::ns;
 use crate::xml::Element;
 
@@ -66,6 +70,31 @@ impl Features {
             offer.push(inline);
         }
         self.with(offer)
+    }
+
+    /// With the upgrade tasks of SASL2, which must be there already (XEP-0480 §2.1).
+    #[must_use]
+    pub fn with_upgrades<'a>(mut self, tasks: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut offers = self.offers.iter_mut();
+        if let Some(offer) = offers.find(|offer| offer.is(ns::SASL2, "authentication")) {
+            texts(ns::SASL_UPGRADE, "upgrade", tasks).for_each(|task| offer.push(task));
+        }
+        self
+    }
+
+    /// With a value that changes with any other feature (XEP-0509 §2.1): a digest of them, which
+    /// the document proposes. It must come last.
+    #[must_use]
+    pub fn with_config_version(self) -> Self {
+        let mut rendered = Vec::new();
+        self.write(&mut rendered);
+        let digest = Sha256::digest(&rendered);
+        // 128 bits: nobody gains by two configurations of the same value, and none will meet.
+        let value = STANDARD.encode(digest.get(..16).unwrap_or_default());
+        let version = Element::new(ns::IAP, "config-version")
+            .with_attr("scheme", "opaque")
+            .with_attr("value", value);
+        self.with(version)
     }
 
     /// With resource binding (§7.4).
@@ -137,6 +166,19 @@ impl Features {
     pub fn sasl2_inline(&self) -> Option<&Element> {
         self.find(ns::SASL2, "authentication")?
             .child(ns::SASL2, "inline")
+    }
+
+    /// The upgrade tasks of SASL2 (XEP-0480 §2.1).
+    pub fn upgrades(&self) -> Vec<String> {
+        let offer = self.find(ns::SASL2, "authentication");
+        let children = offer.into_iter().flat_map(Element::children);
+        let tasks = children.filter(|child| child.is(ns::SASL_UPGRADE, "upgrade"));
+        tasks.map(|task| task.text().trim().to_owned()).collect()
+    }
+
+    /// The value that changes with any other feature (XEP-0509 §2.1).
+    pub fn config_version(&self) -> Option<&str> {
+        self.find(ns::IAP, "config-version")?.attr("value")
     }
 
     /// The channel-binding types (XEP-0440), `None` where they are not announced.
@@ -249,6 +291,30 @@ mod tests {
         assert!(read.bind());
         assert!(!read.session_required());
         assert_eq!(read.max_bytes(), Some(10_000));
+    }
+
+    #[test]
+    fn upgrades_stand_in_the_offer_of_sasl2() {
+        let tasks = ["UPGR-SCRAM-SHA-256"];
+        let read = through_the_wire(
+            &Features::new()
+                .with_sasl2(["PLAIN"], [])
+                .with_upgrades(tasks),
+        );
+        assert_eq!(read.upgrades(), tasks);
+        assert_eq!(read.sasl2_mechanisms(), ["PLAIN"]);
+        assert_eq!(Features::new().with_upgrades(tasks), Features::new());
+    }
+
+    #[test]
+    fn the_config_version_changes_with_any_other_feature_and_with_nothing_else() {
+        let version = |features: &Features| {
+            let features = through_the_wire(&features.clone().with_config_version());
+            features.config_version().unwrap().to_owned()
+        };
+        let features = Features::new().with_mechanisms(["SCRAM-SHA-256"]);
+        assert_eq!(version(&features), version(&features.clone()));
+        assert_ne!(version(&features), version(&features.with_bind()));
     }
 
     #[test]

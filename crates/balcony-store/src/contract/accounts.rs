@@ -57,6 +57,59 @@ pub async fn new_keys_replace_all_old_ones(store: Arc<dyn Store>) {
     assert_eq!(write(&*store, set("paris")).await, Err(Error::NotFound));
 }
 
+pub async fn keys_are_added_where_there_are_none(store: Arc<dyn Store>) {
+    done(&*store, create(ROMEO)).await;
+    let set = |user: &str, hashes: &[HashName], byte| Write::AddKeys {
+        host: "localhost".into(),
+        user: user.into(),
+        keys: hashes.iter().map(|hash| key(*hash, byte)).collect(),
+    };
+    let before = store.accounts().get("localhost", "romeo").await;
+    let mut keys = before.unwrap().unwrap().keys;
+    done(&*store, set("romeo", &HashName::ALL, 77)).await;
+    done(&*store, set("romeo", &HashName::ALL, 78)).await;
+    for hash in HashName::ALL {
+        if keys.iter().all(|known| known.hash != hash) {
+            keys.push(key(hash, 77));
+        }
+    }
+    keys.sort_by_key(|key| key.hash);
+    let account = store.accounts().get("localhost", "romeo").await.unwrap();
+    assert_eq!(account.unwrap().keys, keys);
+    let nobody = set("paris", &HashName::ALL, 1);
+    assert_eq!(write(&*store, nobody).await, Err(Error::NotFound));
+}
+
+pub async fn iteration_counts_in_use_are_told(store: Arc<dyn Store>) {
+    let host = "localhost";
+    assert_eq!(store.accounts().iterations(host).await, Ok(Vec::new()));
+    for (user, byte) in [("a", 1), ("b", 2), ("c", 1)] {
+        let create = Write::CreateAccount {
+            host: host.into(),
+            user: user.into(),
+            created: 0,
+            keys: vec![key(HashName::Sha256, byte)],
+        };
+        done(&*store, create).await;
+    }
+    let elsewhere = Write::CreateAccount {
+        host: "example.com".into(),
+        user: "d".into(),
+        created: 0,
+        keys: vec![key(HashName::Sha512, 3)],
+    };
+    done(&*store, elsewhere).await;
+    let told = store.accounts().iterations(host).await.unwrap();
+    let told: Vec<_> = told
+        .iter()
+        .map(|count| (count.hash, count.iterations, count.accounts))
+        .collect();
+    assert_eq!(
+        told,
+        [(HashName::Sha256, 4097, 2), (HashName::Sha256, 4098, 1)]
+    );
+}
+
 pub async fn disabled_account_keeps_its_keys(store: Arc<dyn Store>) {
     done(&*store, create(ROMEO)).await;
     for enabled in [false, true] {

@@ -15,6 +15,7 @@ pub mod push;
 pub mod roster;
 pub mod sets;
 pub mod streams;
+pub mod tokens;
 pub mod waiting;
 
 use crate::{
@@ -31,6 +32,8 @@ macro_rules! contract_tests {
             accounts: created_account_is_read_back,
             accounts: account_exists_only_once,
             accounts: new_keys_replace_all_old_ones,
+            accounts: keys_are_added_where_there_are_none,
+            accounts: iteration_counts_in_use_are_told,
             accounts: disabled_account_keeps_its_keys,
             accounts: accounts_are_listed_in_pages,
             accounts: writes_to_nobody_are_refused,
@@ -90,6 +93,14 @@ macro_rules! contract_tests {
             push: failed_push_is_disabled_until_it_is_enabled_again,
             push: push_registrations_are_bounded,
             push: push_goes_with_its_account,
+            tokens: token_is_read_back_whole,
+            tokens: token_in_use_is_good_until_the_new_one_is_used,
+            tokens: count_of_a_token_only_grows,
+            tokens: names_of_a_client_are_its_last_ones,
+            tokens: revoked_token_is_gone_and_the_password_is_remembered,
+            tokens: clients_with_tokens_are_bounded,
+            tokens: tokens_that_nobody_uses_go_in_slices,
+            tokens: tokens_go_with_their_account,
             sets: set_is_applied_whole_or_not_at_all,
             sets: refused_set_leaves_its_neighbours_alone,
             sets: sets_are_applied_in_the_order_of_the_calls,

@@ -9,11 +9,12 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 
 use super::model_archive::{archive_write, journal, of_archive, stream_write, with_ids};
+use super::tokens::{client, token};
 use super::{key, stored};
 use crate::archive_id;
 use crate::{
     Bounds, HashName, Invite, MemoryStore, PendingIn, PushRegistration, RosterItem, Store,
-    Subscription, VCard, Waiting, Write, WriteSet,
+    Subscription, TokenClient, VCard, Waiting, Write, WriteSet,
 };
 
 /// Few of each, so that they meet.
@@ -64,7 +65,8 @@ pub async fn snapshot(store: &dyn Store) -> String {
     for host in ["localhost", "example.com"] {
         let list = store.accounts().list(host, None, 100).await;
         let count = store.accounts().count(host).await;
-        writeln!(out, "{host}: {count:?} {list:?}").unwrap();
+        let rounds = store.accounts().iterations(host).await;
+        writeln!(out, "{host}: {count:?} {list:?} {rounds:?}").unwrap();
     }
     for account in ACCOUNTS {
         of_account(store, account, &mut out).await;
@@ -97,6 +99,9 @@ async fn of_account(store: &dyn Store, account: &str, out: &mut String) {
     writeln!(out, "{total:?} {rows:?} {blocked:?}").unwrap();
     of_archive(store, account, out).await;
     let push = store.push().list(account).await;
+    let tokens = store.tokens().list(account).await;
+    let login = store.tokens().login(account, "a").await;
+    writeln!(out, "{tokens:?} {login:?}").unwrap();
     writeln!(out, "{push:?}").unwrap();
     let last = store.last().get(account).await;
     let vcard = store.vcards().get(account).await;
@@ -119,6 +124,7 @@ pub fn write_set() -> impl Strategy<Value = WriteSet> {
         5 => archive_write(),
         2 => stream_write(),
         1 => push_write(),
+        2 => token_write(),
     ];
     vec(write, 1..5).prop_map(|writes| writes.into_iter().collect())
 }
@@ -148,7 +154,7 @@ fn account_write() -> impl Strategy<Value = Write> {
         let key_of = |(hash, byte): (usize, u8)| key(HashName::ALL[hash], byte);
         keys.into_iter().map(key_of).collect::<Vec<_>>()
     });
-    (account(), keys, 0..8_u8).prop_map(|(account, keys, which)| {
+    (account(), keys, 0..9_u8).prop_map(|(account, keys, which)| {
         let (user, host) = account.split_once('@').unwrap();
         let (host, user) = (host.to_owned(), user.to_owned());
         match which {
@@ -159,6 +165,7 @@ fn account_write() -> impl Strategy<Value = Write> {
                 keys,
             },
             4 => Write::SetKeys { host, user, keys },
+            8 => Write::AddKeys { host, user, keys },
             5 | 6 => Write::SetEnabled {
                 host,
                 user,
@@ -323,6 +330,45 @@ fn push_write() -> impl Strategy<Value = Write> {
             created,
             reason,
         }),
+    ]
+}
+
+fn token_write() -> impl Strategy<Value = Write> {
+    let place = || {
+        (
+            account(),
+            one_of(&["", "a", "b"]),
+            one_of(&["x", "y", "z"]),
+            0..9_i64,
+        )
+    };
+    let named = |id: String, device| TokenClient {
+        device,
+        ..client(&id)
+    };
+    prop_oneof![
+        3 => (place(), option::of(text()), any::<bool>(), 1..4_u32).prop_map(
+            move |((account, id, secret, at), device, password, max)| Write::TokenSet {
+                account,
+                client: named(id, device),
+                token: token(&secret, at),
+                at,
+                password,
+                max,
+            }
+        ),
+        3 => (place(), option::of(text()), option::of(0..4_u32)).prop_map(
+            move |((account, id, secret, at), device, count)| Write::TokenUsed {
+                account,
+                client: named(id, device),
+                secret,
+                count,
+                at,
+            }
+        ),
+        1 => place().prop_map(|(account, client, ..)| Write::TokenRemove { account, client }),
+        1 => account().prop_map(|account| Write::TokensRemoveAll { account }),
+        1 => (0..9_i64).prop_map(|before| Write::TokensExpire { before, rows: 1_000 }),
     ]
 }
 

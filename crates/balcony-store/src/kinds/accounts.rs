@@ -86,6 +86,17 @@ pub struct AccountEntry {
     pub created: i64,
 }
 
+/// Keys that many accounts have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyCount {
+    /// The hash function.
+    pub hash: HashName,
+    /// The iteration count of PBKDF2.
+    pub iterations: u32,
+    /// How many accounts, of those looked at.
+    pub accounts: u64,
+}
+
 /// Reads of accounts. `host` and `user` are a domainpart that is served and a localpart.
 pub trait Accounts: Send + Sync {
     /// The account with all its keys.
@@ -97,6 +108,9 @@ pub trait Accounts: Send + Sync {
         user: &str,
         hash: HashName,
     ) -> BoxFuture<'_, Result<Option<Credentials>>>;
+    /// How many accounts of a host have keys of which hash and iteration count, ordered by both:
+    /// of all accounts where there are few, of about a thousand where there are many.
+    fn iterations(&self, host: &str) -> BoxFuture<'_, Result<Vec<KeyCount>>>;
     /// Whether the account exists, enabled or not.
     fn exists(&self, host: &str, user: &str) -> BoxFuture<'_, Result<bool>>;
     /// Up to `limit` accounts of a host, ordered by localpart bytewise, those after `after`.

@@ -11,6 +11,7 @@ pub(crate) mod push;
 pub(crate) mod roster;
 pub(crate) mod secrets;
 pub(crate) mod streams;
+pub(crate) mod tokens;
 pub(crate) mod vcards;
 
 /// Bytes that the store keeps without looking inside, with the version of their format, so that

@@ -10,6 +10,7 @@ impl Tables {
         match write {
             Write::CreateAccount { .. }
             | Write::SetKeys { .. }
+            | Write::AddKeys { .. }
             | Write::SetEnabled { .. }
             | Write::DeleteAccount { .. } => self.apply_account(write),
             Write::InviteCreate { .. }
@@ -56,6 +57,11 @@ impl Tables {
                 self.change(account)?.apply_push(write);
                 Ok(())
             }
+            Write::TokenSet { account, .. }
+            | Write::TokenUsed { account, .. }
+            | Write::TokenRemove { account, .. }
+            | Write::TokensRemoveAll { account } => self.change(account)?.apply_token(write),
+            Write::TokensExpire { before, rows } => self.expire_tokens(*before, *rows),
             Write::OfflineDelete { account, .. }
             | Write::PrivateSet { account, .. }
             | Write::PrivateRemove { account, .. }
@@ -108,6 +114,13 @@ impl Tables {
             Write::SetKeys { host, user, keys } => {
                 let account = self.change_named(&(host.clone(), user.clone()))?;
                 account.set_keys(keys);
+                Ok(())
+            }
+            Write::AddKeys { host, user, keys } => {
+                let account = self.change_named(&(host.clone(), user.clone()))?;
+                for key in keys {
+                    account.keys.entry(key.hash).or_insert_with(|| key.clone());
+                }
                 Ok(())
             }
             Write::SetEnabled {

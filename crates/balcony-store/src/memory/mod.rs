@@ -10,6 +10,7 @@ mod push;
 mod reads;
 mod streams;
 mod tables;
+mod tokens;
 
 use parking_lot::Mutex;
 
@@ -160,6 +161,10 @@ impl Store for MemoryStore {
     }
 
     fn push(&self) -> &dyn crate::PushRegistrations {
+        self
+    }
+
+    fn tokens(&self) -> &dyn crate::Tokens {
         self
     }
 

@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
+
 use super::MemoryStore;
 use super::tables::{AccountData, Tables};
 use crate::{
     Account, AccountEntry, Accounts, Blocking, BoxFuture, Credentials, HashName, Invite, Invites,
-    LastSeen, LastSeenAt, Offline, OfflineRow, OfflineTotal, Private, Result, Roster, RosterChange,
-    RosterData, RosterItem, Secrets, Stored, VCard, VCards,
+    KeyCount, LastSeen, LastSeenAt, Offline, OfflineRow, OfflineTotal, Private, Result, Roster,
+    RosterChange, RosterData, RosterItem, Secrets, Stored, VCard, VCards,
 };
 
 fn named<'a>(tables: &'a Tables, host: &str, user: &str) -> Option<&'a AccountData> {
@@ -32,6 +34,24 @@ impl Accounts for MemoryStore {
                 enabled: account.enabled,
                 key: account.keys.get(&hash).cloned(),
             })
+        })
+    }
+
+    fn iterations(&self, host: &str) -> BoxFuture<'_, Result<Vec<KeyCount>>> {
+        self.read(|tables| {
+            let mut counts = BTreeMap::new();
+            let accounts = tables.accounts_from((host.to_owned(), String::new()));
+            for (_, account) in accounts.take_while(|((of, _), _)| of == host) {
+                for key in account.keys.values() {
+                    *counts.entry((key.hash, key.iterations)).or_default() += 1;
+                }
+            }
+            let count = |((hash, iterations), accounts)| KeyCount {
+                hash,
+                iterations,
+                accounts,
+            };
+            counts.into_iter().map(count).collect()
         })
     }
 

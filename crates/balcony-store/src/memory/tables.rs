@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::archive::ArchiveData;
 use crate::archive_id::ArchiveIds;
 use crate::{
-    ArchiveId, Committed, Error, HashName, Invite, LastSeenAt, OfflineRow, PendingIn,
+    ArchiveId, ClientTokens, Committed, Error, HashName, Invite, LastSeenAt, OfflineRow, PendingIn,
     PushRegistration, Result, RosterItem, ScramKey, Stored, StreamId, StreamRow, VCard, WriteSet,
 };
 
@@ -66,6 +66,7 @@ pub(super) struct AccountData {
     pub(super) blocked: BTreeSet<String>,
     pub(super) last: Option<LastSeenAt>,
     pub(super) push: BTreeMap<(String, String), PushRegistration>,
+    pub(super) tokens: BTreeMap<String, ClientTokens>,
     pub(super) archive: ArchiveData,
 }
 

@@ -8,8 +8,8 @@ use super::known::Known;
 use super::statement::{all, one, run, unknown_word};
 use crate::kinds::roster::first_version;
 use crate::{
-    Account, AccountEntry, Accounts, BoxFuture, Credentials, Error, HashName, Result, ScramKey,
-    Write,
+    Account, AccountEntry, Accounts, BoxFuture, Credentials, Error, HashName, KeyCount, Result,
+    ScramKey, Write,
 };
 
 /// The number of the account with this bare JID.
@@ -47,6 +47,10 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
             let id = find_parts(conn, host, user)?.ok_or(Error::NotFound)?;
             run(conn, "DELETE FROM scram_keys WHERE account_id = ?1", [id])?;
             add_keys(conn, id, keys)
+        }
+        Write::AddKeys { host, user, keys } => {
+            let id = find_parts(conn, host, user)?.ok_or(Error::NotFound)?;
+            add_missing_keys(conn, id, keys)
         }
         Write::SetEnabled {
             host,
@@ -101,6 +105,21 @@ fn add_keys(conn: &Connection, id: i64, keys: &[ScramKey]) -> Result<(), Fault> 
                 &key.server_key,
             ),
         )?;
+    }
+    Ok(())
+}
+
+fn add_missing_keys(conn: &Connection, id: i64, keys: &[ScramKey]) -> Result<(), Fault> {
+    for key in keys {
+        let known: Option<i64> = one(
+            conn,
+            "SELECT 1 FROM scram_keys WHERE account_id = ?1 AND hash = ?2",
+            (id, key.hash.as_str()),
+            |row| row.get(0),
+        )?;
+        if known.is_none() {
+            add_keys(conn, id, std::slice::from_ref(key))?;
+        }
     }
     Ok(())
 }
@@ -219,6 +238,31 @@ fn list(
     )
 }
 
+/// Looks at about a thousand accounts at equal distances, as a look at all would push everything
+/// else out of the cache.
+fn iterations(conn: &Connection, host: &str) -> Result<Vec<KeyCount>, Fault> {
+    all(
+        conn,
+        "WITH RECURSIVE
+             span (step, last) AS (SELECT max(1, max(id) / 1000), max(id) FROM accounts),
+             sample (id) AS (SELECT last FROM span UNION ALL
+                 SELECT sample.id - step FROM sample, span WHERE sample.id > step)
+         SELECT k.hash, k.iterations, count(*)
+         FROM sample JOIN accounts a ON a.id = sample.id
+             JOIN scram_keys k ON k.account_id = a.id
+         WHERE a.host = ?1 GROUP BY k.hash, k.iterations ORDER BY k.hash, k.iterations",
+        [host],
+        |row| {
+            let name = row.get_ref(0)?.as_str()?;
+            Ok(KeyCount {
+                hash: HashName::parse(name).ok_or_else(|| unknown_word(0, name))?,
+                iterations: row.get(1)?,
+                accounts: row.get(2)?,
+            })
+        },
+    )
+}
+
 impl Accounts for SqliteStore {
     fn get(&self, host: &str, user: &str) -> BoxFuture<'_, Result<Option<Account>>> {
         let (host, user) = (host.to_owned(), user.to_owned());
@@ -233,6 +277,11 @@ impl Accounts for SqliteStore {
     ) -> BoxFuture<'_, Result<Option<Credentials>>> {
         let (host, user) = (host.to_owned(), user.to_owned());
         self.read(move |conn| credentials(conn, &host, &user, hash))
+    }
+
+    fn iterations(&self, host: &str) -> BoxFuture<'_, Result<Vec<KeyCount>>> {
+        let host = host.to_owned();
+        self.read(move |conn| iterations(conn, &host))
     }
 
     fn exists(&self, host: &str, user: &str) -> BoxFuture<'_, Result<bool>> {

@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::known::Known;
 use super::{
     accounts, archive, blocking, invites, last, offline, private, push, roster, secrets, streams,
-    vcards,
+    tokens, vcards,
 };
 use crate::{Error, Write};
 
@@ -15,6 +15,7 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
     match write {
         Write::CreateAccount { .. }
         | Write::SetKeys { .. }
+        | Write::AddKeys { .. }
         | Write::SetEnabled { .. }
         | Write::DeleteAccount { .. } => accounts::apply(conn, known, write),
         Write::RosterSet { .. }
@@ -33,6 +34,11 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
         Write::PushEnable { .. } | Write::PushDisable { .. } | Write::PushFail { .. } => {
             push::apply(conn, write)
         }
+        Write::TokenSet { .. }
+        | Write::TokenUsed { .. }
+        | Write::TokenRemove { .. }
+        | Write::TokensRemoveAll { .. }
+        | Write::TokensExpire { .. } => tokens::apply(conn, write),
         Write::InviteCreate { .. }
         | Write::InviteUse { .. }
         | Write::InviteRemove { .. }

@@ -37,6 +37,7 @@ const TABLES: &[&str] = &[
     "DELETE FROM archive_prefs WHERE account_id = ?1 AND ?2 > 0",
     "DELETE FROM vcards WHERE account_id = ?1 AND ?2 > 0",
     "DELETE FROM push WHERE account_id = ?1 AND ?2 > 0",
+    "DELETE FROM tokens WHERE account_id = ?1 AND ?2 > 0",
     "DELETE FROM last_seen WHERE account_id = ?1 AND ?2 > 0",
 ];
 

@@ -26,6 +26,10 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../migrations/sqlite/0003_streams.sql"),
     },
     Migration {
+        name: "tokens",
+        sql: include_str!("../../migrations/sqlite/0004_tokens.sql"),
+    },
+    Migration {
         name: "push",
         sql: include_str!("../../migrations/sqlite/0005_push.sql"),
     },

@@ -27,6 +27,7 @@ mod roster;
 mod secrets;
 mod statement;
 mod streams;
+mod tokens;
 mod vcards;
 mod writer;
 
@@ -283,6 +284,10 @@ impl Store for SqliteStore {
     }
 
     fn push(&self) -> &dyn crate::PushRegistrations {
+        self
+    }
+
+    fn tokens(&self) -> &dyn crate::Tokens {
         self
     }
 

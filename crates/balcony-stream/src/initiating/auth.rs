@@ -5,13 +5,13 @@ use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::sasl::plain::Plain;
 use balcony_proto::sasl::scram::{self, ClientError, ClientKeys, Nonce};
-use balcony_proto::sasl::{Mechanism, SaslError};
+use balcony_proto::sasl::{Mechanism, SaslError, ht};
 use balcony_proto::stream::Features;
 use balcony_proto::xml::{Element, Node};
 
 use super::choice::Offered;
 use super::negotiation::{Negotiation, Phase};
-use super::{ClientConfig, Failure, Resumption, Secret};
+use super::{ClientConfig, Failure, FastToken, Resumption, Secret};
 use crate::sasl_profile::Profile;
 
 /// An authentication under way.
@@ -24,6 +24,9 @@ pub(super) struct Login {
     responded: bool,
     /// The server proved that it knows the password.
     verified: bool,
+    token: Option<FastToken>,
+    /// Of the channel, for the token.
+    binding: Vec<u8>,
 }
 
 impl std::fmt::Debug for Login {
@@ -38,6 +41,11 @@ impl Negotiation {
     pub(super) fn authenticate(&mut self, features: &Features) {
         let inline = features.sasl2_inline();
         let bind2 = inline.is_some_and(|inline| inline.child(ns::BIND2, "bind").is_some());
+        if let Some(token) = self.usable_token(features) {
+            let resume = self.resume_inline(inline);
+            self.features = features.clone();
+            return self.authenticate_by(token, bind2, resume, None);
+        }
         let result = self.login(features).and_then(|mut login| {
             let message = login.first(&self.config)?;
             Ok((login, message))
@@ -50,11 +58,47 @@ impl Negotiation {
         let element = match login.offered.profile {
             Profile::Classic => Profile::Classic.message("auth", Some(&message)),
             Profile::Sasl2 => authenticate(&self.config, &message, bind2)
-                .with_children(self.resume_inline(inline)),
+                .with_children(self.resume_inline(inline))
+                .with_children(self.token_wish(features))
+                .with_children(self.upgrade_wishes(features)),
         };
         self.login = Some(Box::new(login));
         self.write(&element.with_attr("mechanism", mechanism));
         self.phase = Phase::Sasl;
+    }
+
+    /// A login by token, with what else goes into `<authenticate/>`.
+    pub(super) fn authenticate_by(
+        &mut self,
+        token: FastToken,
+        bind2: bool,
+        resume: Option<Element>,
+        version: Option<Element>,
+    ) {
+        let binding = self.ht_binding(token.mechanism).unwrap_or_default();
+        let user = self.config.jid.local().unwrap_or_default();
+        let message = ht::initiate(user, &token.secret, &binding);
+        let element = authenticate(&self.config, &message, bind2)
+            .with_child(Element::new(ns::FAST, "fast"))
+            .with_children(resume)
+            .with_children(version)
+            .with_attr("mechanism", token.mechanism.as_str());
+        self.token_for = Some(token.mechanism);
+        self.write(&element);
+        // Without features the header must come first.
+        if self.phase == Phase::Features || self.phase == Phase::Sasl {
+            self.phase = Phase::Sasl;
+        }
+        self.login = Some(Box::new(Login {
+            offered: Offered::by_token(),
+            mechanism: token.mechanism,
+            nonce: self.random.nonce(),
+            scram: None,
+            responded: false,
+            verified: false,
+            token: Some(token),
+            binding,
+        }));
     }
 
     fn login(&self, features: &Features) -> Result<Login, Failure> {
@@ -72,6 +116,8 @@ impl Negotiation {
             scram: None,
             responded: false,
             verified: false,
+            token: None,
+            binding: Vec::new(),
         };
         if mechanism.hash().is_some() {
             login.scram = Some(login.client(self, true)?);
@@ -98,8 +144,19 @@ impl Negotiation {
                 Ok(()) => self.authenticated(*login, element),
                 Err(failure) => self.fail(failure),
             },
+            "failure" if login.token.is_some() => self.token_failed(&element),
             "failure" => self.fail(refused(&element)),
-            // Tasks (XEP-0388 §2.6.3) are none that we know.
+            "continue" => {
+                let proved = login.success(&element);
+                match proved.and_then(|()| self.continued(&element)) {
+                    Ok(()) => self.login = Some(login),
+                    Err(failure) => self.fail(failure),
+                }
+            }
+            "task-data" => match self.task_data(&element) {
+                Ok(()) => self.login = Some(login),
+                Err(failure) => self.fail(failure),
+            },
             _ => self.fail(Failure::Protocol(
                 "it wants something unknown after the password",
             )),
@@ -133,6 +190,7 @@ impl Negotiation {
                     self.bound = bound.children().cloned().collect();
                 }
                 Node::Element(other) if self.resume_answered(&other).is_some() => {}
+                Node::Element(other) if self.token_given(&other) => {}
                 Node::Element(other) if other.ns() != ns::SASL2 => self.success.push(other),
                 _ => {}
             }
@@ -219,8 +277,18 @@ impl Login {
             Profile::Sasl2 => element.child(ns::SASL2, "additional-data"),
         };
         let data = data.map(|element| self.decode(element)).transpose()?;
+        if let Some(token) = &self.token {
+            // draft-schmaus-kitten-sasl-ht-09 §3.3: MUST be verified.
+            let data = data.unwrap_or_default();
+            let proved = ht::is_response(&data, &token.secret, &self.binding);
+            return proved.then_some(()).ok_or(ClientError::Server.into());
+        }
         match (&mut self.scram, data) {
-            (Some(scram), Some(data)) if !self.verified => Ok(scram.finish(&data)?),
+            (Some(scram), Some(data)) if !self.verified => {
+                scram.finish(&data)?;
+                self.verified = true;
+                Ok(())
+            }
             (Some(_), None) if !self.verified => Err(ClientError::Server.into()),
             _ => Ok(()),
         }

@@ -76,6 +76,9 @@ impl Negotiation {
             success: std::mem::take(&mut self.success),
             keys: self.keys.take(),
             resumption: self.resumption,
+            token: self.token.take(),
+            token_refused: self.token_refused,
+            config_version: self.config_version.take(),
         })));
     }
 }

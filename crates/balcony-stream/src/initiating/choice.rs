@@ -34,6 +34,15 @@ impl Offered {
         }
     }
 
+    /// Of a login by token, which signs no offer.
+    pub(super) fn by_token() -> Offered {
+        Offered {
+            profile: Profile::Sasl2,
+            mechanisms: Vec::new(),
+            bindings: None,
+        }
+    }
+
     /// Lends the offer in the form that SCRAM signs.
     pub(super) fn with<R>(&self, use_it: impl FnOnce(&Offer<'_>) -> R) -> R {
         let mechanisms: Vec<&str> = self.mechanisms.iter().map(String::as_str).collect();

@@ -1,5 +1,5 @@
 //! The initiating entity of a client's stream: RFC 6120 §4–7, XEP-0388, XEP-0386, XEP-0440,
-//! XEP-0474, XEP-0198.
+//! XEP-0474, XEP-0198, XEP-0484, XEP-0480, XEP-0509.
 //!
 //! Used as [`crate::receiving`] is: [`Initiating::handle`], then [`Initiating::poll`] until that is
 //! `None`. It connects to any server: by STARTTLS, direct TLS or in clear; by SASL2 and Bind 2
@@ -9,8 +9,10 @@ mod auth;
 mod bind;
 mod choice;
 mod failure;
+mod fast;
 mod negotiation;
 mod resume;
+mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use balcony_proto::stream::Features;
 use balcony_proto::xml::Element;
 
 pub use failure::Failure;
+pub use fast::FastToken;
 pub use resume::{Resume, Resumption};
 
 use crate::established::Established;
@@ -51,6 +54,18 @@ pub struct ClientConfig {
     pub tag: Option<String>,
     /// What the server may tell the account of us (XEP-0388 §2.3). Default: nothing.
     pub user_agent: Option<UserAgent>,
+    /// Logs in without the password where the server takes it; if it does not, the password
+    /// follows. Needs an id in [`Self::user_agent`]. Default: none.
+    pub token: Option<FastToken>,
+    /// Asks for a token where the server has some. Needs an id in [`Self::user_agent`]. Default:
+    /// false.
+    pub request_token: bool,
+    /// What [`Bound::config_version`] was at the last login: with a token, the login goes out with
+    /// the stream header (XEP-0509). Default: none, which waits for the features.
+    pub pipelined: Option<String>,
+    /// Makes keys of stronger hashes from the password, for a server that asks for them (XEP-0480).
+    /// Default: false.
+    pub upgrade: bool,
     /// Features to enable within `<bind/>` of Bind 2. Default: none.
     pub bind_inline: Vec<Element>,
     /// Further children of `<authenticate/>` of SASL2. Default: none.
@@ -120,6 +135,10 @@ impl ClientConfig {
             resource: None,
             tag: None,
             user_agent: None,
+            token: None,
+            request_token: false,
+            pipelined: None,
+            upgrade: false,
             bind_inline: Vec::new(),
             authenticate_inline: Vec::new(),
             resume: None,
@@ -196,6 +215,13 @@ pub struct Bound {
     /// What became of [`ClientConfig::resume`]. `None`: it was not asked for, or the server has no
     /// stream management.
     pub resumption: Option<Resumption>,
+    /// A token for the next login, to be kept in place of any other. `None`: the server gave none,
+    /// and [`ClientConfig::token`] stays good unless it was refused.
+    pub token: Option<FastToken>,
+    /// [`ClientConfig::token`] was refused: it is to be forgotten (XEP-0484 §4.1).
+    pub token_refused: bool,
+    /// For [`ClientConfig::pipelined`]. `None`: the server announces none.
+    pub config_version: Option<String>,
 }
 
 /// The initiating machine from connection to bound resource.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
-use balcony_proto::sasl::Mechanism;
 use balcony_proto::sasl::scram::ClientKeys;
+use balcony_proto::sasl::{HashKind, Mechanism};
 use balcony_proto::stream::{Features, StreamError, StreamHeader};
 use balcony_proto::xml::{Element, Item, Scanner};
 
 use super::auth::Login;
-use super::{ClientConfig, Failure, Input, Output, Resumption, TlsPolicy};
+use super::{ClientConfig, Failure, FastToken, Input, Output, Resumption, TlsPolicy};
 use crate::established::Established;
 use crate::framing;
 use crate::outbox::Outbox;
@@ -52,7 +52,7 @@ pub(super) struct Negotiation {
     pub(super) phase: Phase,
     pub(super) tls: Option<TlsInfo>,
     pub(super) stream_id: Option<String>,
-    /// The features after login.
+    /// The features: those before login for a second try, then those after it.
     pub(super) features: Features,
     /// SASL under way.
     pub(super) login: Option<Box<Login>>,
@@ -64,6 +64,13 @@ pub(super) struct Negotiation {
     pub(super) bound: Vec<Element>,
     pub(super) success: Vec<Element>,
     pub(super) resumption: Option<Resumption>,
+    /// The mechanism of a token that the server may give.
+    pub(super) token_for: Option<Mechanism>,
+    pub(super) token: Option<FastToken>,
+    pub(super) token_refused: bool,
+    /// The hash of the upgrade task under way.
+    pub(super) task: Option<HashKind>,
+    pub(super) config_version: Option<String>,
     until: Duration,
     header_sent: bool,
 }
@@ -85,6 +92,11 @@ impl Negotiation {
             bound: Vec::new(),
             success: Vec::new(),
             resumption: None,
+            token_for: None,
+            token: None,
+            token_refused: false,
+            task: None,
+            config_version: None,
             until: now + config.timeout,
             header_sent: false,
             config,
@@ -104,6 +116,7 @@ impl Negotiation {
                 // RFC 6120 §5.4.3.3: all that was learnt before TLS is discarded.
                 self.tls = Some(tls.into_usable());
                 self.open();
+                self.pipeline();
             }
             (_, Input::TlsReady(_)) => self.fail(Failure::Protocol("encryption out of turn")),
             (Phase::Bound, _) => {}
@@ -186,6 +199,13 @@ impl Negotiation {
             return self.start_tls(&features);
         }
         if self.mechanism.is_none() {
+            self.config_version = features.config_version().map(str::to_owned);
+            if self.login.is_some() {
+                // The login is on its way already.
+                self.features = features;
+                self.phase = Phase::Sasl;
+                return;
+            }
             return match features.starttls() {
                 Some(true) => self.fail(Failure::TlsWanted),
                 _ => self.authenticate(&features),

@@ -45,6 +45,11 @@ impl Negotiation {
         resume.map(Resume::to_element)
     }
 
+    /// `<resume/>` for a server that is known to take it there.
+    pub(super) fn resume_wish(&self) -> Option<Element> {
+        self.config.resume.as_ref().map(Resume::to_element)
+    }
+
     /// §5: asks for the former stream in place of binding. False when there is nothing to ask.
     pub(super) fn resume_before_binding(&mut self) -> bool {
         let Some(resume) = self.config.resume.as_ref() else {

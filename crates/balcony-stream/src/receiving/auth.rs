@@ -43,15 +43,21 @@ impl Negotiation {
     /// A new handshake; one under way is forgotten (RFC 6120 §6.4.2).
     pub(super) fn begin(&mut self, begin: Begin) {
         self.exchange = None;
-        let mechanism = match self.acceptable(begin.profile, begin.mechanism.as_deref()) {
-            Ok(mechanism) => mechanism,
+        let acceptable = self
+            .acceptable(begin.profile, begin.mechanism.as_deref())
+            .and_then(|mechanism| {
+                let fast = self.fast(mechanism, begin.authenticate.as_deref())?;
+                Ok((mechanism, fast))
+            });
+        let (mechanism, fast) = match acceptable {
+            Ok(acceptable) => acceptable,
             Err(error) => return self.sasl_failed(begin.profile, error),
         };
         let initial = match begin.initial {
             Ok(initial) => initial,
             Err(error) => return self.sasl_failed(begin.profile, error),
         };
-        let mut exchange = Exchange::new(self, begin.profile, mechanism, begin.authenticate);
+        let mut exchange = Exchange::new(self, begin.profile, mechanism, begin.authenticate, fast);
         let step = match initial {
             Some(message) => exchange.message(&message),
             // RFC 6120 §6.3.10: the less efficient way must work too; all our mechanisms let the
@@ -71,7 +77,10 @@ impl Negotiation {
         let mechanism = name
             .and_then(Mechanism::parse)
             .ok_or(SaslError::InvalidMechanism)?;
-        if self.offered().contains(&mechanism) {
+        let sasl2 = profile == Profile::Sasl2;
+        let offered = self.offered().contains(&mechanism);
+        // XEP-0484 §3.1: tokens are for SASL2 only.
+        if offered || (sasl2 && self.offered_fast().any(|known| known == mechanism)) {
             return Ok(mechanism);
         }
         let named = self
@@ -156,6 +165,7 @@ impl Negotiation {
     /// Counts; RFC 6120 §6.4.5 ends the stream after a few.
     pub(super) fn auth_failed(&mut self) {
         self.exchange = None;
+        self.upgrade = None;
         self.auth_failures += 1;
         if self.auth_failures >= self.settings.auth_attempts {
             self.fail_with(

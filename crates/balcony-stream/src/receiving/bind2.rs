@@ -10,7 +10,6 @@ use super::Output;
 use super::completion::Completion;
 use super::negotiation::{Negotiation, Waiting};
 use super::question::{BindAnswer, BindRequest, Question};
-use crate::sasl_profile::Profile;
 
 /// The longest tag that becomes part of a resource. It names software; a longer one would only be
 /// carried around by everyone's rosters and rooms.
@@ -88,9 +87,6 @@ impl Negotiation {
     /// authentication fails, with the stanza error beside the condition (XEP-0388 §2.6.2), and the
     /// client may try again.
     fn bind2_failed(&mut self, error: &StanzaError) {
-        self.forget_account();
-        let failure = Profile::Sasl2.failure(SaslError::TemporaryAuthFailure);
-        self.write(&failure.with_child(error.to_element()));
-        self.auth_failed();
+        self.incomplete(SaslError::TemporaryAuthFailure, Some(error.to_element()));
     }
 }

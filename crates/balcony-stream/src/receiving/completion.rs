@@ -3,6 +3,7 @@
 
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
+use balcony_proto::sasl::SaslError;
 use balcony_proto::stream::StreamCondition;
 use balcony_proto::xml::Element;
 
@@ -14,7 +15,7 @@ use crate::sasl_profile::Profile;
 #[derive(Debug)]
 pub(super) struct Completion {
     /// What the mechanism tells the client at its end.
-    data: Option<Vec<u8>>,
+    pub(super) data: Option<Vec<u8>>,
     /// Goes into `<success/>` behind the identifier.
     pub(super) extra: Vec<Element>,
     /// Each wish is taken out when its turn comes.
@@ -45,8 +46,23 @@ impl Completion {
 }
 
 impl Negotiation {
+    /// Something that had to be done before `<success/>` failed: so does the authentication, and
+    /// the client may try again (XEP-0388 §2.6.2).
+    pub(super) fn incomplete(&mut self, error: SaslError, why: Option<Element>) {
+        self.forget_account();
+        self.write(&Profile::Sasl2.failure(error).with_children(why));
+        self.auth_failed();
+    }
+
     /// The next step; called again when one that had to ask is done.
     pub(super) fn complete(&mut self, mut completion: Box<Completion>) {
+        if let Some(hashes) = self.wanted_upgrades(&mut completion) {
+            return self.ask_upgrades(completion, hashes);
+        }
+        // XEP-0484 §3.3: only now, as all tasks are done.
+        if let Some(request) = self.token_request(&mut completion) {
+            return self.ask_token(completion, request);
+        }
         // XEP-0198 §9.2, XEP-0386 §3.2: resumption MUST be processed first.
         if let Some(resume) = completion.request.resume.take() {
             return self.resume_inline(&resume, completion);

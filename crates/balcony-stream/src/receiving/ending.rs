@@ -65,6 +65,7 @@ impl Negotiation {
         self.phase = Phase::Closed;
         self.waiting = None;
         self.exchange = None;
+        self.upgrade = None;
         self.pending = Vec::new();
     }
 }

@@ -1,17 +1,20 @@
 //! One SASL handshake, whatever carries it: mechanisms on one side, questions to the owner on the
 //! other.
 
+use std::sync::Arc;
+
 use balcony_proto::jid::Jid;
 use balcony_proto::sasl::plain::Plain;
 use balcony_proto::sasl::{
-    BindingType, Mechanism, Offer, SaslError, ScramKeys, anonymous, fake_keys, scram,
+    BindingType, Mechanism, Offer, SaslError, ScramKeys, anonymous, fake_keys, fake_share, scram,
 };
 
+use super::fast::Fast;
 use super::negotiation::Negotiation;
 use super::question::{Answer, Credentials, Password, Question, Verdict};
 use super::sasl2::Authenticate;
 use crate::sasl_profile::Profile;
-use crate::settings::DecoySecret;
+use crate::settings::{DecoySecret, KeyCounts};
 
 /// What a message or an answer leads to.
 #[derive(Debug)]
@@ -35,10 +38,12 @@ pub(super) struct Exchange {
     host: String,
     /// PBKDF2 iterations of users that don't exist, and the key to their salts.
     iterations: u32,
+    key_counts: Arc<KeyCounts>,
     decoys: DecoySecret,
     /// `from` of a protected stream header.
     from: Option<Jid>,
     scram: Option<Box<scram::Server>>,
+    pub(super) fast: Option<Box<Fast>>,
     /// Known from the first message on. `None` although it came: no address could be made of it.
     account: Option<Jid>,
     /// What stands for the user in the decoy's salt when there is no account.
@@ -64,6 +69,7 @@ impl Exchange {
         profile: Profile,
         mechanism: Mechanism,
         authenticate: Option<Box<Authenticate>>,
+        fast: Option<Fast>,
     ) -> Exchange {
         let host = stream.host.as_deref();
         Exchange {
@@ -72,11 +78,13 @@ impl Exchange {
             authenticate,
             host: host.map(|host| host.name.clone()).unwrap_or_default(),
             iterations: host.map(|host| host.iterations).unwrap_or_default(),
+            key_counts: host.map(|host| host.key_counts.clone()).unwrap_or_default(),
             decoys: stream.settings.decoy_secret,
             from: stream.from.clone().filter(|_| stream.tls.is_some()),
             scram: mechanism
                 .hash()
                 .map(|_| Box::new(scram_server(stream, mechanism))),
+            fast: fast.map(Box::new),
             account: None,
             user: String::new(),
             disabled: false,
@@ -97,7 +105,18 @@ impl Exchange {
     }
 
     pub(super) fn into_authenticate(self) -> Option<Box<Authenticate>> {
-        self.authenticate
+        let mut authenticate = self.authenticate?;
+        authenticate.used = self.fast.and_then(|fast| fast.used);
+        Some(authenticate)
+    }
+
+    /// Whose account it is about; `None` as long as that is not known.
+    pub(super) fn account(&self) -> Option<&Jid> {
+        self.account.as_ref()
+    }
+
+    pub(super) fn wait_for_owner(&mut self) {
+        self.state = State::Asked;
     }
 
     /// A message of the client.
@@ -105,6 +124,7 @@ impl Exchange {
         match (self.state, self.mechanism) {
             (State::First, Mechanism::Plain) => self.plain(message),
             (State::First, Mechanism::Anonymous) => self.anonymous(message),
+            (State::First, mechanism) if mechanism.is_fast() => self.token(message),
             (State::First, _) => self.scram_first(message),
             (State::Proof, _) => self.scram_proof(message),
             (State::Asked, _) => Err(SaslError::MalformedRequest),
@@ -120,6 +140,7 @@ impl Exchange {
                 self.proved_as(account, None)
             }
             (Answer::Anonymous(None), Mechanism::Anonymous) => Err(SaslError::TemporaryAuthFailure),
+            (Answer::Tokens(known), fast) if fast.is_fast() => self.token_known(known),
             (Answer::Credentials(known), scram) if scram.hash().is_some() => self.challenge(known),
             _ => return None,
         })
@@ -184,7 +205,10 @@ impl Exchange {
             .account
             .as_ref()
             .map_or(self.user.as_str(), Jid::as_str);
-        Ok(fake_keys(&self.decoys.0, user, hash, self.iterations))
+        let share = fake_share(&self.decoys.0, user, hash);
+        let iterations = self.key_counts.pick(hash, share);
+        let iterations = iterations.unwrap_or(self.iterations);
+        Ok(fake_keys(&self.decoys.0, user, hash, iterations))
     }
 
     fn scram_proof(&mut self, message: &[u8]) -> Result<Step, SaslError> {
@@ -197,7 +221,7 @@ impl Exchange {
         self.proved_as(account, Some(data))
     }
 
-    fn proved_as(&self, account: Jid, data: Option<Vec<u8>>) -> Result<Step, SaslError> {
+    pub(super) fn proved_as(&self, account: Jid, data: Option<Vec<u8>>) -> Result<Step, SaslError> {
         // An owner that answers with another host's address must not get through.
         if account.local().is_none() || !account.is_bare() || account.domain() != self.host {
             return Err(SaslError::TemporaryAuthFailure);
@@ -207,7 +231,7 @@ impl Exchange {
 
     /// Whose account it is about, and whether the client may ask to act as somebody (RFC 6120
     /// §6.3.8): as itself only.
-    fn identify(&mut self, user: &str, authzid: Option<&str>) -> Result<(), SaslError> {
+    pub(super) fn identify(&mut self, user: &str, authzid: Option<&str>) -> Result<(), SaslError> {
         // RFC 6120 §6.3.7: a simple user name is the localpart.
         let account = Jid::from_parts(Some(user), &self.host, None).ok();
         if let Some(authzid) = authzid.filter(|authzid| !authzid.is_empty()) {

@@ -6,6 +6,7 @@ use balcony_proto::stream::Features;
 use balcony_proto::xml::Element;
 
 use super::negotiation::Negotiation;
+use super::upgrade;
 use crate::framing;
 use crate::settings::HostFacts;
 
@@ -38,13 +39,17 @@ impl Negotiation {
     }
 
     /// SASL2 MUST only be offered after TLS negotiation (XEP-0388 §3).
-    fn offers_sasl2(&self) -> bool {
+    pub(super) fn offers_sasl2(&self) -> bool {
         self.tls.is_some() && self.host.as_ref().is_some_and(|host| host.sasl2)
     }
 
     /// Writes the features before login.
     pub(super) fn write_login_features(&mut self) {
-        let features = self.login_features();
+        let mut features = self.login_features();
+        if self.offers_sasl2() && !self.offered().is_empty() {
+            features = features.with_config_version();
+        }
+        self.config_version = features.config_version().map(str::to_owned);
         framing::write_features(&features, self.out.bytes());
     }
 
@@ -94,7 +99,11 @@ impl Negotiation {
         let names = || offered.iter().map(|known| known.as_str());
         let mut features = features.with_mechanisms(names());
         if self.offers_sasl2() {
-            features = features.with_sasl2(names(), inline(host));
+            let fast = self.fast_feature();
+            let tasks = host.upgrades.iter().map(|hash| upgrade::task(*hash));
+            features = features
+                .with_sasl2(names(), inline(host).chain(fast))
+                .with_upgrades(tasks);
         }
         // XEP-0440 §3 rule 5: types without a mechanism that binds look like an attack.
         if offered.iter().any(|known| known.is_plus()) {

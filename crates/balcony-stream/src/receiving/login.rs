@@ -12,7 +12,7 @@ use super::negotiation::{Negotiation, Waiting};
 
 impl Negotiation {
     pub(super) fn login_element(&mut self, element: Element) {
-        let sasl2_runs = self.exchange.as_ref().is_some_and(Exchange::is_sasl2);
+        let sasl2_runs = self.runs_sasl2();
         match element.ns() {
             ns::SASL2 => self.sasl2_element(element),
             // XEP-0388 §2.4: the server must disconnect a client that sends anything else during
@@ -25,10 +25,16 @@ impl Negotiation {
         }
     }
 
+    /// An authentication by SASL2 is under way, tasks included.
+    pub(super) fn runs_sasl2(&self) -> bool {
+        self.upgrade.is_some() || self.exchange.as_ref().is_some_and(Exchange::is_sasl2)
+    }
+
     /// A stanza before login: registration if the host allows it, else RFC 6120 §4.9.3.12.
     pub(super) fn login_stanza(&mut self, stanza: Stanza) {
         let request = matches!(stanza.kind, Kind::Iq(IqType::Get | IqType::Set));
         let allowed = self.exchange.is_none()
+            && self.upgrade.is_none()
             && !self.needs_tls()
             && self.host.as_ref().is_some_and(|host| {
                 host.registration && stanza.to.as_ref().is_none_or(|to| to.as_str() == host.name)

@@ -17,6 +17,7 @@ mod bind2;
 mod completion;
 mod ending;
 mod exchange;
+mod fast;
 mod features;
 mod header;
 mod login;
@@ -27,6 +28,7 @@ mod sasl2;
 mod starttls;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +37,13 @@ use balcony_proto::jid::Jid;
 use balcony_proto::sasl::Mechanism;
 use balcony_proto::stanza::Stanza;
 
-pub use question::{Answer, BindAnswer, BindRequest, Credentials, Password, Question};
-pub use question::{ResumeRequest, Resumption, Verdict};
+pub use question::{Answer, BindAnswer, BindRequest, Credentials, Password, Question, Verdict};
+pub use question::{
+    KnownToken, NewToken, TokenAnswer, TokenRequest, TokenSecret, Tokens, UsedToken,
+};
+pub use question::{ResumeRequest, Resumption};
+
+pub(crate) use upgrade::task;
 
 use crate::established::Established;
 use crate::random::Random;

@@ -11,7 +11,8 @@ use balcony_proto::xml::{Element, Item, Scanner};
 
 use super::completion::Completion;
 use super::exchange::Exchange;
-use super::question::{Answer, Question};
+use super::question::{Answer, NewToken, Question};
+use super::upgrade::Upgrade;
 use super::{Input, Output};
 use crate::established::Established;
 use crate::outbox::Outbox;
@@ -50,6 +51,12 @@ pub(super) enum Waiting {
     /// Resumption: inline in SASL2, or `None` for an element of its own.
     Resume(Option<Box<Completion>>),
     PreAuth,
+    /// What the owner makes of a token.
+    Token(Box<Completion>, Option<NewToken>),
+    /// For which hashes there are no keys.
+    Lacks(Box<Completion>),
+    /// That keys of an upgrade are kept.
+    AddKeys(Box<Upgrade>),
 }
 
 /// The client after authentication.
@@ -82,7 +89,11 @@ pub(super) struct Negotiation {
     pub(super) host: Option<Arc<HostFacts>>,
     /// SASL under way.
     pub(super) exchange: Option<Exchange>,
+    /// Tasks after the proof, under way.
+    pub(super) upgrade: Option<Box<Upgrade>>,
     pub(super) account: Option<Authenticated>,
+    /// What was announced by XEP-0509.
+    pub(super) config_version: Option<String>,
     pub(super) auth_failures: u8,
     pub(super) bind_failures: u8,
     pub(super) resume_failures: u8,
@@ -119,7 +130,9 @@ impl Negotiation {
             lang: None,
             host: None,
             exchange: None,
+            upgrade: None,
             account: None,
+            config_version: None,
             auth_failures: 0,
             bind_failures: 0,
             resume_failures: 0,
@@ -228,7 +241,7 @@ impl Negotiation {
     /// RFC 6120 §11.7. During SASL it is forbidden (§6.3.5), which SASL2 wants punished (XEP-0388
     /// §2.4).
     fn whitespace(&mut self) {
-        if self.exchange.as_ref().is_some_and(Exchange::is_sasl2) {
+        if self.runs_sasl2() {
             self.fail(StreamCondition::PolicyViolation);
         }
     }
@@ -250,6 +263,13 @@ impl Negotiation {
                 self.resume_answered(completion, answer)
             }
             (Some(Waiting::PreAuth), Answer::PreAuth(reply)) => self.pre_auth_answered(reply),
+            (Some(Waiting::Token(completion, new)), answer) => {
+                self.token_answered(completion, new, &answer)
+            }
+            (Some(Waiting::Lacks(completion)), answer) => self.lacks_answered(completion, answer),
+            (Some(Waiting::AddKeys(upgrade)), Answer::Kept | Answer::Failed) => {
+                self.task_done(upgrade)
+            }
             // Answer::Failed, or an answer that nobody asked for.
             _ => self.fail(StreamCondition::InternalServerError),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
-use balcony_proto::sasl::{Mechanism, ScramKeys};
+use balcony_proto::sasl::{HashKind, Mechanism, ScramKeys};
 use balcony_proto::stanza::{Stanza, StanzaError};
 use balcony_proto::xml::Element;
 
@@ -32,6 +32,31 @@ pub enum Question {
         /// What the client sent. Never to be logged.
         password: Password,
     },
+    /// The tokens that a client may log in by (XEP-0484). [`Answer::Tokens`].
+    Tokens {
+        /// The account, a bare JID. It need not exist.
+        account: Jid,
+        /// The client's id.
+        client: String,
+    },
+    /// A client has proved that it has a token, or is to get one. [`Answer::Token`], when that is
+    /// durable.
+    Token(Box<TokenRequest>),
+    /// Of which of these hashes has the account no keys? [`Answer::Lacks`].
+    Lacks {
+        /// The account, a bare JID. It has proved its password.
+        account: Jid,
+        /// Never empty.
+        hashes: Vec<HashKind>,
+    },
+    /// Keep keys of a hash that the account has none of yet (XEP-0480). Keys that it has meanwhile
+    /// stay. [`Answer::Kept`]; if they cannot be kept, login goes on without.
+    AddKeys {
+        /// The account, a bare JID.
+        account: Jid,
+        /// Made by the client from the password.
+        keys: ScramKeys,
+    },
     /// An address for an anonymous client of this host (RFC 4505). [`Answer::Anonymous`].
     Anonymous(String),
     /// Does an earlier session of the account go on over this stream (XEP-0198 §5)?
@@ -52,6 +77,89 @@ impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Password")
     }
+}
+
+/// A token's secret, as good as a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenSecret(pub String);
+
+impl std::fmt::Debug for TokenSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenSecret")
+    }
+}
+
+/// What a client may log in by (XEP-0484 §5.1). By default nothing, as for an account that doesn't
+/// exist.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    /// The account may not log in. The client hears so only after it proved a token.
+    pub disabled: bool,
+    /// At most two: one that it has used, and a newer one that it may have got.
+    pub tokens: Vec<KnownToken>,
+}
+
+/// One token of a client.
+#[derive(Clone, Debug)]
+pub struct KnownToken {
+    /// The only mechanism that it is good for.
+    pub mechanism: Mechanism,
+    /// What both sides know.
+    pub secret: TokenSecret,
+    /// The greatest count that came with it. `None`: none yet.
+    pub count: Option<u32>,
+    /// Its time is over.
+    pub expired: bool,
+    /// It is so old that the client should get another.
+    pub due: bool,
+}
+
+/// A client has logged in by a token, is to get one, or both. What belongs together is to be
+/// committed together.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// The bare JID that authenticated.
+    pub account: Jid,
+    /// The client; its id is never `None`.
+    pub client: UserAgent,
+    /// The token by which it logged in. `None`: it proved the password.
+    pub used: Option<UsedToken>,
+    /// The token that it gets if the owner agrees. `None`: none was asked for nor is due.
+    pub issue: Option<NewToken>,
+}
+
+/// A token that was used.
+#[derive(Clone, Debug)]
+pub struct UsedToken {
+    /// Which.
+    pub secret: TokenSecret,
+    /// The count that came with it.
+    pub count: Option<u32>,
+    /// The client wants never to use it again (XEP-0484 §3.6).
+    pub invalidate: bool,
+}
+
+/// A token that was made.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// The mechanism that it is for.
+    pub mechanism: Mechanism,
+    /// What both sides will know.
+    pub secret: TokenSecret,
+}
+
+/// The answer to [`Question::Token`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenAnswer {
+    /// It is done.
+    Done {
+        /// Until when the new token is good, in microseconds since the Unix epoch. `None`: there
+        /// is none.
+        expires: Option<i64>,
+    },
+    /// The token that was used has been revoked meanwhile: nothing is done, and the authentication
+    /// fails.
+    Revoked,
 }
 
 /// An authenticated client wants a resource.
@@ -141,6 +249,14 @@ pub enum Answer {
     Credentials(Credentials),
     /// To [`Question::Plain`].
     Verdict(Verdict),
+    /// To [`Question::Tokens`].
+    Tokens(Tokens),
+    /// To [`Question::Token`].
+    Token(TokenAnswer),
+    /// To [`Question::Lacks`].
+    Lacks(Vec<HashKind>),
+    /// To [`Question::AddKeys`].
+    Kept,
     /// A bare JID on the host for this client alone; `None`: not now.
     Anonymous(Option<Jid>),
     /// To [`Question::Resume`].

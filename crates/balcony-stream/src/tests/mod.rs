@@ -3,6 +3,7 @@
 mod logins;
 mod resumptions;
 mod server_lies;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;

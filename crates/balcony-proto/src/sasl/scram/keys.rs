@@ -51,6 +51,28 @@ impl ScramKeys {
         })
     }
 
+    /// The keys that follow from a `SaltedPassword`, which a client has made itself (XEP-0480 §3).
+    /// `None` unless that is as long as a digest.
+    #[must_use]
+    pub fn from_salted(
+        hash: HashKind,
+        salted: &[u8],
+        salt: &[u8],
+        iterations: u32,
+    ) -> Option<ScramKeys> {
+        if salted.len() != hash.digest_bytes() {
+            return None;
+        }
+        let client_key = hmac(hash, salted, &[b"Client Key"]);
+        Some(ScramKeys {
+            hash,
+            salt: salt.into(),
+            iterations,
+            stored_key: super::hash(hash, &client_key).into(),
+            server_key: hmac(hash, salted, &[b"Server Key"]).into(),
+        })
+    }
+
     /// Whether this is the password. Costs as much as [`ScramKeys::derive`],
     /// right or wrong, real keys or [`fake_keys`]; the keys are compared in
     /// constant time.
@@ -98,11 +120,14 @@ impl fmt::Debug for ScramKeys {
 pub fn fake_keys(secret: &[u8], user: &str, hash: HashKind, iterations: u32) -> ScramKeys {
     let expand = |label: &str, length: usize| -> Box<[u8]> {
         let name = hash.as_str();
-        let mut bytes = hmac(
-            HashKind::Sha512,
-            secret,
-            &[label.as_bytes(), name.as_bytes(), user.as_bytes()],
-        );
+        // With the count, as a new count comes with a new salt where there is an account.
+        let parts = [
+            label.as_bytes(),
+            name.as_bytes(),
+            &iterations.to_be_bytes(),
+            user.as_bytes(),
+        ];
+        let mut bytes = hmac(HashKind::Sha512, secret, &parts);
         bytes.truncate(length);
         bytes.into()
     };
@@ -113,6 +138,21 @@ pub fn fake_keys(secret: &[u8], user: &str, hash: HashKind, iterations: u32) -> 
         stored_key: expand("fake stored key\0", hash.digest_bytes()),
         server_key: expand("fake server key\0", hash.digest_bytes()),
     }
+}
+
+/// A number that is always the same for a user that does not exist and otherwise random: which of
+/// the iteration counts in use it shows. See [`fake_keys`].
+#[must_use]
+pub fn fake_share(secret: &[u8], user: &str, hash: HashKind) -> u64 {
+    let name = hash.as_str();
+    let parts = [b"fake share\0", name.as_bytes(), user.as_bytes()];
+    let digest = hmac(HashKind::Sha512, secret, &parts);
+    let mut bytes = [0; 8];
+    bytes
+        .iter_mut()
+        .zip(digest)
+        .for_each(|(to, from)| *to = from);
+    u64::from_be_bytes(bytes)
 }
 
 /// What a client may keep in place of the password, to spare itself the
@@ -168,6 +208,21 @@ impl fmt::Debug for ClientKeys {
     }
 }
 
+/// `SaltedPassword` (RFC 5802 §3), by which a client lets its server make keys for another hash
+/// (XEP-0480 §3). Worth the password on that server. Takes milliseconds by design.
+///
+/// # Errors
+/// [`PasswordError`] when the string cannot be a password.
+pub fn salt_password(
+    hash: HashKind,
+    password: &str,
+    salt: &[u8],
+    iterations: u32,
+) -> Result<Vec<u8>, PasswordError> {
+    let password = prepare_password(password)?;
+    Ok(salted_password(hash, &password, salt, iterations))
+}
+
 /// RFC 5802 §2.2, `Hi`: PBKDF2 with HMAC, one block long.
 fn salted_password(hash: HashKind, password: &str, salt: &[u8], iterations: u32) -> Vec<u8> {
     let mut out = vec![0; hash.digest_bytes()];
@@ -190,7 +245,7 @@ pub(in crate::sasl) fn hash(kind: HashKind, data: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 5802 §2.2, `HMAC`, over the parts one after the other.
-pub(super) fn hmac(kind: HashKind, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+pub(in crate::sasl) fn hmac(kind: HashKind, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     match kind {
         HashKind::Sha1 => mac::<Hmac<Sha1>>(key, parts),
         HashKind::Sha256 => mac::<Hmac<Sha256>>(key, parts),
@@ -235,6 +290,17 @@ mod tests {
     fn spellings_that_saslprep_unites_are_one_password() {
         let keys = ScramKeys::derive(HashKind::Sha256, "\u{2168}", b"salt", ITERATIONS).unwrap();
         assert!(keys.verify_password("IX"));
+    }
+
+    #[test]
+    fn keys_from_a_salted_password_are_those_of_the_password() {
+        for hash in HashKind::ALL {
+            let keys = ScramKeys::derive(hash, "pencil", b"salt", ITERATIONS).unwrap();
+            let salted = salt_password(hash, "pencil", b"salt", ITERATIONS).unwrap();
+            let made = ScramKeys::from_salted(hash, &salted, b"salt", ITERATIONS);
+            assert_eq!(made, Some(keys));
+            assert_eq!(ScramKeys::from_salted(hash, &salted[1..], b"salt", 1), None);
+        }
     }
 
     #[test]

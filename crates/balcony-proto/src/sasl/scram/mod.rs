@@ -13,8 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 pub use client::{Client, ClientError, Login, MAX_ITERATIONS, MIN_ITERATIONS, Secret};
-pub(super) use keys::hash;
-pub use keys::{ClientKeys, SALT_BYTES, ScramKeys, fake_keys};
+pub use keys::{ClientKeys, SALT_BYTES, ScramKeys, fake_keys, fake_share, salt_password};
+pub(super) use keys::{hash, hmac};
 pub use server::{NeedKeys, Server};
 
 /// Bytes of randomness for a [`Nonce`]: 144 bits, of which base64 makes 24

@@ -1,9 +1,9 @@
 //! Whatever a client sends, in whatever pieces.
 
-use balcony_proto::sasl::{Mechanism, encode};
+use balcony_proto::sasl::{HashKind, Mechanism, encode, ht};
 use proptest::prelude::*;
 
-use crate::harness::{HEADER, PASSWORD, Server, tls13};
+use crate::harness::{CLIENT, HEADER, PASSWORD, Server, tls13, token};
 use crate::receiving::Input;
 use crate::{Security, Settings};
 
@@ -11,6 +11,7 @@ use crate::{Security, Settings};
 fn fragments() -> Vec<String> {
     let plain = encode(format!("\0romeo\0{PASSWORD}").as_bytes());
     let scram = encode(b"n,,n=romeo,r=fyko");
+    let token = encode(&ht::initiate("romeo", "secret", b""));
     let sasl = "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'";
     let sasl2 = "xmlns='urn:xmpp:sasl:2'";
     let bind2 = "<bind xmlns='urn:xmpp:bind:0'/>";
@@ -31,6 +32,20 @@ fn fragments() -> Vec<String> {
              </authenticate>"
         ),
         format!("<authenticate {sasl2} mechanism='SCRAM-SHA-256-PLUS'/>"),
+        format!(
+            "<authenticate {sasl2} mechanism='HT-SHA-256-NONE'><initial-response>{token}</initial-response>\
+             <user-agent id='{CLIENT}'/><fast xmlns='urn:xmpp:fast:0'/>\
+             <request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-ENDP'/></authenticate>"
+        ),
+        format!(
+            "<authenticate {sasl2} mechanism='PLAIN'><initial-response>{plain}</initial-response>\
+             <upgrade xmlns='urn:xmpp:sasl:upgrade:0'>UPGR-SCRAM-SHA-256</upgrade></authenticate>"
+        ),
+        format!("<next {sasl2} task='UPGR-SCRAM-SHA-256'/>"),
+        format!(
+            "<task-data {sasl2}><hash xmlns='urn:xmpp:scram-upgrade:0'>{}</hash></task-data>",
+            encode(&[7; 32])
+        ),
         format!("<response {sasl2}>{scram}</response>"),
         format!("<abort {sasl2}/>"),
         "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>".into(),
@@ -60,6 +75,10 @@ fn server(settings: Settings, security: Security) -> Server {
     let mut server = Server::new(settings, security);
     server.facts.mechanisms = Mechanism::ALL.to_vec();
     server.facts.registration = true;
+    server.facts.fast = true;
+    server.tokens = vec![token(Mechanism::HtSha256None, "secret")];
+    server.facts.upgrades = vec![HashKind::Sha256];
+    server.lacks = vec![HashKind::Sha256];
     server.resumable = Some("some-long-sm-id");
     server
 }

@@ -32,6 +32,10 @@ use targets::reply;
 pub type Pending = BoxFuture<'static, ()>;
 
 /// What became of a client's stanza.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once; a box would be an allocation for each message that is kept"
+)]
 pub enum Accepted {
     /// All is done.
     Done,
@@ -220,7 +224,7 @@ impl Core {
             None => session.enqueue(item, limit),
             Some(hold) => session.hold(item, hold, limit).map(|replaced| {
                 // The client has no use for it any more.
-                self.taken(session, replaced.as_deref().into_iter());
+                self.taken(session, replaced.as_deref());
             }),
         };
         let Err(refused) = queued else {

@@ -21,9 +21,12 @@ const SHARDS: usize = 64;
 /// JIDs on one list: more than people write by hand, and each message is compared with them.
 const LISTED: usize = 200;
 
+/// Of some accounts.
+type Shard = RwLock<HashMap<Box<str>, Known>>;
+
 /// The preferences of connected accounts.
 pub(super) struct Preferences {
-    shards: Box<[RwLock<HashMap<Box<str>, Known>>]>,
+    shards: Box<[Shard]>,
     hasher: RandomState,
 }
 
@@ -46,7 +49,7 @@ impl Default for Preferences {
 }
 
 impl Preferences {
-    fn shard(&self, account: &str) -> Option<&RwLock<HashMap<Box<str>, Known>>> {
+    fn shard(&self, account: &str) -> Option<&Shard> {
         let hash = self.hasher.hash_one(account);
         let at = usize::try_from(hash).unwrap_or_default() % SHARDS;
         self.shards.get(at)

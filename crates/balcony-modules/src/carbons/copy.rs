@@ -8,6 +8,7 @@ use balcony_proto::ns;
 use balcony_proto::stanza::Stanza;
 use balcony_proto::xep::forward;
 use balcony_proto::xml::Element;
+use balcony_store::ArchiveId;
 
 use super::{is_enabled, recent, rules};
 use crate::{archive, offline, stanza_id};
@@ -37,7 +38,7 @@ pub(super) fn sent(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         let own = stanza_id::element(sender.account(), id);
         original.payload.add(&own);
     }
-    copy(ctx, "sent", &original, sender.account(), &others);
+    copy(ctx, "sent", &original, None, sender.account(), &others);
     Flow::Continue
 }
 
@@ -76,10 +77,10 @@ pub(super) fn received(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     takers
         .iter()
         .for_each(|taker| recent::remember(taker, id, &from));
-    copy(ctx, "received", stanza, &account, &others);
+    let archived = envelope.archive_id(Side::Recipient);
+    copy(ctx, "received", stanza, archived, &account, &others);
     if takers.is_empty() {
         // Who takes what waits when it comes online has this one by then.
-        let archived = envelope.archive_id(Side::Recipient);
         for session in &others {
             archive::note_received(session, archived);
         }
@@ -93,11 +94,13 @@ fn is_recipient(envelope: &Envelope, session: &Session) -> bool {
 }
 
 /// The same bytes for all, each with its own address. What a session does not get is forgotten: a
-/// copy that does not arrive is nobody's business but that session's (§10.3).
+/// copy that does not arrive is nobody's business but that session's (§10.3). One of an archived
+/// message does not overtake those that waited for its session.
 fn copy(
     ctx: &mut Ctx<'_>,
     name: &'static str,
     original: &Stanza,
+    archived: Option<ArchiveId>,
     account: &Jid,
     others: &[Arc<Session>],
 ) {
@@ -106,6 +109,13 @@ fn copy(
         .with_from(account.clone())
         .with_payload(forward::wrap(&wrapper, None, original));
     for session in others {
-        ctx.push(session, copy.clone().with_to(session.jid().clone()));
+        let copy = copy.clone().with_to(session.jid().clone());
+        let at_once = match archived {
+            None => Some(copy),
+            Some(place) => offline::set_aside(ctx.core(), session, place, copy),
+        };
+        if let Some(copy) = at_once {
+            ctx.push(session, copy);
+        }
     }
 }

@@ -13,10 +13,10 @@ use balcony_core::module::{
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
 use balcony_proto::xep::delay::Delay;
-use balcony_store::{Error, OfflineRow, Result, Write, WriteSet};
+use balcony_store::{ArchiveId, Error, OfflineRow, Result, Write, WriteSet};
 
 use super::keep;
-use super::queues::{Coming, End, Queues};
+use super::queues::{Aside, Coming, End, Queues};
 use crate::{archive, blocking, stanza_id, stored};
 
 /// Rows that are read, written and deleted at a time: a commit for each 50 messages is little
@@ -168,6 +168,36 @@ pub(crate) fn goes_to(core: &Core, session: &Session) -> bool {
         .is_some_and(|queues| queues.taker(session.account().as_str()) == Some(session.id()))
 }
 
+/// A copy for a session: while that is given what is older, the copy waits for its turn. Else it is
+/// given back.
+pub(crate) fn set_aside(
+    core: &Core,
+    session: &Arc<Session>,
+    place: ArchiveId,
+    stanza: Stanza,
+) -> Option<Stanza> {
+    let Some(queues) = core.state::<Queues>() else {
+        return Some(stanza);
+    };
+    let copy = Aside {
+        session: Arc::clone(session),
+        place,
+        stanza,
+    };
+    let back = queues.set_aside(session.account().as_str(), copy);
+    back.map(|copy| copy.stanza)
+}
+
+/// A session that was kept over a restart takes what waits without a word of its client.
+pub(super) fn on_tick(ctx: &mut Ctx<'_>, _: &Event) {
+    let queues = ctx.state::<Queues>();
+    for account in queues.map(Queues::idle).unwrap_or_default() {
+        if receiver(ctx.core(), &account).is_some() {
+            start(ctx.core(), &account);
+        }
+    }
+}
+
 /// The session of an account that gets what waits: one of the highest priority, and of these the
 /// one whose client has spoken last.
 fn receiver(core: &Core, to: &Jid) -> Option<Arc<Session>> {
@@ -240,6 +270,12 @@ impl Flush {
                 arrived.notified().await;
                 false
             }
+            End::Aside(copies) => {
+                for copy in copies {
+                    self.core.push(&copy.session, copy.stanza);
+                }
+                false
+            }
         }
     }
 
@@ -306,7 +342,7 @@ struct Queued {
 }
 
 /// Queues rows for the session, until one cannot be read or the session takes no more.
-fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
+fn queue(core: &Arc<Core>, session: &Session, rows: &[OfflineRow]) -> Queued {
     let config = core.config();
     // Half of the queue stays free for what arrives meanwhile.
     let room = config.limits.session_queue / 2;
@@ -325,6 +361,9 @@ fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
                 .archived
                 .is_some_and(|id| archive::has_received(session, id));
             if !known && !stanza.from.as_ref().is_some_and(blocked) {
+                if let Some(place) = row.archived {
+                    push_older(core, session.account(), place);
+                }
                 let item = item(stanza, session.jid(), row);
                 if session.enqueue(item, room).is_err() {
                     break;
@@ -334,6 +373,14 @@ fn queue(core: &Core, session: &Session, rows: &[OfflineRow]) -> Queued {
         queued.up_to = Some(row.seq);
     }
     queued
+}
+
+/// Copies whose turn is before that of a message in this place.
+fn push_older(core: &Arc<Core>, account: &Jid, place: ArchiveId) {
+    let queues = core.state::<Queues>();
+    while let Some(copy) = queues.and_then(|queues| queues.next_before(account, place)) {
+        core.push(&copy.session, copy.stanza);
+    }
 }
 
 /// The stanza as its session gets it; its row stays until the client has it.

@@ -10,7 +10,7 @@ mod flush;
 mod keep;
 mod queues;
 
-pub(crate) use flush::goes_to;
+pub(crate) use flush::{goes_to, set_aside};
 
 use balcony_core::module::{
     Band, Config, EventKind, Feature, Hook, HookSpec, Kinds, Listen, Listener, ModuleSpec, Spec,
@@ -87,6 +87,10 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         Listener {
             event: EventKind::Tick,
             listen: Listen::Now(expire::on_tick),
+        },
+        Listener {
+            event: EventKind::Tick,
+            listen: Listen::Now(flush::on_tick),
         },
     ],
     session_notes: &[flush::NOTE],

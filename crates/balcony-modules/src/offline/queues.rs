@@ -2,12 +2,22 @@
 //! it. What comes for such an account lines up behind what waits: nobody sees a newer message
 //! before an older one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use balcony_core::module::Session;
 use balcony_proto::jid::Jid;
+use balcony_proto::stanza::Stanza;
+use balcony_store::ArchiveId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+/// Copies that one queue sets aside at most: what comes in a second to a busy account. More go to
+/// their session at once, before their turn.
+const ASIDE: usize = 1_000;
+
+/// Accounts that one look finds at most: the others are found by the next, a second later.
+const IDLE: usize = 1_000;
 
 /// The queues that are known not to be empty, or may not be.
 #[derive(Default)]
@@ -25,6 +35,18 @@ struct Queue {
     coming: usize,
     /// Rings when one of them is there, or will never be.
     arrived: Arc<Notify>,
+    /// Copies for the taker that are newer than what waits.
+    aside: VecDeque<Aside>,
+}
+
+/// A copy of a message that another session got, for the session that gets what waits.
+pub(super) struct Aside {
+    /// Its session.
+    pub(super) session: Arc<Session>,
+    /// The place of the message in the account's archive.
+    pub(super) place: ArchiveId,
+    /// The copy.
+    pub(super) stanza: Stanza,
 }
 
 /// A message on its way into a queue, until this is dropped.
@@ -41,6 +63,8 @@ pub(super) enum End {
     Again,
     /// There will be more, or not, when this rings.
     Later(Arc<Notify>),
+    /// These come first.
+    Aside(VecDeque<Aside>),
 }
 
 impl Queues {
@@ -79,6 +103,38 @@ impl Queues {
         }
     }
 
+    /// Sets a copy aside until its turn, if its session is given older messages now; else gives it
+    /// back.
+    pub(super) fn set_aside(&self, account: &str, copy: Aside) -> Option<Aside> {
+        let mut queues = self.0.lock();
+        let Some(queue) = queues.get_mut(account) else {
+            return Some(copy);
+        };
+        let waits = queue.running && queue.taker == Some(copy.session.id());
+        if !waits || queue.aside.len() >= ASIDE {
+            return Some(copy);
+        }
+        queue.aside.push_back(copy);
+        None
+    }
+
+    /// The next copy whose turn comes before that of a message in this place.
+    pub(super) fn next_before(&self, account: &Jid, place: ArchiveId) -> Option<Aside> {
+        let mut queues = self.0.lock();
+        let aside = &mut queues.get_mut(account)?.aside;
+        aside.front().filter(|copy| copy.place < place)?;
+        aside.pop_front()
+    }
+
+    /// Accounts whose queue nobody empties.
+    pub(super) fn idle(&self) -> Vec<Jid> {
+        let queues = self.0.lock();
+        let idle = queues.iter().filter(|(_, queue)| !queue.running);
+        idle.map(|(account, _)| account.clone())
+            .take(IDLE)
+            .collect()
+    }
+
     /// The queue was found empty.
     pub(super) fn end(&self, account: &Jid) -> End {
         let mut queues = self.0.lock();
@@ -90,6 +146,9 @@ impl Queues {
         }
         if queue.coming > 0 {
             return End::Later(Arc::clone(&queue.arrived));
+        }
+        if !queue.aside.is_empty() {
+            return End::Aside(std::mem::take(&mut queue.aside));
         }
         queues.remove(account);
         End::Over
@@ -103,6 +162,9 @@ impl Queues {
         };
         if std::mem::take(&mut queue.again) {
             return End::Again;
+        }
+        if !queue.aside.is_empty() {
+            return End::Aside(std::mem::take(&mut queue.aside));
         }
         queue.running = false;
         queue.taker = None;

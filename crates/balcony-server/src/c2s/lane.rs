@@ -20,6 +20,10 @@ pub(super) struct Lane {
     pub(super) owes_answer: bool,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once; a box would be an allocation for each message that is kept"
+)]
 enum Step {
     Commits(Committing),
     /// Nothing is left to do, but it may not be counted before what stands in front of it.

@@ -159,6 +159,7 @@ async def kill(server, balcony, chamber, romeo):
 async def away(balcony, chamber, romeo):
     with test("devices that come back in the middle of the talk hear everything once"):
         for client in (balcony, chamber):
+            await client.all_acknowledged()
             await client.logout()
             await client.ended()
         for number in range(2 * BURST):

@@ -176,6 +176,13 @@ impl Core {
         let session = bound.session;
         session.restore(picture);
         session.set_active(element.attr("active") != Some("false"));
+        if let Some(shown) = element.child("", "shown") {
+            let priority = shown.attr("priority").and_then(|text| text.parse().ok());
+            let presence = shown.children().next().and_then(Stanza::from_element);
+            if let Some(presence) = presence {
+                session.show(presence, priority.unwrap_or_default());
+            }
+        }
         if let Some(pending) = self.fire(Event::Bound(Arc::clone(&session))) {
             pending.await;
         }
@@ -183,13 +190,6 @@ impl Core {
         for kept in element.children().filter(|child| child.name() == "note") {
             if let Some(note) = notes().find(|note| Some(note.name) == kept.attr("name")) {
                 (note.restore)(&session, &kept.text());
-            }
-        }
-        if let Some(shown) = element.child("", "shown") {
-            let priority = shown.attr("priority").and_then(|text| text.parse().ok());
-            let presence = shown.children().next().and_then(Stanza::from_element);
-            if let Some(presence) = presence {
-                session.show(presence, priority.unwrap_or_default());
             }
         }
         self.announce(&session);

@@ -39,11 +39,15 @@ pub(super) const NOTE: SessionNote = SessionNote {
     },
 };
 
-/// Something may wait, until the first look tells: whoever takes messages has looked.
+/// Something may wait, until the first look tells: whoever takes messages has looked. A session
+/// from before a restart takes them from the beginning, so that nothing else makes it look.
 pub(super) fn on_bound(ctx: &mut Ctx<'_>, event: &Event) {
-    if let (Event::Bound(session), Some(queues)) = (event, ctx.state::<Queues>())
-        && receiver(ctx.core(), session.account()).is_none()
-    {
+    let (Event::Bound(session), Some(queues)) = (event, ctx.state::<Queues>()) else {
+        return;
+    };
+    if takes(session) {
+        start(ctx.core(), session.account());
+    } else if receiver(ctx.core(), session.account()).is_none() {
         queues.mark(session.account());
     }
 }

@@ -107,7 +107,7 @@ pub(super) static AUTH: Section = Section {
                 min: 3_600,
                 max: 365 * 86_400,
             },
-            Fallback::Toml("\"30 days\""),
+            Fallback::Toml("\"30d\""),
             Applies::Reload,
             "How long a client that has logged in by password can come back by a token without it \
              (XEP-0484). Every login after `token_renewal` begins the time anew, so this is how \
@@ -119,7 +119,7 @@ pub(super) static AUTH: Section = Section {
                 min: 60,
                 max: 30 * 86_400,
             },
-            Fallback::Toml("\"1 day\""),
+            Fallback::Toml("\"1d\""),
             Applies::Reload,
             "How old a token is when its client gets another one at its next login. The old one is \
              good until the new one is used, as the connection may break before it arrives.",

@@ -52,32 +52,32 @@ impl Core {
         }
     }
 
-    /// Changes the password of an account. Its sessions stay.
+    /// Changes the password of an account and revokes its tokens. Its sessions stay.
     ///
     /// # Errors
     /// As [`Core::create_account`], and [`Error::NoSuchAccount`].
     pub async fn set_password(&self, account: &Jid, password: &str) -> Result<(), Error> {
         let (host, user) = self.local_account(account)?;
         let keys = self.derive_keys(password).await?;
-        self.change(account, Write::SetKeys { host, user, keys })
-            .await
+        let set = Write::SetKeys { host, user, keys };
+        let writes = [set, revoke_tokens(account)];
+        self.change(account, writes.into_iter().collect()).await
     }
 
-    /// Allows or forbids an account to log in; forbidding ends its sessions.
+    /// Allows or forbids an account to log in; forbidding ends its sessions and revokes its tokens.
     ///
     /// # Errors
     /// [`Error::NoSuchHost`], [`Error::NoSuchAccount`], [`Error::Store`].
     pub async fn set_enabled(&self, account: &Jid, enabled: bool) -> Result<(), Error> {
         let (host, user) = self.local_account(account)?;
-        self.change(
-            account,
-            Write::SetEnabled {
-                host,
-                user,
-                enabled,
-            },
-        )
-        .await?;
+        let set = Write::SetEnabled {
+            host,
+            user,
+            enabled,
+        };
+        let revoke = (!enabled).then(|| revoke_tokens(account));
+        let writes = std::iter::once(set).chain(revoke);
+        self.change(account, writes.collect()).await?;
         if !enabled {
             // RFC 6120 §4.9.3.12: the account is not authorized any more.
             self.end_sessions(account, StreamCondition::NotAuthorized);
@@ -105,8 +105,8 @@ impl Core {
             return Err(Error::NoSuchAccount(account.to_string()));
         }
         let farewells = self.farewells(account).await;
-        self.change(account, Write::DeleteAccount { host, user })
-            .await?;
+        let delete = Write::DeleteAccount { host, user };
+        self.change(account, delete.into()).await?;
         let (core, account) = (Arc::clone(self), account.clone());
         Ok(Box::pin(async move {
             core.tell_farewells(farewells).await;
@@ -224,15 +224,15 @@ impl Core {
         Ok(enabled.filter(|_| matches))
     }
 
-    async fn change(&self, account: &Jid, write: Write) -> Result<(), Error> {
-        match self.store.commit(WriteSet::from(write)).await {
+    pub(crate) async fn change(&self, account: &Jid, writes: WriteSet) -> Result<(), Error> {
+        match self.store.commit(writes).await {
             Ok(_) => Ok(()),
             Err(StoreError::NotFound) => Err(Error::NoSuchAccount(account.to_string())),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn local_account(&self, account: &Jid) -> Result<(String, String), Error> {
+    pub(crate) fn local_account(&self, account: &Jid) -> Result<(String, String), Error> {
         let Some(user) = account.local().filter(|_| account.is_bare()) else {
             return Err(Error::Malformed(format!(
                 "{account} is no address of an account; it looks like user@{}",
@@ -272,16 +272,26 @@ fn derive_key(hash: HashKind, password: &str, iterations: u32) -> Result<ScramKe
     getrandom::fill(&mut salt).map_err(|error| Error::Random(error.to_string()))?;
     let keys = ScramKeys::derive(hash, password, &salt, iterations)
         .map_err(|error| Error::Malformed(error.to_string()))?;
-    Ok(ScramKey {
-        hash: stored_name(hash),
+    Ok(stored_key(keys))
+}
+
+fn revoke_tokens(account: &Jid) -> Write {
+    Write::TokensRemoveAll {
+        account: account.bare_str().to_owned(),
+    }
+}
+
+pub(crate) fn stored_key(keys: ScramKeys) -> ScramKey {
+    ScramKey {
+        hash: stored_name(keys.hash),
         salt: keys.salt,
         iterations: keys.iterations,
         stored_key: keys.stored_key,
         server_key: keys.server_key,
-    })
+    }
 }
 
-fn stored_name(hash: HashKind) -> HashName {
+pub(crate) fn stored_name(hash: HashKind) -> HashName {
     match hash {
         HashKind::Sha1 => HashName::Sha1,
         HashKind::Sha256 => HashName::Sha256,

@@ -25,6 +25,7 @@ pub mod router;
 mod session;
 mod sessions;
 pub mod throttle;
+pub mod tokens;
 pub mod trace;
 mod walk;
 
@@ -48,7 +49,7 @@ use balcony_cluster::{AccountHash, Cluster};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
 use balcony_proto::stream::{StreamCondition, StreamError};
-use balcony_store::Store;
+use balcony_store::{KeyCount, Store};
 
 use config::Config;
 use host::Hosts;
@@ -93,6 +94,8 @@ pub struct Core {
     at_rest: tokio::sync::watch::Sender<bool>,
     /// Makes salts for accounts that are not there, the same ones each time.
     decoy_secret: [u8; 32],
+    /// Of each host.
+    key_counts: ArcSwap<HashMap<String, Arc<Vec<KeyCount>>>>,
     account_hasher: foldhash::fast::RandomState,
 }
 
@@ -137,6 +140,7 @@ impl Core {
             requests: requests::Requests::default(),
             delivered: delivered::Delivered::default(),
             at_rest: tokio::sync::watch::Sender::new(false),
+            key_counts: ArcSwap::default(),
             account_hasher: foldhash::fast::RandomState::default(),
             store,
             cluster,

@@ -38,8 +38,16 @@ const BELOW: &[Spec] = &[
     )
     .note("per host, off by default"),
     Spec::xep("XEP-0386", "Bind 2", "1.1.0"),
-    Spec::xep("XEP-0388", "Extensible SASL Profile", "1.0.4").partial("tasks after login"),
+    Spec::xep("XEP-0388", "Extensible SASL Profile", "1.0.4").note("tasks: those of XEP-0480"),
     Spec::xep("XEP-0440", "SASL Channel-Binding Type Capability", "1.0.0"),
+    Spec::xep("XEP-0480", "SASL Upgrade Tasks", "0.2.0"),
+    Spec::xep(
+        "XEP-0484",
+        "Fast Authentication Streamlining Tokens",
+        "0.2.0",
+    )
+    .note("HT-SHA-256 with and without channel binding; no early data"),
+    Spec::xep("XEP-0509", "Instant Authentication Pipelining", "0.2.0"),
     Spec::xep("XEP-0474", "SASL SCRAM Downgrade Protection", "0.5.0"),
     Spec::xep("XEP-0478", "Stream Limits Advertisement", "0.2.0"),
 ];

@@ -254,10 +254,15 @@ pub(crate) fn open_store(data_dir: &Path) -> OpenedStore {
     Ok(Arc::new(store))
 }
 
+/// Seconds until it is looked again which keys accounts have. It changes as slowly as people change
+/// their passwords.
+const KEYS_COUNTED: u32 = 600;
+
 /// Renews the coarse clock and tells the modules of each second. What they do is a task of its own,
 /// so that one that fails or waits never stops the clock; there is one at a time.
 async fn tick(instance: Arc<Instance>) {
     let core = Arc::clone(&instance.core);
+    core.count_keys().await;
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut work: Option<JoinHandle<()>> = None;
@@ -267,8 +272,13 @@ async fn tick(instance: Arc<Instance>) {
         core.ask_all();
         // Nobody waits for it: a failure costs repetition after a crash, no message.
         drop(core.note_delivered());
+        if core.clock().coarse_seconds().is_multiple_of(KEYS_COUNTED) {
+            let core = Arc::clone(&core);
+            tokio::spawn(async move { core.count_keys().await });
+        }
         if core.clock().coarse_seconds().is_multiple_of(60) {
             drop(core.expire_streams());
+            drop(core.expire_tokens());
         }
         if work.as_ref().is_some_and(|work| !work.is_finished()) {
             continue;

@@ -1,5 +1,7 @@
 //! The domains that are served, and how their accounts log in.
 
+use std::time::Duration;
+
 use balcony_proto::jid::Jid;
 
 use super::schema::{Applies, Fallback, Key, Kind, Section};
@@ -99,6 +101,29 @@ pub(super) static AUTH: Section = Section {
              changes. The client pays for them at each login. XEP-0438 §7 recommends 10,000 at \
              least; RFC 7677 §4 sets the floor of 4,096.",
         ),
+        Key::new(
+            "token_lifetime",
+            Kind::Duration {
+                min: 3_600,
+                max: 365 * 86_400,
+            },
+            Fallback::Toml("\"30d\""),
+            Applies::Reload,
+            "How long a client that has logged in by password can come back by a token without it \
+             (XEP-0484). Every login after `token_renewal` begins the time anew, so this is how \
+             long a device may be away.",
+        ),
+        Key::new(
+            "token_renewal",
+            Kind::Duration {
+                min: 60,
+                max: 30 * 86_400,
+            },
+            Fallback::Toml("\"1d\""),
+            Applies::Reload,
+            "How old a token is when its client gets another one at its next login. The old one is \
+             good until the new one is used, as the connection may break before it arrives.",
+        ),
     ],
 };
 
@@ -156,6 +181,10 @@ pub struct Auth {
     pub mechanisms: Vec<&'static str>,
     /// PBKDF2 rounds of new SCRAM keys. Default: 10,000.
     pub iterations: u32,
+    /// How long a token is good. Default: 30 days.
+    pub token_lifetime: Duration,
+    /// How old a token is when another one is given. Default: 1 day.
+    pub token_renewal: Duration,
 }
 
 impl Auth {
@@ -163,6 +192,8 @@ impl Auth {
         Auth {
             mechanisms: values.choices("mechanisms").to_vec(),
             iterations: values.int("iterations"),
+            token_lifetime: values.duration("token_lifetime"),
+            token_renewal: values.duration("token_renewal"),
         }
     }
 }

@@ -33,12 +33,14 @@ pub(super) fn sent(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     }
     recent::remember(&sender, id, &to);
     let mut original = stanza.clone();
-    if let Some(id) = envelope.archive_id(Side::Sender) {
+    let archived = envelope.archive_id(Side::Sender);
+    if let Some(id) = archived {
         // XEP-0359 §5: the account's own archive has it.
         let own = stanza_id::element(sender.account(), id);
         original.payload.add(&own);
     }
-    copy(ctx, "sent", &original, None, sender.account(), &others);
+    let account = sender.account();
+    copy(ctx, "sent", &original, archived, account, &others);
     Flow::Continue
 }
 

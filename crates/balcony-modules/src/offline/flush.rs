@@ -192,16 +192,6 @@ pub(crate) fn set_aside(
     back.map(|copy| copy.stanza)
 }
 
-/// A session that was kept over a restart takes what waits without a word of its client.
-pub(super) fn on_tick(ctx: &mut Ctx<'_>, _: &Event) {
-    let queues = ctx.state::<Queues>();
-    for account in queues.map(Queues::idle).unwrap_or_default() {
-        if receiver(ctx.core(), &account).is_some() {
-            start(ctx.core(), &account);
-        }
-    }
-}
-
 /// The session of an account that gets what waits: one of the highest priority, and of these the
 /// one whose client has spoken last.
 fn receiver(core: &Core, to: &Jid) -> Option<Arc<Session>> {

@@ -88,10 +88,6 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             event: EventKind::Tick,
             listen: Listen::Now(expire::on_tick),
         },
-        Listener {
-            event: EventKind::Tick,
-            listen: Listen::Now(flush::on_tick),
-        },
     ],
     session_notes: &[flush::NOTE],
     state: Some(state),

@@ -16,9 +16,6 @@ use tokio::sync::Notify;
 /// their session at once, before their turn.
 const ASIDE: usize = 1_000;
 
-/// Accounts that one look finds at most: the others are found by the next, a second later.
-const IDLE: usize = 1_000;
-
 /// The queues that are known not to be empty, or may not be.
 #[derive(Default)]
 pub(super) struct Queues(Arc<Mutex<HashMap<Jid, Queue>>>);
@@ -124,15 +121,6 @@ impl Queues {
         let aside = &mut queues.get_mut(account)?.aside;
         aside.front().filter(|copy| copy.place < place)?;
         aside.pop_front()
-    }
-
-    /// Accounts whose queue nobody empties.
-    pub(super) fn idle(&self) -> Vec<Jid> {
-        let queues = self.0.lock();
-        let idle = queues.iter().filter(|(_, queue)| !queue.running);
-        idle.map(|(account, _)| account.clone())
-            .take(IDLE)
-            .collect()
     }
 
     /// The queue was found empty.

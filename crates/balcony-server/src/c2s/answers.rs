@@ -22,6 +22,7 @@ use super::link::Link;
 use super::managed;
 use super::negotiate::{Negotiation, Seat};
 use super::output::Bell;
+use super::tokens;
 
 /// The client software that a session belongs to, as it named itself (XEP-0388 §2.4).
 struct ClientId(String);
@@ -35,8 +36,13 @@ pub(super) fn host<L: Link>(stream: &mut Negotiation<'_, L>, domain: &str) -> An
     };
     stream.host = Some(host.jid().clone());
     let features = |after_login| stream.instance.core.stream_features(&host, after_login);
+    let mechanisms = mechanisms(settings);
+    let counts = stream.instance.core.key_counts(Host::name(&host));
     Answer::Host(Some(Arc::new(HostFacts {
-        mechanisms: mechanisms(settings),
+        key_counts: tokens::key_counts(&counts),
+        upgrades: tokens::upgrades(&mechanisms, &counts),
+        fast: true,
+        mechanisms,
         tls_required: config.tls.required,
         registration: host.registration() != Registration::Closed,
         iterations: config.auth.iterations,
@@ -119,7 +125,7 @@ pub(super) async fn plain<L: Link>(
 
 /// Whether the address may try to log in: not after too many failures. Many who log in at the same
 /// time from behind one address do not keep each other out.
-fn may_try<L: Link>(stream: &mut Negotiation<'_, L>) -> bool {
+pub(super) fn may_try<L: Link>(stream: &mut Negotiation<'_, L>) -> bool {
     stream.end_try(true);
     let limits = &stream.instance.core.config().limits;
     let (window, now) = (limits.login_failures_window, stream.now());
@@ -156,7 +162,7 @@ pub(super) async fn bind<L: Link>(
         Ok(session) => session,
         Err(error) => return Answer::Bind(Err(error)),
     };
-    if let Err(error) = still_allowed(core, &request.account, request.mechanism).await {
+    if let Err(error) = still_allowed(stream, &request.account, request.mechanism).await {
         if let Some(pending) = core.ended(&session) {
             pending.await;
         }
@@ -188,7 +194,7 @@ pub(super) async fn resume<L: Link>(
     // Who may ask has proved the password.
     stream.end_try(false);
     let core = &stream.instance.core;
-    if let Err(error) = still_allowed(core, &request.account, request.mechanism).await {
+    if let Err(error) = still_allowed(stream, &request.account, request.mechanism).await {
         return Answer::Resume(Resumption::Failed(management::failed(&error, None)));
     }
     let ending = Arc::new(Notify::new());
@@ -239,13 +245,17 @@ async fn inline(core: &Arc<Core>, session: &Arc<Session>, request: &BindRequest)
 
 /// Whether the account is still there and enabled, which it was when it authenticated. Asked when
 /// the session is in the table: who disables or deletes the account later finds it there.
-async fn still_allowed(
-    core: &Core,
+async fn still_allowed<L: Link>(
+    stream: &Negotiation<'_, L>,
     account: &Jid,
     mechanism: Mechanism,
 ) -> Result<(), StanzaError> {
     if mechanism == Mechanism::Anonymous {
         return Ok(());
+    }
+    let core = &stream.instance.core;
+    if let Some(client) = &stream.token_of {
+        return tokens::still_good(core, account, client).await;
     }
     match core.may_log_in(account).await {
         Ok(true) => Ok(()),

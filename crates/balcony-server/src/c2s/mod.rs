@@ -12,6 +12,7 @@ mod negotiate;
 mod output;
 mod rate;
 mod steady;
+mod tokens;
 
 use std::net::IpAddr;
 use std::sync::Arc;

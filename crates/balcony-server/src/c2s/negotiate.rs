@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::link::{Link, read};
 use super::rate::Bucket;
-use super::{Opening, answers};
+use super::{Opening, answers, tokens};
 use crate::instance::Instance;
 
 /// A stream with its session.
@@ -39,6 +39,8 @@ pub(super) struct Negotiation<'a, L> {
     pub(super) host: Option<Jid>,
     /// A try to log in is under way.
     pub(super) trying: bool,
+    /// The id of the client, where it logged in by a token that it still has.
+    pub(super) token_of: Option<String>,
     pub(super) seat: Option<Seat>,
 }
 
@@ -69,6 +71,7 @@ pub(super) async fn negotiate<L: Link>(
         link,
         host: None,
         trying: false,
+        token_of: None,
         seat: None,
     };
     let now = instance.core.clock().uptime();
@@ -143,6 +146,10 @@ impl<L: Link> Negotiation<'_, L> {
                 answers::plain(self, &account, &password.0).await
             }
             Question::Anonymous(host) => answers::anonymous(self, &host),
+            Question::Tokens { account, client } => tokens::known(self, &account, &client).await,
+            Question::Token(request) => tokens::used(self, *request).await,
+            Question::Lacks { account, hashes } => tokens::lacks(self, &account, hashes).await,
+            Question::AddKeys { account, keys } => tokens::add_keys(self, &account, keys).await,
             Question::Bind(request) => answers::bind(self, &request).await,
             Question::Resume(request) => answers::resume(self, &request).await,
             _ => Answer::Failed,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use balcony_core::Clock;
 use balcony_proto::ns;
 use balcony_proto::xml::Element;
+use balcony_stream::UserAgent;
 use balcony_stream::initiating::{
     Bound, ClientConfig, Failure, Initiating, Input, Output, Secret, TlsPolicy,
 };
@@ -86,7 +87,23 @@ fn config(client: &Client) -> Option<ClientConfig> {
         }
     };
     config.tls = tls;
+    if let Some(kept) = &client.tokens {
+        config.request_token = true;
+        config.token = kept.lock().clone();
+        config.user_agent = Some(UserAgent {
+            id: Some(client_id(&client.name)),
+            software: Some("Conversation".into()),
+            device: Some(format!("{}'s device", client.name)),
+        });
+    }
     Some(config)
+}
+
+/// A UUID (XEP-0388 §2.3), the same for the same client.
+fn client_id(name: &str) -> String {
+    let bytes = name.bytes().chain(std::iter::repeat(0));
+    let node: String = bytes.take(6).map(|byte| format!("{byte:02x}")).collect();
+    format!("00000000-0000-4000-8000-{node}")
 }
 
 /// Logs in over an open connection.
@@ -107,6 +124,12 @@ pub(super) async fn log_in(client: &Client, wire: &mut Wire) -> Result<LoggedIn,
     let bound = talk.run(wire).await?;
     if let (Login::Account { password, .. }, Some(keys)) = (&client.login, &bound.keys) {
         keys::keep_client(password, keys.clone());
+    }
+    if let Some(kept) = &client.tokens {
+        let mut kept = kept.lock();
+        if bound.token.is_some() || bound.token_refused {
+            *kept = bound.token.clone();
+        }
     }
     let (_, rest) = talk.machine.into_established();
     let mut reader = Reader::inside()?;

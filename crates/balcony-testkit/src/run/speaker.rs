@@ -20,6 +20,8 @@ pub(super) struct Speaker {
     wire: Option<Wire>,
     reader: Reader,
     logged_in: bool,
+    /// It got in by a token.
+    pub(super) by_token: bool,
     pings: usize,
     /// Pieces that came before the answer to a ping.
     inbox: std::collections::VecDeque<Piece>,
@@ -69,6 +71,7 @@ impl Speaker {
             wire: Some(wire),
             reader,
             logged_in: true,
+            by_token: bound.mechanism.is_fast(),
             features,
             ..Speaker::default()
         };

@@ -41,6 +41,7 @@ impl<'a> Stage<'a> {
         let patience = self.world.patience();
         match act {
             Act::Connect(who) => self.connect(*who).await,
+            Act::ConnectBy(who, token) => self.connect_by(*who, *token).await,
             Act::ComeOnline(who, priority) => self.come_online(*who, *priority).await,
             Act::CannotConnect(who, why) => self.cannot_connect(*who, why).await,
             Act::OpenStream(who, host) => self.open_stream(*who, host).await,
@@ -93,6 +94,15 @@ impl<'a> Stage<'a> {
         self.names.set(format!("bare jid of {name}"), bare);
         self.names.set(format!("resource of {name}"), resource);
         Ok(())
+    }
+
+    async fn connect_by(&mut self, who: usize, token: bool) -> Result<(), String> {
+        self.connect(who).await?;
+        match (token, self.speaker(who)?.by_token) {
+            (true, false) => Err("got in by the password".into()),
+            (false, true) => Err("got in by its token".into()),
+            _ => Ok(()),
+        }
     }
 
     async fn come_online(&mut self, who: usize, priority: Option<i8>) -> Result<(), String> {

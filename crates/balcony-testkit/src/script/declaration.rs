@@ -1,5 +1,7 @@
 //! What stands before the first step: who speaks, and to what server.
 
+use std::sync::Arc;
+
 use balcony_proto::jid::Jid;
 use balcony_proto::sasl::Mechanism;
 
@@ -114,6 +116,7 @@ fn choose(client: &mut Client, option: &str) -> Option<()> {
     match option {
         "over direct TLS" => client.tls = Tls::Direct,
         "without TLS" => client.tls = Tls::None,
+        "with tokens" => client.tokens = Some(Arc::default()),
         _ if option.starts_with("at ") => {
             client.address = option.strip_prefix("at ")?.parse().ok()?;
         }

@@ -7,11 +7,14 @@ mod step;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use balcony_proto::jid::Jid;
 use balcony_proto::sasl::Mechanism;
 use balcony_proto::xml::Element;
+use balcony_stream::initiating::FastToken;
+use parking_lot::Mutex;
 
 /// The password of whoever has no other.
 pub const PASSWORD: &str = "secret";
@@ -54,6 +57,8 @@ pub struct Client {
     pub tls: Tls,
     /// Its address.
     pub address: IpAddr,
+    /// It asks for tokens (XEP-0484), and keeps the last one here. `None`: it does not.
+    pub tokens: Option<Arc<Mutex<Option<FastToken>>>>,
 }
 
 impl Client {
@@ -63,6 +68,7 @@ impl Client {
             login,
             tls: Tls::StartTls,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            tokens: None,
         }
     }
 
@@ -121,6 +127,8 @@ pub struct Step {
 pub enum Act {
     /// Opens the connection; logs in and binds unless raw.
     Connect(usize),
+    /// The same, and the client gets in by its token, or by the password in spite of it.
+    ConnectBy(usize, bool),
     /// Logs in and sends initial presence.
     ComeOnline(usize, Option<i8>),
     /// Tries to log in and fails for this reason.

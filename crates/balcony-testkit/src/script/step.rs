@@ -24,6 +24,8 @@ pub(super) fn act(script: &Script, entry: &Entry<'_>) -> Result<Act, Mistake> {
     let (who, what) = client(script, entry)?;
     let act = match what {
         "connects" => Act::Connect(who),
+        "connects by token" => Act::ConnectBy(who, true),
+        "connects by password" => Act::ConnectBy(who, false),
         "comes online" => Act::ComeOnline(who, None),
         "sends:" => Act::Send(who, well_formed(entry)?),
         // Without the line ends, so that a byte that matters can begin a line.

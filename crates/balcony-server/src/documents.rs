@@ -38,9 +38,8 @@ const BELOW: &[Spec] = &[
     )
     .note("per host, off by default"),
     Spec::xep("XEP-0386", "Bind 2", "1.1.0"),
-    Spec::xep("XEP-0388", "Extensible SASL Profile", "1.0.4").note("tasks: those of XEP-0480"),
+    Spec::xep("XEP-0388", "Extensible SASL Profile", "1.0.4").partial("tasks after login"),
     Spec::xep("XEP-0440", "SASL Channel-Binding Type Capability", "1.0.0"),
-    Spec::xep("XEP-0480", "SASL Upgrade Tasks", "0.2.0"),
     Spec::xep(
         "XEP-0484",
         "Fast Authentication Streamlining Tokens",

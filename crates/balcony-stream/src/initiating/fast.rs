@@ -109,8 +109,8 @@ impl Negotiation {
         }
     }
 
-    /// The token is no good, or the server has changed: once more by what the features say (XEP-0484
-    /// §4.1, XEP-0509 §2.2).
+    /// The token is no good, or the server has changed: once more by what the features say
+    /// (XEP-0484 §4.1, XEP-0509 §2.2).
     pub(super) fn token_failed(&mut self, failure: &Element) {
         let mismatch = failure.child(ns::IAP, "config-version-mismatch").is_some();
         self.token_refused |= !mismatch;

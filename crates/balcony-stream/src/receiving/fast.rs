@@ -188,9 +188,9 @@ impl Exchange {
             return Err(refused);
         }
         let data = ht::respond(&token.secret.0, &fast.binding);
-        // DEVIATION: draft-schmaus-kitten-sasl-ht-09 §3.2 revokes a token with its first use. XEP-0484
-        // §3.5 keeps it until a newer one is used, so that a client whose connection breaks in
-        // between is not locked out.
+        // DEVIATION: draft-schmaus-kitten-sasl-ht-09 §3.2 revokes a token with its first use.
+        // XEP-0484 §3.5 keeps it until a newer one is used, so that a client whose connection
+        // breaks in between is not locked out.
         fast.used = Some(Used {
             token: UsedToken {
                 secret: token.secret,

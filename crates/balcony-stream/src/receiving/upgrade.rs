@@ -1,5 +1,5 @@
-//! XEP-0480 SASL Upgrade Tasks 0.2.0: a client that has proved its password makes keys of a stronger
-//! hash from it, within tasks of XEP-0388 §2.6.3.
+//! XEP-0480 SASL Upgrade Tasks 0.2.0: a client that has proved its password makes keys of a
+//! stronger hash from it, within tasks of XEP-0388 §2.6.3.
 
 use balcony_proto::ns;
 use balcony_proto::sasl::scram::SALT_BYTES;

@@ -138,10 +138,6 @@ impl Store for EagerStore {
         self.inner.push()
     }
 
-    fn tokens(&self) -> &dyn balcony_store::Tokens {
-        self.inner.tokens()
-    }
-
     fn secrets(&self) -> &dyn Secrets {
         self.inner.secrets()
     }

@@ -144,6 +144,8 @@ fn a_server_that_stands_still_acknowledges_nothing_and_goes_on() {
     romeo.until("<enabled ");
     romeo.until("/>");
     subject.server.signal("STOP").unwrap();
+    // Its threads take a moment to stand still.
+    assert_eq!(romeo.silence(), "");
     romeo.send("<message to='juliet@localhost' type='chat'><body>one</body></message>");
     romeo.send("<r xmlns='urn:xmpp:sm:3'/>");
     assert_eq!(romeo.silence(), "");

@@ -314,11 +314,11 @@ impl Traffic {
         let Some(route) = self.routes.get_mut(number) else {
             return;
         };
-        if let Some(order) = route.orders.get_mut(place) {
-            if let Some(wrong) = order.take(stamp.number, &mut self.faults) {
-                let shown = || format!("the first that came {wrong}: {}", shown(stanza));
-                self.wrong.get_or_insert_with(shown);
-            }
+        if let Some(order) = route.orders.get_mut(place)
+            && let Some(wrong) = order.take(stamp.number, &mut self.faults)
+        {
+            let shown = || format!("the first that came {wrong}: {}", shown(stanza));
+            self.wrong.get_or_insert_with(shown);
         }
         route.copies += 1;
         self.received += 1;

@@ -92,6 +92,23 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_is_told_as_it_comes() {
+        let (mut order, mut faults) = (Order::default(), Faults::default());
+        let told = [0, 2, 1, 2].map(|number| order.take(number, &mut faults));
+        assert_eq!(told, [None, None, Some("late"), Some("twice")]);
+    }
+
+    #[test]
+    fn what_is_never_acknowledged_voids_a_run() {
+        let faults = Faults {
+            unacknowledged: 1,
+            ..Faults::default()
+        };
+        assert!(faults.verdict().is_err());
+        assert!(Faults::default().verdict().is_ok());
+    }
+
+    #[test]
     fn each_fault_is_counted_as_what_it_is() {
         assert_eq!(check(&[0, 1, 2], 3), (0, 0, 0));
         assert_eq!(check(&[0, 2], 3), (1, 0, 0));

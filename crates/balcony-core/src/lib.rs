@@ -32,6 +32,7 @@ mod walk;
 pub use clock::Clock;
 pub use error::Error;
 pub use host::Host;
+pub use lines::Turn;
 pub use pipeline::listing as pipeline_listing;
 pub use session::{
     Attachment, Copies, Drained, Fate, Item, Outgoing, Picture, Refused, Session, TooHigh, Wake,

@@ -8,6 +8,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -41,6 +42,21 @@ pub(crate) struct Place {
     lines: Arc<Lines>,
     /// The shard, the account and the number there.
     held: SmallVec<[(usize, Jid, u64); 2]>,
+}
+
+/// The turn of an account: all that was committed before has been delivered to it, and nothing else
+/// is while this is held.
+pub struct Turn {
+    _place: Place,
+}
+
+impl Lines {
+    /// Waits for the turn of this bare JID.
+    pub(crate) async fn turn(self: &Arc<Self>, account: &Jid) -> Turn {
+        let (place, ()) = self.stand([account.clone()], || ());
+        poll_fn(|context| place.poll_first(context)).await;
+        Turn { _place: place }
+    }
 }
 
 impl Default for Lines {

@@ -22,6 +22,7 @@ use crate::Core;
 use crate::context::{Ctx, Work, Works};
 use crate::envelope::{Envelope, Origin};
 use crate::host::Host;
+use crate::lines::Turn;
 use crate::module::{BoxFuture, Event, Handle, Listen, Request, Target};
 use crate::session::{Item, Refused, Session};
 pub use committing::Committing;
@@ -212,6 +213,12 @@ impl Core {
     /// The same for what is known to be of no use to anybody else.
     pub fn push(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza) {
         self.deliver_item(session, Item::from(stanza));
+    }
+
+    /// Waits until all that was committed for an account, given by its bare JID, is delivered.
+    /// For whoever delivers to it what the store has. Short: nothing is delivered meanwhile.
+    pub async fn turn(&self, account: &Jid) -> Turn {
+        self.lines.turn(account).await
     }
 
     pub(crate) fn deliver_item(self: &Arc<Self>, session: &Arc<Session>, item: Item) {

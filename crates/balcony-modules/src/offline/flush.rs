@@ -304,7 +304,10 @@ impl Flush {
         after: i64,
         rows: &[OfflineRow],
     ) -> Result<i64> {
+        let turn = self.core.turn(&self.account).await;
+        // What was committed before these rows, and is for the session as well, is with it now.
         let queued = queue(&self.core, session, rows);
+        drop(turn);
         // A row goes when its message is written to the socket: who dies in between loses nothing.
         // Nobody else gets it before that is known, so nobody gets it twice.
         if session.written().await.is_err() {

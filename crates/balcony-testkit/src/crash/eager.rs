@@ -130,6 +130,10 @@ impl Store for EagerStore {
         self.inner.archive()
     }
 
+    fn tokens(&self) -> &dyn balcony_store::Tokens {
+        self.inner.tokens()
+    }
+
     fn streams(&self) -> &dyn Streams {
         self.inner.streams()
     }

@@ -8,7 +8,6 @@ use balcony_proto::ns;
 use balcony_proto::stanza::Stanza;
 use balcony_proto::xep::forward;
 use balcony_proto::xml::Element;
-use balcony_store::ArchiveId;
 
 use super::{is_enabled, recent, rules};
 use crate::{archive, offline, stanza_id};
@@ -40,7 +39,7 @@ pub(super) fn sent(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         original.payload.add(&own);
     }
     let account = sender.account();
-    copy(ctx, "sent", &original, archived, account, &others);
+    copy(ctx, "sent", &original, archived.is_some(), account, &others);
     Flow::Continue
 }
 
@@ -80,7 +79,14 @@ pub(super) fn received(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         .iter()
         .for_each(|taker| recent::remember(taker, id, &from));
     let archived = envelope.archive_id(Side::Recipient);
-    copy(ctx, "received", stanza, archived, &account, &others);
+    copy(
+        ctx,
+        "received",
+        stanza,
+        archived.is_some(),
+        &account,
+        &others,
+    );
     if takers.is_empty() {
         // Who takes what waits when it comes online has this one by then.
         for session in &others {
@@ -102,7 +108,7 @@ fn copy(
     ctx: &mut Ctx<'_>,
     name: &'static str,
     original: &Stanza,
-    archived: Option<ArchiveId>,
+    is_archived: bool,
     account: &Jid,
     others: &[Arc<Session>],
 ) {
@@ -112,9 +118,9 @@ fn copy(
         .with_payload(forward::wrap(&wrapper, None, original));
     for session in others {
         let copy = copy.clone().with_to(session.jid().clone());
-        let at_once = match archived {
-            None => Some(copy),
-            Some(place) => offline::set_aside(ctx.core(), session, place, copy),
+        let at_once = match is_archived {
+            false => Some(copy),
+            true => offline::set_aside(ctx.core(), session, copy),
         };
         if let Some(copy) = at_once {
             ctx.push(session, copy);

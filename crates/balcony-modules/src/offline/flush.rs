@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balcony_core::module::{
-    Config, Core, Ctx, Envelope, Event, Fate, Flow, Item, Session, SessionNote,
+    Config, Core, Ctx, Envelope, Event, Fate, Flow, Item, Session, SessionNote, Side,
 };
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
 use balcony_proto::xep::delay::Delay;
-use balcony_store::{ArchiveId, Error, OfflineRow, Result, Write, WriteSet};
+use balcony_store::{Error, OfflineRow, Result, Write, WriteSet};
 
 use super::keep;
 use super::queues::{Aside, Coming, End, Queues};
@@ -123,6 +123,10 @@ pub(super) fn on_kept(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     let Some(account) = envelope.to().map(Jid::bare) else {
         return Flow::Continue;
     };
+    let queues = ctx.state::<Queues>();
+    if let Some((queues, place)) = queues.zip(envelope.archive_id(Side::Recipient)) {
+        queues.note_waiting(&account, place);
+    }
     // It is there now.
     drop(envelope.notes().take::<Coming>());
     if ctx.sessions_of(&account).is_empty() {
@@ -174,18 +178,12 @@ pub(crate) fn goes_to(core: &Core, session: &Session) -> bool {
 
 /// A copy for a session: while that is given what is older, the copy waits for its turn. Else it is
 /// given back.
-pub(crate) fn set_aside(
-    core: &Core,
-    session: &Arc<Session>,
-    place: ArchiveId,
-    stanza: Stanza,
-) -> Option<Stanza> {
+pub(crate) fn set_aside(core: &Core, session: &Arc<Session>, stanza: Stanza) -> Option<Stanza> {
     let Some(queues) = core.state::<Queues>() else {
         return Some(stanza);
     };
     let copy = Aside {
         session: Arc::clone(session),
-        place,
         stanza,
     };
     let back = queues.set_aside(session.account().as_str(), copy);
@@ -345,7 +343,15 @@ fn queue(core: &Arc<Core>, session: &Session, rows: &[OfflineRow]) -> Queued {
     let room = config.limits.session_queue / 2;
     let oldest = oldest_kept(&config, core.clock().utc_micros());
     let mut queued = Queued::default();
+    let queues = core.state::<Queues>();
     for row in rows {
+        let place = row.archived;
+        let older = queues
+            .zip(place)
+            .map(|(queues, place)| queues.before(session.account(), place));
+        for copy in older.into_iter().flatten() {
+            core.push(&copy.session, copy.stanza);
+        }
         if row.received_at >= oldest {
             let Some(stanza) = stored::decode(&row.stanza) else {
                 queued.unreadable = Some(row.seq);
@@ -358,9 +364,6 @@ fn queue(core: &Arc<Core>, session: &Session, rows: &[OfflineRow]) -> Queued {
                 .archived
                 .is_some_and(|id| archive::has_received(session, id));
             if !known && !stanza.from.as_ref().is_some_and(blocked) {
-                if let Some(place) = row.archived {
-                    push_older(core, session.account(), place);
-                }
                 let item = item(stanza, session.jid(), row);
                 if session.enqueue(item, room).is_err() {
                     break;
@@ -370,14 +373,6 @@ fn queue(core: &Arc<Core>, session: &Session, rows: &[OfflineRow]) -> Queued {
         queued.up_to = Some(row.seq);
     }
     queued
-}
-
-/// Copies whose turn is before that of a message in this place.
-fn push_older(core: &Arc<Core>, account: &Jid, place: ArchiveId) {
-    let queues = core.state::<Queues>();
-    while let Some(copy) = queues.and_then(|queues| queues.next_before(account, place)) {
-        core.push(&copy.session, copy.stanza);
-    }
 }
 
 /// The stanza as its session gets it; its row stays until the client has it.

@@ -12,8 +12,8 @@ use balcony_store::ArchiveId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Copies that one queue sets aside at most: what comes in a second to a busy account. More go to
-/// their session at once, before their turn.
+/// Messages of which is known what became of them while one queue is emptied: what comes in a
+/// second to a busy account. Copies of more go to their session at once, before their turn.
 const ASIDE: usize = 1_000;
 
 /// The queues that are known not to be empty, or may not be.
@@ -32,16 +32,22 @@ struct Queue {
     coming: usize,
     /// Rings when one of them is there, or will never be.
     arrived: Arc<Notify>,
-    /// Copies for the taker that are newer than what waits.
-    aside: VecDeque<Aside>,
+    /// What became of the account's messages meanwhile, in their order.
+    passed: VecDeque<Passed>,
+}
+
+/// A message that came while a queue was emptied.
+enum Passed {
+    /// It waits.
+    Waits(ArchiveId),
+    /// Another session got it, and this is the taker's copy.
+    Copied(Aside),
 }
 
 /// A copy of a message that another session got, for the session that gets what waits.
 pub(super) struct Aside {
     /// Its session.
     pub(super) session: Arc<Session>,
-    /// The place of the message in the account's archive.
-    pub(super) place: ArchiveId,
     /// The copy.
     pub(super) stanza: Stanza,
 }
@@ -61,7 +67,7 @@ pub(super) enum End {
     /// There will be more, or not, when this rings.
     Later(Arc<Notify>),
     /// These come first.
-    Aside(VecDeque<Aside>),
+    Aside(Vec<Aside>),
 }
 
 impl Queues {
@@ -108,19 +114,36 @@ impl Queues {
             return Some(copy);
         };
         let waits = queue.running && queue.taker == Some(copy.session.id());
-        if !waits || queue.aside.len() >= ASIDE {
+        if !waits || queue.passed.len() >= ASIDE {
             return Some(copy);
         }
-        queue.aside.push_back(copy);
+        queue.passed.push_back(Passed::Copied(copy));
         None
     }
 
-    /// The next copy whose turn comes before that of a message in this place.
-    pub(super) fn next_before(&self, account: &Jid, place: ArchiveId) -> Option<Aside> {
+    /// A message of this place in the archive is in the queue now: copies that are set aside from
+    /// now on come after it.
+    pub(super) fn note_waiting(&self, account: &Jid, place: ArchiveId) {
         let mut queues = self.0.lock();
-        let aside = &mut queues.get_mut(account)?.aside;
-        aside.front().filter(|copy| copy.place < place)?;
-        aside.pop_front()
+        if let Some(queue) = queues.get_mut(account)
+            && queue.running
+            && queue.passed.len() < ASIDE
+        {
+            queue.passed.push_back(Passed::Waits(place));
+        }
+    }
+
+    /// The copies whose turn comes before that of a message that waits.
+    pub(super) fn before(&self, account: &Jid, place: ArchiveId) -> Vec<Aside> {
+        let mut queues = self.0.lock();
+        let Some(queue) = queues.get_mut(account) else {
+            return Vec::new();
+        };
+        let is_it = |passed: &Passed| matches!(passed, Passed::Waits(other) if *other == place);
+        match queue.passed.iter().position(is_it) {
+            None => Vec::new(),
+            Some(at) => copies(queue.passed.drain(..=at)),
+        }
     }
 
     /// The queue was found empty.
@@ -135,8 +158,9 @@ impl Queues {
         if queue.coming > 0 {
             return End::Later(Arc::clone(&queue.arrived));
         }
-        if !queue.aside.is_empty() {
-            return End::Aside(std::mem::take(&mut queue.aside));
+        let aside = copies(queue.passed.drain(..));
+        if !aside.is_empty() {
+            return End::Aside(aside);
         }
         queues.remove(account);
         End::Over
@@ -151,8 +175,9 @@ impl Queues {
         if std::mem::take(&mut queue.again) {
             return End::Again;
         }
-        if !queue.aside.is_empty() {
-            return End::Aside(std::mem::take(&mut queue.aside));
+        let aside = copies(queue.passed.drain(..));
+        if !aside.is_empty() {
+            return End::Aside(aside);
         }
         queue.running = false;
         queue.taker = None;
@@ -169,6 +194,14 @@ impl Queues {
             queues.remove(account);
         }
     }
+}
+
+fn copies(passed: impl Iterator<Item = Passed>) -> Vec<Aside> {
+    let copies = passed.filter_map(|passed| match passed {
+        Passed::Waits(_) => None,
+        Passed::Copied(copy) => Some(copy),
+    });
+    copies.collect()
 }
 
 impl Drop for Coming {

@@ -87,8 +87,8 @@ impl Device {
 
     /// A new stream: what is first said on it.
     pub(super) fn greet(&mut self, link: &mut Link) {
-        // Copies also tell it what is on its way to a former stream of its own, to which nobody will
-        // come back (XEP-0280 §6).
+        // Copies also tell it what is on its way to a former stream of its own, to which nobody
+        // will come back (XEP-0280 §6).
         let id = self.request_id("copies");
         let enable = Element::new(ns::CARBONS, "enable");
         let copies = Stanza::iq(IqType::Set, id).with_element(enable);

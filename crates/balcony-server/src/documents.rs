@@ -37,6 +37,10 @@ const BELOW: &[Spec] = &[
         "1.2",
     )
     .note("per host, off by default"),
+    Spec::xep("XEP-0198", "Stream Management", "1.6.3").note(
+        "sessions outlive connections and orderly restarts; after a crash the client is told what \
+         was handled",
+    ),
     Spec::xep("XEP-0386", "Bind 2", "1.1.0"),
     Spec::xep("XEP-0388", "Extensible SASL Profile", "1.0.4").partial("tasks after login"),
     Spec::xep("XEP-0440", "SASL Channel-Binding Type Capability", "1.0.0"),

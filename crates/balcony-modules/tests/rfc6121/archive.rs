@@ -5,7 +5,7 @@ use balcony_core::module::Event;
 use balcony_proto::jid::Jid;
 use balcony_store::WriteSet;
 
-use crate::stage::{Client, Stage};
+use crate::stage::{Client, PATIENCE, Stage};
 
 /// Messages of each writer: several pages.
 const EACH: usize = 20;
@@ -74,6 +74,21 @@ async fn all_write(stage: &Stage) {
     }
 }
 
+/// What a client reads until it has all that was written. The task that looks for offline messages
+/// may still be at work, and what comes meanwhile goes through its hands.
+async fn all_read(client: &Client) -> Vec<String> {
+    let mut seen = Vec::new();
+    let read = async {
+        while bodies(&seen).len() < WRITERS.len() * EACH {
+            tokio::task::yield_now().await;
+            seen.extend(client.read());
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, read).await;
+    in_time.expect("a message does not come");
+    seen
+}
+
 /// Every message once, those of each writer in the order in which they were written.
 fn is_whole(said: &[String]) {
     assert_eq!(said.len(), WRITERS.len() * EACH);
@@ -87,7 +102,7 @@ fn is_whole(said: &[String]) {
 async fn no_holes(stage: &Stage) {
     let juliet = stage.online("juliet@localhost/balcony").await;
     all_write(stage).await;
-    let live = juliet.read();
+    let live = all_read(&juliet).await;
     is_whole(&bodies(&live));
     let (ids, said) = pages(&juliet).await;
     assert_eq!(said, bodies(&live), "the archive has the order of delivery");

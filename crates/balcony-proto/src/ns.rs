@@ -147,6 +147,10 @@ pub const JINGLE_MESSAGE: &str = "urn:xmpp:jingle-message:0";
 pub const REACTIONS: &str = "urn:xmpp:reactions:0";
 /// OMEMO of XEP-0384 0.3, which clients speak.
 pub const OMEMO_OLD: &str = "eu.siacs.conversations.axolotl";
+/// OpenPGP (XEP-0373).
+pub const OPENPGP: &str = "urn:xmpp:openpgp:0";
+/// Stateless file sharing (XEP-0447).
+pub const SFS: &str = "urn:xmpp:sfs:0";
 /// OMEMO (XEP-0384).
 pub const OMEMO: &str = "urn:xmpp:omemo:2";
 /// Multi-user chat (XEP-0045).

@@ -65,7 +65,8 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     on: &[
         listener(EventKind::Bound, Listen::Waits(prefs::on_bound)),
         listener(EventKind::Ended, Listen::Now(prefs::on_ended)),
-        listener(EventKind::AccountDeleted, Listen::Now(prefs::on_account)),
+        listener(EventKind::AccountCreated, Listen::Waits(prefs::on_account)),
+        listener(EventKind::AccountDeleted, Listen::Waits(prefs::on_account)),
         listener(EventKind::Tick, Listen::Now(retention::on_tick)),
     ],
     bind_inline: &[BindInline {

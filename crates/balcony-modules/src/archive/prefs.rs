@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 
 use super::own_account;
 use crate::roster;
+use crate::turns::Turns;
 
 /// Two workers hardly meet at one of 64 locks.
 const SHARDS: usize = 64;
@@ -28,6 +29,8 @@ type Shard = RwLock<HashMap<Box<str>, Known>>;
 pub(super) struct Preferences {
     shards: Box<[Shard]>,
     hasher: RandomState,
+    /// Whose turn it is to read or change them: what is at hand is what is stored.
+    turns: Turns,
 }
 
 /// What is known of a connected account.
@@ -44,6 +47,7 @@ impl Default for Preferences {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: RandomState::new(),
+            turns: Turns::default(),
         }
     }
 }
@@ -65,6 +69,12 @@ impl Preferences {
         }
     }
 
+    fn forget(&self, account: &Jid) {
+        if let Some(shard) = self.shard(account.as_str()) {
+            shard.write().remove(account.as_str());
+        }
+    }
+
     /// Forgets an account unless it has sessions. Looked at under the lock: who binds is in the
     /// table before it asks here, and so finds what it needs or loads it.
     fn forget_absent(&self, ctx: &Ctx<'_>, account: &Jid) {
@@ -83,7 +93,8 @@ pub(super) fn archives(core: &Core, account: &Jid, other: &Jid) -> Option<bool> 
     let known = core.state::<Preferences>()?.get(account.bare_str())?;
     let listed = || {
         let contacts = roster::known_contacts(core, account);
-        contacts.is_some_and(|contacts| contacts.standing(other.bare_str()).is_some())
+        // Not at hand where `roster` is the default only since the last reload: kept, as below.
+        contacts.is_none_or(|contacts| contacts.standing(other.bare_str()).is_some())
     };
     Some(known.lasts && decide(core, known.prefs.as_deref(), other, listed))
 }
@@ -153,16 +164,24 @@ pub(super) fn on_bound<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<
         let Some(preferences) = ctx.state::<Preferences>() else {
             return;
         };
-        if preferences.get(account.as_str()).is_some() {
-            return;
+        let _turn = preferences.turns.take(account.as_str()).await;
+        if preferences.get(account.as_str()).is_none() {
+            keep_at_hand(ctx, preferences, &account).await;
         }
-        match load(ctx, &account).await {
-            Ok(known) => preferences.set(account.as_str(), known),
-            Err(cause) => tracing::warn!(%cause, %account, "archived by default"),
-        }
-        // The session may have ended meanwhile.
-        preferences.forget_absent(ctx, &account);
     })
+}
+
+/// Reads the preferences of an account for its sessions. The caller has the turn.
+async fn keep_at_hand(ctx: &mut Ctx<'_>, preferences: &Preferences, account: &Jid) {
+    match load(ctx, account).await {
+        Ok(known) => preferences.set(account.as_str(), known),
+        Err(cause) => {
+            tracing::warn!(%cause, %account, "archived by default");
+            preferences.forget(account);
+        }
+    }
+    // The session may have ended meanwhile.
+    preferences.forget_absent(ctx, account);
 }
 
 async fn load(ctx: &mut Ctx<'_>, account: &Jid) -> Result<Known> {
@@ -195,12 +214,27 @@ pub(super) fn on_ended(ctx: &mut Ctx<'_>, event: &Event) {
     }
 }
 
-pub(super) fn on_account(ctx: &mut Ctx<'_>, event: &Event) {
-    if let (Event::AccountDeleted(account), Some(preferences)) = (event, ctx.state::<Preferences>())
-    {
-        preferences.set(account.as_str(), Known::default());
-        preferences.forget_absent(ctx, account);
-    }
+/// A session of a deleted account may linger while another account gets its name: the old one has
+/// no archive any more, and the new one has one from its beginning.
+pub(super) fn on_account<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
+    Box::pin(async move {
+        let (Event::AccountCreated(account) | Event::AccountDeleted(account)) = event else {
+            return;
+        };
+        let Some(preferences) = ctx.state::<Preferences>() else {
+            return;
+        };
+        let _turn = preferences.turns.take(account.as_str()).await;
+        if preferences.get(account.as_str()).is_none() {
+            return;
+        }
+        if matches!(event, Event::AccountDeleted(_)) {
+            preferences.set(account.as_str(), Known::default());
+            preferences.forget_absent(ctx, account);
+        } else {
+            keep_at_hand(ctx, preferences, account).await;
+        }
+    })
 }
 
 /// §2.1: what is in force.
@@ -222,6 +256,9 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
     Box::pin(async move {
         let account = own_account(request)?;
         let prefs = read(&request.element()?)?;
+        let preferences = ctx.state::<Preferences>();
+        let preferences = preferences.ok_or_else(StanzaError::internal_server_error)?;
+        let _turn = preferences.turns.take(account.as_str()).await;
         let write = Write::ArchivePrefsSet {
             account: account.to_string(),
             prefs: prefs.clone(),
@@ -232,10 +269,13 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
             let loaded = roster::contacts(ctx, &account).await;
             loaded.map_err(|cause| stanza_error(&cause))?;
         }
-        if let Some(preferences) = ctx.state::<Preferences>() {
-            let prefs = Some(Arc::new(prefs.clone()));
-            preferences.set(account.as_str(), Known { lasts: true, prefs });
-        }
+        let known = Known {
+            lasts: true,
+            prefs: Some(Arc::new(prefs.clone())),
+        };
+        preferences.set(account.as_str(), known);
+        // The session may have ended meanwhile.
+        preferences.forget_absent(ctx, &account);
         Ok(written(&prefs))
     })
 }

@@ -210,7 +210,7 @@ fn filter(query: &Element) -> Result<ArchiveFilter, StanzaError> {
                 filter.with = Some(with.map_err(malformed)?.to_string());
             }
             (Some("start"), Some(time)) => filter.start = Some(moment(time)?),
-            (Some("end"), Some(time)) => filter.end = Some(moment(time)?),
+            (Some("end"), Some(time)) => filter.end = Some(whole_millisecond(moment(time)?)),
             (Some("after-id"), Some(id)) => filter.after = Some(known(id)?),
             (Some("before-id"), Some(id)) => filter.before = Some(known(id)?),
             (Some("ids"), _) => {
@@ -234,6 +234,14 @@ fn feature_not_implemented(text: &'static str) -> StanzaError {
 fn moment(text: &str) -> Result<i64, StanzaError> {
     date_time::parse(text)
         .ok_or_else(|| StanzaError::bad_request().with_text("that is no DateTime of XEP-0082"))
+}
+
+/// The end of the millisecond that a time is in. Clients are told of no smaller ones, and §4.1.2
+/// has a message that is as late as `end` be among the results.
+fn whole_millisecond(micros: i64) -> i64 {
+    micros
+        .saturating_sub(micros.rem_euclid(1_000))
+        .saturating_add(999)
 }
 
 /// What is none of our ids is not in the archive.
@@ -301,6 +309,11 @@ mod tests {
         assert_eq!(query.request.limit, 50);
         let start = parse(&field("start", "1970-01-01T00:00:01Z")).unwrap();
         assert_eq!(start.request.filter.start, Some(1_000_000));
+        // The time that is told of a message finds it, although it was received within that
+        // millisecond and not at its beginning.
+        let received_at = 1_000_123_456;
+        let end = parse(&field("end", &date_time::format_utc(received_at))).unwrap();
+        assert_eq!(end.request.filter.end, Some(1_000_123_999));
         for (var, value, condition) in [
             ("with", "@", Condition::JidMalformed),
             ("start", "yesterday", Condition::BadRequest),

@@ -56,8 +56,10 @@ fn content(child: &Child<'_>) -> Content {
         // A request for a receipt or a marker goes with the message that it is about.
         (ns::RECEIPTS, "request") | (ns::CHAT_MARKERS, "markable") => Passing,
         (ns::CLIENT, "body") => Lasts,
-        (ns::RECEIPTS | ns::CHAT_MARKERS | ns::JINGLE_MESSAGE, _) => Lasts,
-        (ns::RETRACT | ns::REACTIONS | ns::OMEMO | ns::OMEMO_OLD, _) => Lasts,
+        (ns::RECEIPTS | ns::CHAT_MARKERS, _) => Lasts,
+        (ns::JINGLE_MESSAGE | ns::CALL_INVITES, _) => Lasts,
+        (ns::RETRACT | ns::REACTIONS | ns::SFS, _) => Lasts,
+        (ns::OMEMO | ns::OMEMO_OLD | ns::OPENPGP | ns::ENCRYPTION, _) => Lasts,
         (ns::CONFERENCE, "x") => Lasts,
         (ns::MUC_USER, "x") if is_invitation(child) => Lasts,
         _ => Waits,
@@ -116,6 +118,9 @@ mod tests {
             (ns::RETRACT, "retract"),
             (ns::REACTIONS, "reactions"),
             (ns::OMEMO_OLD, "encrypted"),
+            (ns::ENCRYPTION, "encryption"),
+            (ns::SFS, "file-sharing"),
+            (ns::CALL_INVITES, "invite"),
         ] {
             assert_eq!(of(CHAT, &[lasting]), (true, true), "{lasting:?}");
         }

@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use balcony_stream::Random;
-use balcony_stream::initiating::{ClientConfig, Initiating, Resume, Secret};
+use balcony_stream::initiating::{ClientConfig, Initiating, Secret};
+use balcony_stream::{Random, UserAgent};
 
 use crate::error::Result;
 use crate::keys::Keys;
 use crate::measure::Histogram;
 use crate::options::{Target, Tls};
-use crate::wire::{Bound, Engine, Load, markup};
+use crate::wire::{Bound, Engine, Former, Load, markup};
 
 /// What a user says once its resource is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,21 +33,39 @@ pub(crate) struct Fleet<'a> {
     pub(crate) clients: Clients<'a>,
 }
 
+/// How clients use tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tokens {
+    Never,
+    /// By XEP-0484.
+    Used,
+    /// And the login goes out with the stream header, by XEP-0509.
+    Pipelined,
+}
+
 /// Makes the client's side of streams.
 pub(crate) struct Clients<'a> {
     target: &'a Target,
+    /// They ask for tokens, and log in by those that they have.
+    pub(crate) tokens: Tokens,
     keys: Keys,
     random: Random,
 }
 
 impl Clients<'_> {
-    /// The stream of a user on a new connection, that takes a former one up again where there is
-    /// one.
+    /// The stream of a user on a new connection, that takes up a former one where there is one.
     ///
     /// # Errors
     /// [`Error::Usage`] for a mechanism that is not known.
-    pub(crate) fn stream(&self, number: usize, resume: Option<Resume>) -> Result<Initiating> {
+    pub(crate) fn stream(&self, number: usize, former: Former) -> Result<Initiating> {
         let target = self.target;
+        let tokens = self.tokens != Tokens::Never;
+        // XEP-0484 §4.1: a token belongs to an installation, which is one for each user here.
+        let user_agent = tokens.then(|| UserAgent {
+            id: Some(format!("00000000-0000-4000-8000-{number:012x}")),
+            ..UserAgent::default()
+        });
+        let pipelined = self.tokens == Tokens::Pipelined;
         let config = ClientConfig {
             secret: Secret::Password {
                 password: target.password.clone(),
@@ -58,7 +76,11 @@ impl Clients<'_> {
             sasl2: target.sasl2,
             resource: Some("bench".to_owned()),
             timeout: target.limit(),
-            resume,
+            user_agent,
+            request_token: tokens,
+            token: former.token.filter(|_| tokens),
+            pipelined: former.version.filter(|_| pipelined),
+            resume: former.resume,
             ..ClientConfig::new(target.jid(number)?, "")
         };
         let stream = Initiating::new(Arc::new(config), self.random.clone(), Default::default());
@@ -77,6 +99,7 @@ impl<'a> Fleet<'a> {
             engine: Engine::new(target.connector()?)?,
             clients: Clients {
                 target,
+                tokens: Tokens::Never,
                 keys: Keys::load(target.keys.as_deref())?,
                 // An empty nonce would be refused by the server: a failure shows.
                 random: Random::new(|bytes| getrandom::fill(bytes).unwrap_or_default()),
@@ -162,7 +185,7 @@ impl Arrival<'_, '_> {
             return Ok(());
         };
         let target = self.clients.target;
-        let stream = self.clients.stream(number, None)?;
+        let stream = self.clients.stream(number, Former::default())?;
         let tls_first = target.tls == Tls::Direct;
         engine.connect(
             target.address()?,

@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use balcony_stream::initiating::{Bound, Resume, Resumption};
+use balcony_proto::jid::Jid;
+use balcony_stream::initiating::{Bound, FastToken, Resume, Resumption};
 
 use super::engine::{Engine, Load};
 use super::markup;
@@ -16,6 +17,35 @@ const REQUEST: &[u8] = b"<r xmlns='urn:xmpp:sm:3'/>";
 
 /// For stanzas whose acknowledgement nobody waits for.
 const UNTIMED: u64 = u64::MAX;
+
+/// What a client keeps of a stream for the one that follows it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Former {
+    /// The full JID.
+    jid: Option<Jid>,
+    /// What it takes to take the stream up again (§5).
+    pub(crate) resume: Option<Resume>,
+    /// Logs in without the password (XEP-0484).
+    pub(crate) token: Option<FastToken>,
+    /// Lets the login go out at once (XEP-0509).
+    pub(crate) version: Option<String>,
+}
+
+impl Former {
+    fn take(&mut self, bound: &Bound) {
+        self.jid = Some(bound.jid.clone());
+        if bound.token_refused {
+            self.token = None;
+        }
+        if let Some(token) = &bound.token {
+            self.token = Some(token.clone());
+        }
+        // It is announced before login only, which a stream that was pipelined may not wait for.
+        if let Some(version) = &bound.config_version {
+            self.version = Some(version.clone());
+        }
+    }
+}
 
 /// The counters of one stream (§4).
 #[derive(Clone, Debug)]
@@ -126,15 +156,20 @@ impl Engine {
         management.map_or(0, |management| management.waiting.len())
     }
 
-    /// What it takes to take the stream up again (§5); `None` where the server does not offer that.
-    pub(crate) fn resume(&self, session: usize) -> Option<Resume> {
-        let found = self.sessions.get(session)?;
-        let management = found.management.as_ref()?;
-        Some(Resume {
-            jid: found.jid.clone()?,
-            previd: Some(management.id.clone()).filter(|id| !id.is_empty())?,
-            h: management.came,
-        })
+    /// What is kept of a stream. Without stream management there is nothing to resume.
+    pub(crate) fn former(&self, session: usize) -> Former {
+        let found = self.sessions.get(session);
+        let mut former = found.map(|found| found.login.clone()).unwrap_or_default();
+        let management = found.and_then(|found| found.management.as_ref());
+        let resumable = management.filter(|management| !management.id.is_empty());
+        former.resume = resumable
+            .zip(former.jid.clone())
+            .map(|(management, jid)| Resume {
+                jid,
+                previd: management.id.clone(),
+                h: management.came,
+            });
+        former
     }
 
     fn management(&mut self, session: usize) -> Option<&mut Management> {
@@ -219,7 +254,7 @@ impl Engine {
         let Some(found) = self.sessions.get_mut(session) else {
             return Ok(());
         };
-        found.jid = Some(bound.jid.clone());
+        found.login.take(bound);
         match bound.resumption {
             // §5: `h` says here what `<a/>` does elsewhere.
             Some(Resumption::Resumed(h)) => self.acknowledge(session, Some(h), b"<resumed/>", load),

@@ -12,4 +12,5 @@ pub(crate) mod tls;
 
 pub(crate) use engine::{Engine, Load};
 pub(crate) use link::{Drained, Link, READ_BYTES};
+pub(crate) use management::Former;
 pub(crate) use session::Bound;

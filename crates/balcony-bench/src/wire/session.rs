@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_stream::initiating::{self, Initiating, Input, Output};
 
 use super::link::Link;
-use super::management::Management;
+use super::management::{Former, Management};
 use super::tls::{self, Connector};
 use crate::error::{Error, Result};
 
@@ -22,8 +21,8 @@ pub(super) struct Session {
     pub(super) who: String,
     /// The beginning of an element whose end has not come.
     pub(super) held: Vec<u8>,
-    /// The full JID, once it is bound.
-    pub(super) jid: Option<Jid>,
+    /// What the last login left for the next one.
+    pub(super) login: Former,
     /// Where it was enabled. It outlives the connection.
     pub(super) management: Option<Management>,
     /// The machine knows that the handshake is done.
@@ -61,7 +60,7 @@ impl Session {
             },
             who,
             held: Vec::new(),
-            jid: None,
+            login: Former::default(),
             management: None,
             told: false,
             began: Instant::now(),

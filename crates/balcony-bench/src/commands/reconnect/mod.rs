@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::error::{Error, Result};
-use crate::fleet::{Fleet, Hello};
+use crate::fleet::{Fleet, Hello, Tokens};
 use crate::measure::{Meter, Report, Run};
-use crate::options::{MOST_USERS, Target, bounded};
+use crate::options::{MOST_USERS, Target, Tls, bounded};
 use crate::order::Faults;
 use crate::stamp::{self, Stamp};
 use crate::wire::{Bound, Engine, Load};
@@ -45,6 +45,12 @@ pub(crate) struct Reconnect {
     /// The server is not told that the connections are gone, as when phones leave their network
     #[arg(long)]
     silent: bool,
+    /// Come back by tokens (XEP-0484) in place of the password. Needs --sasl2 and TLS
+    #[arg(long, requires = "sasl2")]
+    fast: bool,
+    /// Send the token with the stream header (XEP-0509), without waiting for the features
+    #[arg(long, requires = "fast")]
+    pipelined: bool,
     /// Runs; the result is their median
     #[arg(long, default_value_t = 3, value_parser = bounded(1, 100))]
     runs: u64,
@@ -53,7 +59,11 @@ pub(crate) struct Reconnect {
 impl Reconnect {
     pub(crate) fn run(&self) -> Result<()> {
         let (target, users) = (&self.target, self.users as usize);
+        if self.fast && target.tls == Tls::None {
+            return Err(Error::Usage("tokens are for TLS: --tls".into()));
+        }
         let mut fleet = Fleet::new(target)?;
+        fleet.clients.tokens = self.tokens();
         // One more, who writes to those who are away.
         fleet.log_in(0..users + 1, Hello::Client)?;
         fleet.manage(Some(ASK_EVERY))?;
@@ -76,6 +86,14 @@ impl Reconnect {
         faults.verdict()
     }
 
+    fn tokens(&self) -> Tokens {
+        match (self.fast, self.pipelined) {
+            (false, _) => Tokens::Never,
+            (true, false) => Tokens::Used,
+            (true, true) => Tokens::Pipelined,
+        }
+    }
+
     fn report(&self) -> Report {
         let target = &self.target;
         let case = format!("reconnect-{}", target.tls.as_str());
@@ -86,6 +104,8 @@ impl Reconnect {
         report.set("silent", self.silent);
         report.set("mechanism", target.mechanism.as_str());
         report.set("sasl2", target.sasl2);
+        report.set("fast", self.fast);
+        report.set("pipelined", self.pipelined);
         report
     }
 
@@ -103,6 +123,7 @@ impl Reconnect {
 
         let absences = streams.into_iter().map(Absence::new).collect();
         let mut storm = Storm::new(target, absences, self.missed as u32, run)?;
+        storm.tokens = self.fast;
         let meter = Meter::start(&target.pid)?;
         storm.begin(&mut fleet.engine, self.at_once.unwrap_or(self.users))?;
         let engine = &mut fleet.engine;
@@ -132,9 +153,18 @@ impl Reconnect {
         fleet: &Fleet<'_>,
         user: usize,
     ) -> Result<balcony_stream::initiating::Initiating> {
-        let resume = fleet.engine.resume(user);
-        let none = || Error::Refused("a stream may not be resumed".into());
-        fleet.clients.stream(user, Some(resume.ok_or_else(none)?))
+        let former = fleet.engine.former(user);
+        let lacks = |what: &str| Err(Error::Refused(format!("it gave no {what}")));
+        if former.resume.is_none() {
+            return lacks("stream that may be resumed");
+        }
+        if self.fast && former.token.is_none() {
+            return lacks("token");
+        }
+        if self.pipelined && former.version.is_none() {
+            return lacks("version of its features");
+        }
+        fleet.clients.stream(user, former)
     }
 
     /// Sends to everybody's bare JID, and waits until the server has handled it.

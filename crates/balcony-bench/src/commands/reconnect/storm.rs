@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use balcony_proto::sasl::Mechanism;
 use balcony_stream::initiating::Resumption;
 
 use super::absence::Absence;
@@ -23,6 +24,8 @@ pub(super) struct Storm {
     over: usize,
     /// Messages that wait for each.
     missed: u32,
+    /// Everybody has to come back by a token.
+    pub(super) tokens: bool,
     /// In the stamps of these messages.
     run: u32,
     reader: Reader,
@@ -48,6 +51,7 @@ impl Storm {
             next: 0,
             over: 0,
             missed,
+            tokens: false,
             run,
             reader: Reader::new(),
             latency: Histogram::new(),
@@ -102,6 +106,19 @@ impl Storm {
         all
     }
 
+    /// What the server did not do as a session came back.
+    fn wrong(&self, bound: Bound, unacknowledged: usize) -> Option<&'static str> {
+        let stream = bound.stream?;
+        if !matches!(stream.resumption, Some(Resumption::Resumed(_))) {
+            return Some("did not resume the stream of");
+        }
+        if self.tokens && !Mechanism::FAST.contains(&stream.mechanism) {
+            return Some("did not take the token of");
+        }
+        // Everything was acknowledged before.
+        (unacknowledged > 0).then_some("forgot stanzas of")
+    }
+
     fn failure(&mut self, engine: &mut Engine, session: usize, error: Error) -> Result<()> {
         let Some(absence) = self.absences.get_mut(session) else {
             return Err(error);
@@ -122,19 +139,14 @@ impl Storm {
 
 impl Load for Storm {
     fn ready(&mut self, engine: &mut Engine, session: usize, bound: Bound) -> Result<()> {
-        let resumption = bound.stream.and_then(|stream| stream.resumption);
-        let unhandled = engine.unacknowledged(session) > 0;
+        let wrong = self.wrong(bound, engine.unacknowledged(session));
+        if let Some(wrong) = wrong {
+            let error = Error::Refused(format!("it {wrong} {}", engine.who(session)));
+            return self.failure(engine, session, error);
+        }
         let Some(absence) = self.absences.get_mut(session) else {
             return Ok(());
         };
-        if !matches!(resumption, Some(Resumption::Resumed(_))) || unhandled {
-            let what = match unhandled {
-                true => "handled less than it had acknowledged",
-                false => "did not resume",
-            };
-            let error = Error::Refused(format!("it {what} the stream of {}", engine.who(session)));
-            return self.failure(engine, session, error);
-        }
         if let Some(took) = absence.resumed(self.missed) {
             self.latency.record_nanos(took.as_nanos() as u64);
             self.over += 1;

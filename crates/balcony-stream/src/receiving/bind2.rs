@@ -74,12 +74,14 @@ impl Negotiation {
             Ok(answer) => answer,
             Err(error) => return self.bind2_failed(&error),
         };
+        let mut inline = answer.bound.iter();
+        let managed = inline.any(|element| element.is(ns::SM, "enabled"));
         let bound = Element::new(ns::BIND2, "bound").with_children(answer.bound);
         completion.extra.push(bound);
         completion.extra.extend(answer.success);
         self.write(&completion.success(&answer.jid));
         // XEP-0388 §2.6.1: the features follow at once; nothing mandatory is left in them.
-        self.write_final_features(false);
+        self.write_final_features(false, managed);
         self.established(answer.jid, true, Output::Bound);
     }
 

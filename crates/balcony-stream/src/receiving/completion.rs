@@ -81,6 +81,6 @@ impl Negotiation {
         let success = completion.success(&known.account);
         self.phase = Phase::Bind;
         self.write(&success);
-        self.write_final_features(true);
+        self.write_final_features(true, false);
     }
 }

@@ -53,8 +53,10 @@ impl Negotiation {
         framing::write_features(&features, self.out.bytes());
     }
 
-    /// Writes the features after login; `bind` unless a resource is bound.
-    pub(super) fn write_final_features(&mut self, bind: bool) {
+    /// Writes the features after login; `bind` unless a resource is bound. Without that of stream
+    /// management where it is `managed` already: there is one attempt to enable it (XEP-0198 §3),
+    /// and who is offered it makes another.
+    pub(super) fn write_final_features(&mut self, bind: bool, managed: bool) {
         let mut features = Features::new();
         if bind {
             // RFC 6120 §7.4. Clients of RFC 3921 look for the session; it does nothing, so it is
@@ -64,7 +66,9 @@ impl Negotiation {
         let further = self
             .host
             .iter()
-            .flat_map(|host| host.features_after_login.iter().cloned());
+            .flat_map(|host| host.features_after_login.iter())
+            .filter(|feature| !(managed && feature.is(ns::SM, "sm")))
+            .cloned();
         features = further.fold(features, Features::with);
         features = self.with_limits(features, self.settings.after_login.stanza_bytes);
         framing::write_features(&features, self.out.bytes());

@@ -83,7 +83,7 @@ impl Negotiation {
         self.ensure_header();
         self.phase = phase;
         match phase {
-            Phase::Bind => self.write_final_features(true),
+            Phase::Bind => self.write_final_features(true, false),
             _ => self.write_login_features(),
         }
     }

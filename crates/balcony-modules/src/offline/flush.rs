@@ -256,7 +256,13 @@ impl Flush {
             Left::Nobody => queues.pause(&self.account),
         };
         match end {
-            End::Over => true,
+            End::Over => {
+                // Not before: what was on its way into the queue may have been copied already.
+                let sessions = self.core.sessions().of(self.account.as_str());
+                let done = sessions.iter().filter(|session| takes(session));
+                done.for_each(|session| archive::forget_received(session));
+                true
+            }
             End::Again => false,
             End::Later(arrived) => {
                 arrived.notified().await;
@@ -288,7 +294,6 @@ impl Flush {
                 .page(account, after, PAGE)
                 .await?;
             if rows.is_empty() {
-                archive::forget_received(&current);
                 return Ok(Left::Nothing);
             }
             after = self.deliver_page(&current, after, &rows).await?;

@@ -37,8 +37,8 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         ),
     ],
     features: &[
-        // XEP-0313 §7 wants them on accounts. Several clients look at their host alone, profanity
-        // before 2026 among them, and find no history otherwise.
+        // COMPAT(profanity, 0.13): XEP-0313 §7 wants them on accounts. It looks at its host alone,
+        // and finds no history otherwise.
         Feature::both(ns::MAM),
         Feature::both(ns::MAM_EXTENDED),
         // XEP-0424 §2: retractions are archived.

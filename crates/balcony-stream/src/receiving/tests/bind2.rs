@@ -57,6 +57,28 @@ fn bind_2_answers_all_at_once() {
 }
 
 #[test]
+fn what_was_enabled_with_the_binding_is_not_offered_again() {
+    // XEP-0198 §3: there is one attempt; xmpp.js makes another where it finds the feature.
+    let log_in = |bound: Element| {
+        let mut server = Server::encrypted();
+        server.facts.mechanisms = Mechanism::ALL.to_vec();
+        server.facts.features_after_login = vec![
+            Element::new("urn:xmpp:sm:3", "sm"),
+            Element::new("urn:xmpp:csi:0", "csi"),
+        ];
+        server.feed(HEADER);
+        server.bind_extra.bound = vec![bound];
+        let answer = server.feed(&authenticate("<bind xmlns='urn:xmpp:bind:0'/>"));
+        let (_, features) = answer.split_once("<stream:features>").unwrap();
+        features.to_owned()
+    };
+    let managed = log_in(Element::new("urn:xmpp:sm:3", "enabled"));
+    assert!(!managed.contains("urn:xmpp:sm:3") && managed.contains("csi"));
+    let refused = log_in(Element::new("urn:xmpp:sm:3", "failed"));
+    assert!(refused.contains("<sm xmlns='urn:xmpp:sm:3'/>"), "{refused}");
+}
+
+#[test]
 fn success_is_not_told_before_the_session_stands() {
     use crate::receiving::{Answer, BindAnswer, Input};
     let mut server = for_sasl2();

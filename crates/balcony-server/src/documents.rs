@@ -41,7 +41,8 @@ const BELOW: &[Spec] = &[
         "sessions outlive connections and orderly restarts; after a crash the client is told what \
          was handled",
     ),
-    Spec::xep("XEP-0386", "Bind 2", "1.1.0"),
+    Spec::xep("XEP-0386", "Bind 2", "1.1.0")
+        .note("offline messages are sent, but for those that the client read in its archive"),
     Spec::xep("XEP-0388", "Extensible SASL Profile", "1.0.4").partial("tasks after login"),
     Spec::xep("XEP-0440", "SASL Channel-Binding Type Capability", "1.0.0"),
     Spec::xep(

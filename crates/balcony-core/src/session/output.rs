@@ -163,12 +163,8 @@ impl Session {
         self.queue.lock().held()
     }
 
-    /// Queues a stanza for the client.
-    ///
-    /// # Errors
-    /// [`Refused`] gives it back when the session ended or more than `limit` bytes wait.
-    pub fn enqueue(&self, item: Item, limit: usize) -> Result<(), Refused> {
-        let mut queue = self.queue.lock();
+    /// Whether there is room for a stanza. The first is taken whatever its size.
+    fn admit(&self, queue: &Queue, item: Item, limit: usize) -> Result<Item, Refused> {
         if self.has_ended() {
             return Err(Refused::Ended(Box::new(item)));
         }
@@ -176,6 +172,16 @@ impl Session {
         if held.saturating_add(item.stanza.size()) > limit && held > 0 {
             return Err(Refused::Full(Box::new(item)));
         }
+        Ok(item)
+    }
+
+    /// Queues a stanza for the client.
+    ///
+    /// # Errors
+    /// [`Refused`] gives it back when the session ended or more than `limit` bytes wait.
+    pub fn enqueue(&self, item: Item, limit: usize) -> Result<(), Refused> {
+        let mut queue = self.queue.lock();
+        let item = self.admit(&queue, item, limit)?;
         let release = queue.release();
         let wake = queue.push(Outgoing::Stanza(item)).filter(|_| !release);
         let wake = wake.or_else(|| release.then(|| Arc::clone(&queue.wake)));
@@ -193,13 +199,7 @@ impl Session {
     /// As [`Session::enqueue`].
     pub fn hold(&self, item: Item, hold: Hold, limit: usize) -> Result<Option<Box<Item>>, Refused> {
         let mut queue = self.queue.lock();
-        if self.has_ended() {
-            return Err(Refused::Ended(Box::new(item)));
-        }
-        let held = queue.held();
-        if held.saturating_add(item.stanza.size()) > limit && held > 0 {
-            return Err(Refused::Full(Box::new(item)));
-        }
+        let item = self.admit(&queue, item, limit)?;
         let pushed = queue.held.get_or_insert_default().push(item, hold);
         let wake = (pushed.full && queue.release()).then(|| Arc::clone(&queue.wake));
         drop(queue);

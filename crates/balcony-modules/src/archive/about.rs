@@ -44,6 +44,9 @@ pub(super) fn metadata<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFut
 
 /// XEP-0386 §3.2: a client that binds learns where its archive ends, so that it knows from where on
 /// messages come by themselves.
+///
+/// DEVIATION: the same section has the server clear the offline queue unsent. What is not archived
+/// waits there too, and would be lost; who reads the archive first gets none of it twice.
 pub(super) fn on_bind<'a>(
     ctx: &'a mut Ctx<'_>,
     session: &'a Arc<Session>,

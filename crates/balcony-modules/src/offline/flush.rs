@@ -27,6 +27,10 @@ const PAGE: u32 = 50;
 /// who waits for messages.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How often is looked whether another session should have what waits: a short wait for who is
+/// online, and one look a second costs nothing.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Note of a session: whether its last presence had a priority that takes messages.
 struct Receptive(bool);
 
@@ -165,7 +169,10 @@ fn taker(core: &Core, to: &Jid) -> Option<Arc<Session>> {
         let mut sessions = sessions.into_iter();
         sessions.find(|session| session.id() == id && takes(session))
     });
-    let taker = chosen.or_else(|| receiver(core, to))?;
+    // One that is cut off keeps nobody waiting who is there.
+    let taker = chosen
+        .filter(|chosen| chosen.is_attached())
+        .or_else(|| receiver(core, to))?;
     queues.give_to(to.bare_str(), taker.id());
     Some(taker)
 }
@@ -190,12 +197,15 @@ pub(crate) fn set_aside(core: &Core, session: &Arc<Session>, stanza: Stanza) -> 
     back.map(|copy| copy.stanza)
 }
 
-/// The session of an account that gets what waits: one of the highest priority, and of these the
-/// one whose client has spoken last.
+/// The session of an account that gets what waits: one that is connected, if any is, of the
+/// highest priority, and of these the one whose client has spoken last.
 fn receiver(core: &Core, to: &Jid) -> Option<Arc<Session>> {
     let sessions = core.sessions().of(to.bare_str());
     let receptive = sessions.into_iter().filter(|session| takes(session));
-    receptive.max_by_key(|session| (session.priority(), session.last_active()))
+    receptive.max_by_key(|session| {
+        let connected = session.is_attached();
+        (connected, session.priority(), session.last_active())
+    })
 }
 
 fn takes(session: &Session) -> bool {
@@ -300,6 +310,24 @@ impl Flush {
         }
     }
 
+    /// Whether the client has all that is queued for it. Not so when its session ended, or was cut
+    /// off while another takes messages: that one gets the rows too.
+    async fn written(&self, session: &Arc<Session>) -> bool {
+        let mut written = session.written();
+        loop {
+            match tokio::time::timeout(LOOK, &mut written).await {
+                Ok(written) => return written.is_ok(),
+                Err(_) if session.is_attached() => {}
+                Err(_) => {
+                    let best = receiver(&self.core, &self.account);
+                    if best.is_some_and(|best| best.id() != session.id()) {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
     /// Delivers the beginning of a page; answers the row behind which to go on.
     async fn deliver_page(
         &self,
@@ -313,7 +341,7 @@ impl Flush {
         drop(turn);
         // A row goes when its message is written to the socket: who dies in between loses nothing.
         // Nobody else gets it before that is known, so nobody gets it twice.
-        if session.written().await.is_err() {
+        if !self.written(session).await {
             return Ok(after);
         }
         if let Some(up_to) = queued.up_to {

@@ -50,10 +50,12 @@ impl Delivered {
         Some(look(archive))
     }
 
-    /// Somebody is about to get this message, the newest that came for the account.
-    pub(crate) fn expect(&self, account: &Jid, id: ArchiveId) {
+    /// Somebody is about to get this message, the newest that came for the account. With `again` it
+    /// may be expected already.
+    pub(crate) fn expect(&self, account: &Jid, id: ArchiveId, again: bool) {
         self.with(account, |archive| {
-            if !archive.expected.iter().rev().any(|(known, _)| *known == id) {
+            let known = || archive.expected.iter().any(|(known, _)| *known == id);
+            if !(again && known()) {
                 archive.expected.push_back((id, false));
             }
         });
@@ -99,13 +101,15 @@ mod tests {
         let juliet = Jid::parse("juliet@localhost").unwrap();
         let delivered = Delivered::default();
         let ids: Vec<ArchiveId> = (1..=3).map(ArchiveId).collect();
-        ids.iter().for_each(|id| delivered.expect(&juliet, *id));
+        ids.iter()
+            .for_each(|id| delivered.expect(&juliet, *id, false));
+        delivered.expect(&juliet, ids[0], true);
         delivered.taken(&juliet, ids[1]);
         assert_eq!(delivered.moved(), []);
         delivered.taken(&juliet, ids[0]);
         assert_eq!(delivered.moved(), [(juliet.clone(), ids[1])]);
         assert_eq!(delivered.moved(), []);
-        delivered.expect(&juliet, ids[2]);
+        delivered.expect(&juliet, ids[2], true);
         delivered.taken(&juliet, ids[2]);
         assert_eq!(delivered.moved(), [(juliet, ids[2])]);
         assert!(delivered.shards.iter().all(|shard| shard.lock().is_empty()));

@@ -212,7 +212,7 @@ impl Core {
         }
         expected.sort_by_key(|(received_at, ..)| *received_at);
         for (_, account, id) in &expected {
-            self.delivered.expect(account, *id);
+            self.delivered.expect(account, *id, true);
         }
     }
 }
@@ -220,7 +220,9 @@ impl Core {
 /// Each has its place in the count, also one that nobody would look after.
 fn item_element(item: &Item) -> Element {
     let fate = match item.fate {
-        // Which others have it is not known after a restart; the mark of what was delivered is.
+        // Another session has it.
+        Fate::Shared(ref copies) if copies.is_written() => Some(FORGOTTEN),
+        // Which others will have it is not known after a restart.
         Fate::LookedAfter | Fate::Shared(_) => None,
         Fate::Kept => Some(KEPT),
         Fate::Forgotten => Some(FORGOTTEN),

@@ -279,7 +279,7 @@ impl Core {
         if self.sessions.remove(session).is_some() {
             self.announce(session);
         }
-        let left = self.look_after(session);
+        let left = self.look_after(session, None);
         let farewell = self.fire(Event::Ended(Arc::clone(session)));
         if left.is_none() {
             return farewell;

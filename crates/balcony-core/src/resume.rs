@@ -67,6 +67,10 @@ impl Core {
     pub fn detach(self: &Arc<Self>, attachment: Attachment) {
         let session = Arc::clone(attachment.session());
         let number = attachment.number();
+        if attachment.is_replaced() {
+            // Whoever resumed it has it as soon as this is dropped.
+            return;
+        }
         let parked = Arc::new(Parked::default());
         session.park(number, Arc::clone(&parked) as Arc<dyn Wake>);
         let max = session.resumable_for().unwrap_or_default();
@@ -95,19 +99,26 @@ impl Core {
         });
     }
 
-    /// Ends a session that another one is about to take the place of. When what is answered is
-    /// through, what its client had not got is where the next session finds it.
+    /// Ends a session, if it has not ended, that another one is about to take the place of. When
+    /// what is answered is through, what its client had not got is where the next session finds it.
     #[must_use]
     pub fn make_way(self: &Arc<Self>, session: &Arc<Session>) -> Option<Pending> {
         session.end(Some(StreamError::new(StreamCondition::Conflict)));
         // What else is queued is still written; what was not is known when the connection ends.
-        session.counts().then(|| self.look_after(session)).flatten()
+        let known = session.counts();
+        known.then(|| self.look_after(session, None)).flatten()
     }
 
     /// Sees to what the client of an ended session has not got. What is archived and nobody else
-    /// takes goes into the offline queue as a whole and at once, before anything that comes later.
-    pub(crate) fn look_after(self: &Arc<Self>, session: &Arc<Session>) -> Option<Pending> {
+    /// takes goes into the offline queue as a whole and at once, before anything that comes later;
+    /// `last` is what came for the session when it had ended.
+    pub(crate) fn look_after(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        last: Option<Item>,
+    ) -> Option<Pending> {
         let mut left = session.leave();
+        left.extend(last);
         left.retain(Item::is_orphaned);
         if left.is_empty() {
             return None;
@@ -124,26 +135,34 @@ impl Core {
         let queued = self.queue(account, &waiting);
         let (core, session) = (Arc::clone(self), Arc::clone(session));
         Some(Box::pin(async move {
-            match queued.await {
-                Ok(_) => core.taken(&session, &waiting),
+            let one_by_one = match queued.await {
+                Ok(_) => {
+                    core.queued(&session, waiting).await;
+                    rest
+                }
+                // All or nothing: of what does not fit the senders hear each by itself.
                 Err(cause) => {
-                    let account = session.account();
-                    tracing::warn!(%cause, %account, "messages stay in the archive alone");
+                    tracing::debug!(%cause, jid = %session.jid(), "what it left is not queued at once");
+                    waiting.into_iter().chain(rest).collect()
                 }
-            }
-            if !waiting.is_empty() {
-                let account = session.account().clone();
-                let items = waiting;
-                if let Some(pending) = core.fire(Event::Queued { account, items }) {
-                    pending.await;
-                }
-            }
-            for item in rest {
+            };
+            for item in one_by_one {
                 if let Some(pending) = core.left_over(item) {
                     pending.await;
                 }
             }
         }))
+    }
+
+    async fn queued(self: &Arc<Self>, session: &Session, items: Vec<Item>) {
+        self.taken(session, &items);
+        if items.is_empty() {
+            return;
+        }
+        let account = session.account().clone();
+        if let Some(pending) = self.fire(Event::Queued { account, items }) {
+            pending.await;
+        }
     }
 
     fn queue(&self, account: &Jid, items: &[Item]) -> Ticket {
@@ -255,6 +274,25 @@ impl Core {
             true => Write::StreamHandled { id, handled },
             false => Write::StreamRemove { id },
         })))
+    }
+
+    /// Streams that live are remembered longer: each is renewed once a day, about as many in each
+    /// minute. To be called every minute.
+    pub fn renew_streams(&self) {
+        const MINUTES: u64 = 24 * 60;
+        let minute = u64::from(self.clock.coarse_seconds()) / 60 % MINUTES;
+        let mut writes = WriteSet::default();
+        self.sessions.each(|session| {
+            let Some((id, max)) = session.stream_id().zip(session.resumable_for()) else {
+                return;
+            };
+            let [first, second, ..] = id.0;
+            if u64::from(u16::from_be_bytes([first, second])) % MINUTES == minute {
+                let expires_at = self.stream_expiry(max);
+                writes.push(Write::StreamRenew { id, expires_at });
+            }
+        });
+        drop(self.store.commit(writes));
     }
 
     /// Forgets what nobody will ask for any more. Nobody need wait for it.

@@ -277,6 +277,7 @@ async fn tick(instance: Arc<Instance>) {
             tokio::spawn(async move { core.count_keys().await });
         }
         if core.clock().coarse_seconds().is_multiple_of(60) {
+            core.renew_streams();
             drop(core.expire_streams());
             drop(core.expire_tokens());
         }

@@ -222,6 +222,13 @@ pub enum Write {
         /// When it may be forgotten.
         expires_at: i64,
     },
+    /// A stream is not forgotten before this; nothing if there is none.
+    StreamRenew {
+        /// Which.
+        id: StreamId,
+        /// When it may be forgotten, in microseconds since the Unix epoch, UTC.
+        expires_at: i64,
+    },
     /// Forgets a stream.
     StreamRemove {
         /// Which.

@@ -250,6 +250,17 @@ mod tests {
         assert!(matches!(again, Err(Refused::Full(_))));
     }
 
+    #[test]
+    fn one_answer_is_enough_for_all_who_asked_without_reading() {
+        let (session, _) = session();
+        for _ in 0..3 {
+            session.enqueue_element(Outgoing::Handled);
+        }
+        session.enqueue(chat(), 10_000).unwrap();
+        session.enqueue_element(Outgoing::Handled);
+        assert_eq!(session.drain(1_000_000).items.len(), 3);
+    }
+
     #[tokio::test]
     async fn who_waits_for_output_learns_that_the_connection_is_gone() {
         let (session, _) = session();

@@ -227,7 +227,10 @@ impl Session {
         if self.has_ended() {
             return;
         }
-        let wake = queue.push(outgoing);
+        // What is said is known when it is written: one of them answers all that asked before.
+        let said = matches!(outgoing, Outgoing::Handled)
+            && matches!(queue.items.back(), Some(Outgoing::Handled));
+        let wake = (!said).then(|| queue.push(outgoing)).flatten();
         drop(queue);
         if let Some(wake) = wake {
             wake.wake();

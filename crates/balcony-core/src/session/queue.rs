@@ -123,11 +123,17 @@ impl Copies {
         self.written.store(true, Ordering::Release);
     }
 
+    /// Whether some session has it.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        self.written.load(Ordering::Acquire)
+    }
+
     /// One session will not have it. Answers whether nobody did or will, so that it must be
     /// looked after.
     #[must_use]
     pub fn give_up(&self) -> bool {
-        self.hopeful.fetch_sub(1, Ordering::AcqRel) == 1 && !self.written.load(Ordering::Acquire)
+        self.hopeful.fetch_sub(1, Ordering::AcqRel) == 1 && !self.is_written()
     }
 }
 

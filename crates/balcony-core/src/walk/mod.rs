@@ -243,13 +243,13 @@ impl Core {
             session.end(Some(StreamError::new(StreamCondition::ResourceConstraint)));
         }
         let item = refused.into_item();
-        if item.is_orphaned() {
-            self.spawn_left_over(item);
-        }
-    }
-
-    fn spawn_left_over(self: &Arc<Self>, item: Item) {
-        if let Some(pending) = self.left_over(item) {
+        let pending = if session.counts() {
+            // Behind what came before it, which its client has not got either.
+            self.look_after(session, Some(item))
+        } else {
+            item.is_orphaned().then(|| self.left_over(item)).flatten()
+        };
+        if let Some(pending) = pending {
             tokio::spawn(pending);
         }
     }

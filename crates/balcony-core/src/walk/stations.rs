@@ -174,7 +174,7 @@ impl Walk {
             Flow::Handled => self.end(),
             Flow::Drop(reason) => {
                 tracing::debug!(reason, from = ?self.envelope.from(), "stanza dropped");
-                self.end();
+                self.give_up(core);
             }
             Flow::Reject(error) => self.refuse(core, works, &error),
         }
@@ -184,6 +184,15 @@ impl Walk {
     pub(super) fn refuse(&mut self, core: &Arc<Core>, works: &mut Works, error: &StanzaError) {
         if let Some(answer) = self.envelope.stanza.error(error) {
             answer_to(core, works, self.envelope.session(), answer);
+        }
+        self.give_up(core);
+    }
+
+    /// Ends without a delivery. What was on its way to a session before is expected no longer.
+    fn give_up(&mut self, core: &Arc<Core>) {
+        let archived = self.envelope.archive_id(Side::Recipient);
+        if let (true, Some(id), Some(to)) = (self.again, archived, self.envelope.to()) {
+            core.delivered.taken(&to.bare(), id);
         }
         self.end();
     }
@@ -337,7 +346,7 @@ impl Walk {
         }
         let (rule, sessions) = rule_for(core, &self.envelope);
         match rule {
-            Rule::Ignore => self.end(),
+            Rule::Ignore => self.give_up(core),
             Rule::Bounce => self.refuse(core, works, &StanzaError::service_unavailable()),
             Rule::Undelivered => {
                 self.undelivered = true;
@@ -385,7 +394,7 @@ impl Walk {
             .map(Jid::bare)
             .filter(|_| archived.is_some());
         if let (Some(account), Some(id)) = (&account, archived) {
-            core.delivered.expect(account, id);
+            core.delivered.expect(account, id, self.again);
             if recipients.is_empty() {
                 // It waits in the offline queue, or is not worth it.
                 core.delivered.taken(account, id);

@@ -75,6 +75,10 @@ fn management(
         // §3, §6: resumption comes before binding.
         Management::Misplaced if element.name() == "resume" => {
             let failed = management::failed(&StanzaError::unexpected_request(), None);
+            if session.queued_bytes() > core.config().limits.session_queue {
+                // It asks without reading the answers.
+                return Err(StreamError::new(StreamCondition::ResourceConstraint));
+            }
             session.enqueue_element(Outgoing::Element(bytes(&failed)));
             Ok(None)
         }

@@ -267,6 +267,11 @@ impl Steady {
         let within = core.config().limits.timeouts.close;
         // What was taken on is done, whatever became of the client.
         self.lane.drain(core, &session).await;
+        let end = match end {
+            // It has a new connection already, whatever became of this one.
+            End::Lost | End::Interrupted(_) if self.attachment.is_replaced() => End::Replaced,
+            end => end,
+        };
         match end {
             End::Lost if session.resumable_for().is_some() && !session.has_ended() => {
                 tracing::info!(jid = %session.jid(), "cut off");
@@ -297,10 +302,12 @@ impl Steady {
                 session.end(Some(*error));
             }
         }
+        // Before what comes while the connection closes.
+        let left = core.make_way(&session);
         // The session takes nothing more; what it has is written with the stream's end.
         link.finish(within).await;
         tracing::info!(jid = %session.jid(), "gone");
-        if let Some(pending) = core.ended(&session) {
+        for pending in left.into_iter().chain(core.ended(&session)) {
             pending.await;
         }
     }

@@ -226,6 +226,8 @@ pub(crate) fn stream_write() -> impl Strategy<Value = Write> {
                 expires_at,
             }
         ),
+        1 => (id(), 0..9_i64)
+            .prop_map(|(id, expires_at)| Write::StreamRenew { id, expires_at }),
         1 => id().prop_map(|id| Write::StreamRemove { id }),
         1 => (0..9_i64).prop_map(|now| Write::StreamsExpire { now, rows: 1_000 }),
     ]

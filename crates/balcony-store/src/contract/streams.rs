@@ -57,6 +57,14 @@ pub async fn stream_is_found_by_its_id(store: Arc<dyn Store>) {
     assert_eq!(get(&*store, 1).await, row(7, Some(stored("state")), 100));
     done(&*store, keep(1, None)).await;
     assert_eq!(get(&*store, 1).await, row(7, None, 100));
+    let renew = |byte| Write::StreamRenew {
+        id: id(byte),
+        expires_at: 200,
+    };
+    done(&*store, renew(1)).await;
+    done(&*store, renew(9)).await;
+    assert_eq!(get(&*store, 1).await, row(7, None, 200));
+    assert_eq!(get(&*store, 9).await, None);
     // A name that is taken, and one that is nobody's.
     let taken = write(&*store, open(1, ROMEO)).await;
     assert_eq!(taken, Err(Error::Conflict("stream")));

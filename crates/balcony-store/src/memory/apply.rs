@@ -41,6 +41,7 @@ impl Tables {
             Write::StreamCreate { .. }
             | Write::StreamHandled { .. }
             | Write::StreamKeep { .. }
+            | Write::StreamRenew { .. }
             | Write::StreamRemove { .. }
             | Write::StreamsExpire { .. } => self.apply_stream(write),
             Write::OfflineExpire { before, oldest } => {

@@ -37,6 +37,9 @@ impl Tables {
                 row.state.clone_from(state);
                 row.expires_at = *expires_at;
             }),
+            Write::StreamRenew { id, expires_at } => {
+                self.change_stream(*id, |row| row.expires_at = *expires_at);
+            }
             Write::StreamRemove { id } => self.set_stream(*id, None),
             Write::StreamsExpire { now, rows } => {
                 let over = self.streams().filter(|(_, row)| row.expires_at <= *now);

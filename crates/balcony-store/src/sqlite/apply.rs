@@ -55,6 +55,7 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
         Write::StreamCreate { .. }
         | Write::StreamHandled { .. }
         | Write::StreamKeep { .. }
+        | Write::StreamRenew { .. }
         | Write::StreamRemove { .. }
         | Write::StreamsExpire { .. } => streams::apply(conn, known, write),
     }

@@ -40,6 +40,14 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
             )?;
             log(conn, known, *id, *handled)
         }
+        Write::StreamRenew { id, expires_at } => {
+            run(
+                conn,
+                "UPDATE streams SET expires_at = ?2 WHERE id = ?1",
+                (id.0, expires_at),
+            )?;
+            Ok(())
+        }
         Write::StreamRemove { id } => {
             run(conn, "DELETE FROM streams WHERE id = ?1", [id.0])?;
             Ok(())

@@ -207,6 +207,8 @@ impl Core {
             let archived = items
                 .into_iter()
                 .flatten()
+                // What waits in the offline queue is not on its way.
+                .filter(|item| !matches!(item.fate, Fate::Kept))
                 .filter_map(|item| Some((item.received_at, account.clone(), item.archived?)));
             expected.extend(archived);
         }

@@ -377,6 +377,8 @@ fn queue(core: &Arc<Core>, session: &Session, rows: &[OfflineRow]) -> Queued {
     let oldest = oldest_kept(&config, core.clock().utc_micros());
     let mut queued = Queued::default();
     let queues = core.state::<Queues>();
+    // From before a restart: it has these already, or gets them when it resumes.
+    let given = session.kept_for_it();
     for row in rows {
         let place = row.archived;
         let older = queues
@@ -395,7 +397,7 @@ fn queue(core: &Arc<Core>, session: &Session, rows: &[OfflineRow]) -> Queued {
             let blocked = |from| blocking::blocks_online(core, session.account(), from);
             let known = row
                 .archived
-                .is_some_and(|id| archive::has_received(session, id));
+                .is_some_and(|id| given.contains(&id) || archive::has_received(session, id));
             if !known && !stanza.from.as_ref().is_some_and(blocked) {
                 let item = item(stanza, session.jid(), row);
                 if session.enqueue(item, room).is_err() {
@@ -414,7 +416,10 @@ fn item(stanza: Stanza, to: &Jid, row: &OfflineRow) -> Item {
     if let Some(id) = row.archived {
         stanza.payload.add(&stanza_id::element(to, id));
     }
-    Item::new(stanza, row.received_at).with_fate(Fate::Kept)
+    Item {
+        archived: row.archived,
+        ..Item::new(stanza, row.received_at).with_fate(Fate::Kept)
+    }
 }
 
 /// What was received before has waited for too long.

@@ -77,6 +77,35 @@ fn a_session_is_resumed_after_an_orderly_restart() {
 }
 
 #[test]
+fn what_waited_and_was_given_before_a_restart_is_given_once() {
+    let mut server = server();
+    let mut juliet = Client::online(server.plain, "juliet");
+    juliet.send(&message("romeo@localhost", "stay"));
+    juliet.ping();
+    let mut romeo = Client::authenticated(server.plain, "romeo");
+    romeo.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
+    romeo.until("id='b'");
+    let name = enable(&mut romeo);
+    romeo.send("<presence/>");
+    romeo.until("stay");
+    // He has got it, and does not say so.
+    server.stop_and_restart().unwrap();
+    let mut romeo = Client::authenticated(server.plain, "romeo");
+    // The presence and the message.
+    romeo.send(&format!(
+        "<resume xmlns='urn:xmpp:sm:3' h='2' previd='{name}'/>"
+    ));
+    romeo.until("<resumed ");
+    romeo.send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>");
+    let rest = romeo.until("id='p'");
+    assert!(!rest.contains("stay"), "{rest}");
+    let mut juliet = Client::online(server.plain, "juliet");
+    juliet.send(&message("romeo@localhost", "good night"));
+    let rest = romeo.until("good night");
+    assert!(!rest.contains("stay"), "{rest}");
+}
+
+#[test]
 fn after_a_kill_the_client_learns_what_was_handled_and_gets_what_it_missed() {
     let mut server = server();
     let mut romeo = Client::online(server.plain, "romeo");

@@ -183,14 +183,14 @@ impl Core {
                 session.show(presence, priority.unwrap_or_default());
             }
         }
-        if let Some(pending) = self.fire(Event::Bound(Arc::clone(&session))) {
-            pending.await;
-        }
         let notes = || self.modules.iter().flat_map(|module| module.session_notes);
         for kept in element.children().filter(|child| child.name() == "note") {
             if let Some(note) = notes().find(|note| Some(note.name) == kept.attr("name")) {
                 (note.restore)(&session, &kept.text());
             }
+        }
+        if let Some(pending) = self.fire(Event::Bound(Arc::clone(&session))) {
+            pending.await;
         }
         self.announce(&session);
         self.detach(session.attach()?);
@@ -207,8 +207,6 @@ impl Core {
             let archived = items
                 .into_iter()
                 .flatten()
-                // What waits in the offline queue is not on its way.
-                .filter(|item| !matches!(item.fate, Fate::Kept))
                 .filter_map(|item| Some((item.received_at, account.clone(), item.archived?)));
             expected.extend(archived);
         }

@@ -475,7 +475,8 @@ pub struct HookSpec {
 /// Something happened in the life of a session or an account.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A resource was bound. One that an orderly stop wrote down has its presence again by now.
+    /// A resource was bound. One that an orderly stop wrote down has its presence and notes again
+    /// by now.
     Bound(Arc<Session>),
     /// A session sent initial presence, or presence again; `first` tells which.
     Available {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use balcony_proto::stanza::Stanza;
 use balcony_proto::stream::StreamError;
-use balcony_store::{ArchiveId, StreamId};
+use balcony_store::StreamId;
 use tokio::sync::oneshot;
 
-use super::queue::{Fate, Item, Outgoing};
+use super::queue::{Item, Outgoing};
 use super::window::{Rewound, TooHigh, Window};
 use super::{Session, Wake};
 use crate::held::{Held, Hold};
@@ -157,17 +157,6 @@ impl Queue {
 }
 
 impl Session {
-    /// What it was given that is kept elsewhere until its client has it, by its place in the
-    /// archive.
-    #[must_use]
-    pub fn kept_for_it(&self) -> Vec<ArchiveId> {
-        let queue = self.queue.lock();
-        let kept = queue.unacknowledged();
-        kept.filter(|item| matches!(item.fate, Fate::Kept))
-            .filter_map(|item| item.archived)
-            .collect()
-    }
-
     /// About how many bytes wait to be written or to be acknowledged.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {

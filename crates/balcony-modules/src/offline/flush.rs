@@ -1,8 +1,9 @@
 //! What waited goes to the first resource that takes messages (XEP-0160 §2), in order, once.
 //!
 //! One task for each account does it, so that neither the resource that came online nor the tick
-//! waits for a client that reads slowly. What one resource has been given and not yet read stays
-//! its own until it is written or the session is gone; the others of the account get the rest.
+//! waits for a client that reads slowly. What one resource has been given stays its own until the
+//! client has it, and its rows stay in the store until then, for another if the session is gone.
+//! When everything is given, what comes takes its usual way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
 use balcony_proto::xep::delay::Delay;
 use balcony_store::{Error, OfflineRow, Result, Write, WriteSet};
+use tokio::sync::oneshot;
 
 use super::keep;
 use super::queues::{Aside, Coming, End, Queues};
@@ -27,19 +29,28 @@ const PAGE: u32 = 50;
 /// who waits for messages.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How often is looked whether another session should have what waits: a short wait for who is
-/// online, and one look a second costs nothing.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// Note of a session: whether its last presence had a priority that takes messages.
 struct Receptive(bool);
 
-/// Who takes messages does so still after a restart.
+/// Note of a session: the last row that it was given.
+struct GivenUpTo(i64);
+
+/// Who takes messages does so still after a restart, and has what it was given.
 pub(super) const NOTE: SessionNote = SessionNote {
     name: "offline",
-    save: |session| session.notes(|notes| notes.get().map(|Receptive(takes)| takes.to_string())),
+    save: |session| {
+        session.notes(|notes| {
+            let given = notes.get().map_or(0, |GivenUpTo(seq)| *seq);
+            let receptive = notes.get().map(|Receptive(takes)| *takes);
+            receptive.map(|takes| format!("{takes} {given}"))
+        })
+    },
     restore: |session, text| {
-        session.notes(|notes| notes.set(Receptive(text == "true")));
+        let (takes, given) = text.split_once(' ').unwrap_or((text, "0"));
+        session.notes(|notes| {
+            notes.set(Receptive(takes == "true"));
+            notes.set(GivenUpTo(given.parse().unwrap_or_default()));
+        });
     },
 };
 
@@ -116,9 +127,18 @@ pub(super) fn on_available(ctx: &mut Ctx<'_>, event: &Event) {
     let now = session.priority() >= 0;
     let before = session.notes(|notes| notes.set(Receptive(now)));
     let already = !first && before.is_some_and(|Receptive(before)| before);
-    if now && !already {
+    if now && !already && !is_given(ctx.core(), session) {
         start(ctx.core(), session.account());
     }
+}
+
+/// Whether another session that is there has been given all that waits.
+fn is_given(core: &Core, session: &Session) -> bool {
+    let queues = core.state::<Queues>();
+    let others = core.sessions().of(session.account().as_str());
+    let mut others = others.iter().filter(|other| other.id() != session.id());
+    queues.is_some_and(|queues| !queues.has(session.account()))
+        && others.any(|other| takes(other) && other.is_attached())
 }
 
 /// A message was kept because nobody took it. Who came online since then found the queue without
@@ -154,6 +174,8 @@ fn start(core: &Arc<Core>, account: &Jid) {
         let flush = Flush {
             core: Arc::clone(core),
             account: account.clone(),
+            taker: None,
+            after: 0,
             ended: false,
         };
         tokio::spawn(flush.run());
@@ -169,10 +191,7 @@ fn taker(core: &Core, to: &Jid) -> Option<Arc<Session>> {
         let mut sessions = sessions.into_iter();
         sessions.find(|session| session.id() == id && takes(session))
     });
-    // One that is cut off keeps nobody waiting who is there.
-    let taker = chosen
-        .filter(|chosen| chosen.is_attached())
-        .or_else(|| receiver(core, to))?;
+    let taker = chosen.or_else(|| receiver(core, to))?;
     queues.give_to(to.bare_str(), taker.id());
     Some(taker)
 }
@@ -216,6 +235,10 @@ fn takes(session: &Session) -> bool {
 struct Flush {
     core: Arc<Core>,
     account: Jid,
+    /// The session that gets it.
+    taker: Option<u64>,
+    /// The last row that this session was given.
+    after: i64,
     /// Whether another may begin.
     ended: bool,
 }
@@ -232,7 +255,7 @@ impl Drop for Flush {
 /// How far a flush came.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Left {
-    /// Nothing waits.
+    /// Nothing waits that was not given to somebody.
     Nothing,
     /// Nobody takes what waits.
     Nobody,
@@ -287,76 +310,89 @@ impl Flush {
         }
     }
 
-    /// Until nothing waits, or nobody takes it any more.
-    async fn deliver_all(&self) -> Result<Left> {
-        let account = self.account.as_str();
-        // Rows that are delivered are deleted before the next are read; behind this one begins
-        // what has not been looked at.
-        let mut after = 0;
+    /// Until nothing waits that was not given to somebody, or nobody takes it any more.
+    async fn deliver_all(&mut self) -> Result<Left> {
         loop {
             let Some(current) = taker(&self.core, &self.account) else {
                 return Ok(Left::Nobody);
             };
-            let rows = self
-                .core
-                .store()
-                .offline()
-                .page(account, after, PAGE)
+            if self.taker.replace(current.id()) != Some(current.id()) {
+                self.after = 0;
+            }
+            let offline = self.core.store().offline();
+            let rows = offline
+                .page(self.account.as_str(), self.after, PAGE)
                 .await?;
             if rows.is_empty() {
                 return Ok(Left::Nothing);
             }
-            after = self.deliver_page(&current, after, &rows).await?;
+            self.give(&current, &rows).await;
         }
     }
 
-    /// Whether the client has all that is queued for it. Not so when its session ended, or was cut
-    /// off while another takes messages: that one gets the rows too.
-    async fn written(&self, session: &Arc<Session>) -> bool {
-        let mut written = session.written();
-        loop {
-            match tokio::time::timeout(LOOK, &mut written).await {
-                Ok(written) => return written.is_ok(),
-                Err(_) if session.is_attached() => {}
-                Err(_) => {
-                    let best = receiver(&self.core, &self.account);
-                    if best.is_some_and(|best| best.id() != session.id()) {
-                        return false;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Delivers the beginning of a page; answers the row behind which to go on.
-    async fn deliver_page(
-        &self,
-        session: &Arc<Session>,
-        after: i64,
-        rows: &[OfflineRow],
-    ) -> Result<i64> {
+    /// Gives a session as much of a page as it has room for, and waits if that is not all.
+    async fn give(&mut self, session: &Arc<Session>, rows: &[OfflineRow]) {
         let turn = self.core.turn(&self.account).await;
         // What was committed before these rows, and is for the session as well, is with it now.
         let queued = queue(&self.core, session, rows);
+        let told = session.written();
         drop(turn);
-        // A row goes when its message is written to the socket: who dies in between loses nothing.
-        // Nobody else gets it before that is known, so nobody gets it twice.
-        if !self.written(session).await {
-            return Ok(after);
-        }
         if let Some(up_to) = queued.up_to {
-            let account = self.account.to_string();
-            let delete = Write::OfflineDelete {
-                account,
-                after,
+            let given = Given {
+                core: Arc::clone(&self.core),
+                account: self.account.clone(),
+                after: self.after,
                 up_to,
+                told,
+            };
+            tokio::spawn(given.settle());
+            self.after = up_to;
+        }
+        // What this version cannot read stays for one that can.
+        self.after = queued.unreadable.unwrap_or(self.after);
+        if queued.full {
+            // An error says that it ended: another may have it.
+            let _ = session.written().await;
+        }
+    }
+}
+
+/// Rows that a session was given. They go when its client has them: who dies in between loses
+/// nothing.
+struct Given {
+    core: Arc<Core>,
+    account: Jid,
+    after: i64,
+    up_to: i64,
+    told: oneshot::Receiver<()>,
+}
+
+impl Given {
+    async fn settle(self) {
+        if self.told.await.is_err() {
+            // The session ended without them.
+            if receiver(&self.core, &self.account).is_some() {
+                start(&self.core, &self.account);
+            }
+            return;
+        }
+        loop {
+            let delete = Write::OfflineDelete {
+                account: self.account.to_string(),
+                after: self.after,
+                up_to: self.up_to,
             };
             let mark = self.core.delivered_mark(&self.account);
             let writes: WriteSet = mark.into_iter().chain([delete]).collect();
-            self.core.store().commit(writes).await?;
+            match self.core.store().commit(writes).await {
+                Ok(_) | Err(Error::NotFound) => return,
+                Err(cause) => {
+                    let account = &self.account;
+                    tracing::warn!(%cause, %account, "delivered messages stay: the store failed");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
         }
-        // What this version cannot read stays for one that can.
-        Ok(queued.unreadable.unwrap_or(after))
     }
 }
 
@@ -367,6 +403,8 @@ struct Queued {
     up_to: Option<i64>,
     /// The row behind it, if it is one that cannot be read.
     unreadable: Option<i64>,
+    /// The session has no room for the next.
+    full: bool,
 }
 
 /// Queues rows for the session, until one cannot be read or the session takes no more.
@@ -377,8 +415,8 @@ fn queue(core: &Arc<Core>, session: &Session, rows: &[OfflineRow]) -> Queued {
     let oldest = oldest_kept(&config, core.clock().utc_micros());
     let mut queued = Queued::default();
     let queues = core.state::<Queues>();
-    // From before a restart: it has these already, or gets them when it resumes.
-    let given = session.kept_for_it();
+    // Up to there it was given them already, before a restart perhaps.
+    let given = session.notes(|notes| notes.get().map_or(0, |GivenUpTo(seq)| *seq));
     for row in rows {
         let place = row.archived;
         let older = queues
@@ -395,17 +433,20 @@ fn queue(core: &Arc<Core>, session: &Session, rows: &[OfflineRow]) -> Queued {
             // Who was blocked since is not heard (XEP-0191 §3.3). What a client got from its
             // archive it need not get again (XEP-0313 §6.1.1).
             let blocked = |from| blocking::blocks_online(core, session.account(), from);
-            let known = row
-                .archived
-                .is_some_and(|id| given.contains(&id) || archive::has_received(session, id));
+            let received = |id| archive::has_received(session, id);
+            let known = row.seq <= given || row.archived.is_some_and(received);
             if !known && !stanza.from.as_ref().is_some_and(blocked) {
                 let item = item(stanza, session.jid(), row);
                 if session.enqueue(item, room).is_err() {
+                    queued.full = true;
                     break;
                 }
             }
         }
         queued.up_to = Some(row.seq);
+    }
+    if let Some(up_to) = queued.up_to.filter(|up_to| *up_to > given) {
+        session.notes(|notes| notes.set(GivenUpTo(up_to)));
     }
     queued
 }
@@ -416,10 +457,7 @@ fn item(stanza: Stanza, to: &Jid, row: &OfflineRow) -> Item {
     if let Some(id) = row.archived {
         stanza.payload.add(&stanza_id::element(to, id));
     }
-    Item {
-        archived: row.archived,
-        ..Item::new(stanza, row.received_at).with_fate(Fate::Kept)
-    }
+    Item::new(stanza, row.received_at).with_fate(Fate::Kept)
 }
 
 /// What was received before has waited for too long.

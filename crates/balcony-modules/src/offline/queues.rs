@@ -76,6 +76,11 @@ impl Queues {
         self.0.lock().entry(account.clone()).or_default();
     }
 
+    /// Whether something is, or may be, that nobody was given.
+    pub(super) fn has(&self, account: &Jid) -> bool {
+        self.0.lock().contains_key(account)
+    }
+
     /// A message lines up, if there is anything to line up behind.
     pub(super) fn line_up(&self, account: &Jid) -> Option<Coming> {
         let mut queues = self.0.lock();

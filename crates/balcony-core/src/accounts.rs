@@ -199,7 +199,7 @@ impl Core {
     }
 
     /// Checks a clear-text password, of SASL PLAIN: as slow for an unknown user as for a known
-    /// one. Answers whether the account may log in, or `None` when the password is wrong.
+    /// one. Answers with what it was compared with, or `None` when the password is wrong.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -209,19 +209,19 @@ impl Core {
         user: &str,
         password: &str,
         hash: HashKind,
-    ) -> Result<Option<bool>, Error> {
+    ) -> Result<Option<Login>, Error> {
         let login = self.login(host, user, hash).await?;
         let iterations = self.config.load().auth.iterations;
         let decoy = || fake_keys(&self.decoy_secret, user, hash, iterations);
-        let (keys, enabled) = match login {
-            Some(login) => (login.keys, Some(login.enabled)),
-            None => (decoy(), None),
+        let keys = match &login {
+            Some(login) => login.keys.clone(),
+            None => decoy(),
         };
         let password = password.to_owned();
         let matches = tokio::task::spawn_blocking(move || keys.verify_password(&password))
             .await
             .unwrap_or(false);
-        Ok(enabled.filter(|_| matches))
+        Ok(login.filter(|_| matches))
     }
 
     pub(crate) async fn change(&self, account: &Jid, writes: WriteSet) -> Result<(), Error> {

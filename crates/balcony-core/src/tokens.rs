@@ -28,12 +28,29 @@ pub struct TokenUse {
     pub account: Jid,
     /// The client.
     pub client: TokenClient,
-    /// The secret that it logged in by, with its count. `None`: it knew the password.
-    pub used: Option<(String, Option<u32>)>,
+    /// What it logged in by.
+    pub by: LoggedInBy,
     /// It wants to be rid of what it has.
     pub invalidate: bool,
     /// The mechanism and the secret of a new one.
     pub issue: Option<(String, String)>,
+}
+
+/// What a client has proved to know.
+pub enum LoggedInBy {
+    /// A token.
+    Token {
+        /// Its secret.
+        secret: String,
+        /// The count that came with it.
+        count: Option<u32>,
+    },
+    /// The password.
+    Password {
+        /// The StoredKey that it was compared with, so that a login that waits for something gets
+        /// no token when the password is another by then.
+        stored_key: Box<[u8]>,
+    },
 }
 
 impl Core {
@@ -64,7 +81,8 @@ impl Core {
     }
 
     /// Notes what became of tokens; durable when this answers. `Ok` with the time at which the new
-    /// token expires, `None` when the one that was used is revoked.
+    /// token expires, `None` when what the client logged in by is good for nothing any more: the
+    /// token is revoked, or the password another.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -73,16 +91,19 @@ impl Core {
         let expires = now.saturating_add(micros(self.config.load().auth.token_lifetime));
         let account = wish.account.bare_str().to_owned();
         let mut writes = WriteSet::default();
-        let password = wish.used.is_none();
-        if let Some((secret, count)) = wish.used {
-            writes.push(Write::TokenUsed {
-                account: account.clone(),
-                client: wish.client.clone(),
-                secret,
-                count,
-                at: now,
-            });
-        }
+        let proved = match wish.by {
+            LoggedInBy::Password { stored_key } => Some(stored_key),
+            LoggedInBy::Token { secret, count } => {
+                writes.push(Write::TokenUsed {
+                    account: account.clone(),
+                    client: wish.client.clone(),
+                    secret,
+                    count,
+                    at: now,
+                });
+                None
+            }
+        };
         if wish.invalidate {
             writes.push(Write::TokenRemove {
                 account: account.clone(),
@@ -101,7 +122,7 @@ impl Core {
                     count: None,
                 },
                 at: now,
-                password,
+                proved,
                 max: CLIENTS,
             });
         }

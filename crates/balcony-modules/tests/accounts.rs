@@ -6,15 +6,18 @@ use std::sync::Arc;
 use balcony_cluster::Local;
 use balcony_core::config::Config;
 use balcony_core::module::{Event, Session};
+use balcony_core::tokens::{LoggedInBy, TokenUse};
 use balcony_core::{Clock, Core, Outgoing, Parts, Pending, Wake};
 use balcony_modules::MODULES;
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
+use balcony_proto::sasl::HashKind;
 use balcony_proto::stanza::{IqType, Kind, MessageType, Payload, PresenceType, Stanza};
 use balcony_proto::stream::StreamCondition;
 use balcony_proto::xml::Element;
 use balcony_store::{
-    Error, MemoryStore, PendingIn, RosterItem, Store, Stored, Subscription, Write, WriteSet,
+    Error, MemoryStore, PendingIn, RosterItem, Store, Stored, Subscription, TokenClient, Write,
+    WriteSet,
 };
 
 const ROMEO: &str = "romeo@localhost";
@@ -317,4 +320,37 @@ async fn a_new_account_does_not_inherit_the_contacts_of_a_session_that_lingers()
     stage.online("juliet@localhost/chamber").await;
     finish(stage.core.ended(&before.session)).await;
     assert_eq!(romeo.read(), [""; 0]);
+}
+
+/// A login waits for something while the password is changed, or the account disabled.
+#[tokio::test]
+async fn a_login_that_waits_gets_no_token_when_the_password_is_another() {
+    let stage = Stage::new().await;
+    let romeo = Jid::parse(ROMEO).unwrap();
+    let proved = async |password| {
+        let right = stage
+            .core
+            .verify_password("localhost", "romeo", password, HashKind::Sha256)
+            .await;
+        right.unwrap().unwrap().keys.stored_key
+    };
+    let wish = |stored_key| TokenUse {
+        account: romeo.clone(),
+        client: TokenClient::default(),
+        by: LoggedInBy::Password { stored_key },
+        invalidate: false,
+        issue: Some(("HT-SHA-256-EXPR".into(), "secret".into())),
+    };
+    stage.core.set_password(&romeo, "old").await.unwrap();
+    let old = proved("old").await;
+    let given = stage.core.use_token(wish(old.clone())).await.unwrap();
+    assert!(given.is_some());
+    // The same once more has other keys, too: whoever sets it wants to be rid of the rest.
+    stage.core.set_password(&romeo, "old").await.unwrap();
+    assert_eq!(stage.core.use_token(wish(old)).await.unwrap(), None);
+    let new = proved("old").await;
+    stage.core.set_enabled(&romeo, false).await.unwrap();
+    assert_eq!(stage.core.use_token(wish(new)).await.unwrap(), None);
+    let left = stage.store.tokens().list(ROMEO).await.unwrap();
+    assert_eq!(left, []);
 }

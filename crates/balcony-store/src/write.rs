@@ -331,7 +331,8 @@ pub enum Write {
     },
     /// Gives a client a token, in place of an earlier one that it has not used; one that it has
     /// used stays good. Of more than `max` clients those go that were unused for the longest time;
-    /// this one stays.
+    /// this one stays. [`Error::NotFound`](crate::Error::NotFound) when the account has another
+    /// password than `proved`, or may not log in.
     TokenSet {
         /// Whose.
         account: String,
@@ -341,8 +342,9 @@ pub enum Write {
         token: Token,
         /// Now.
         at: i64,
-        /// The client has logged in with the account's password.
-        password: bool,
+        /// The client has logged in with the password: the StoredKey that it was compared with.
+        /// With a new password all of them are others, as their salts are.
+        proved: Option<Box<[u8]>>,
         /// How many clients with tokens the account may have.
         max: u32,
     },

@@ -87,10 +87,13 @@ pub(super) async fn credentials<L: Link>(
         .login(account.domain(), user, hash)
         .await
     {
-        Ok(Some(login)) => Answer::Credentials(Credentials::Keys {
-            keys: login.keys,
-            disabled: !login.enabled,
-        }),
+        Ok(Some(login)) => {
+            stream.stored_key = Some(login.keys.stored_key.clone());
+            Answer::Credentials(Credentials::Keys {
+                keys: login.keys,
+                disabled: !login.enabled,
+            })
+        }
         Ok(None) => Answer::Credentials(Credentials::Unknown),
         Err(cause) => {
             tracing::error!(%cause, "nobody can log in: the store does not answer");
@@ -113,8 +116,11 @@ pub(super) async fn plain<L: Link>(
         .verify_password(account.domain(), user, password, HashKind::Sha256)
         .await
     {
-        Ok(Some(true)) => Answer::Verdict(Verdict::Right),
-        Ok(Some(false)) => Answer::Verdict(Verdict::Disabled),
+        Ok(Some(login)) if login.enabled => {
+            stream.stored_key = Some(login.keys.stored_key);
+            Answer::Verdict(Verdict::Right)
+        }
+        Ok(Some(_)) => Answer::Verdict(Verdict::Disabled),
         Ok(None) => Answer::Verdict(Verdict::Wrong),
         Err(cause) => {
             tracing::error!(%cause, "nobody can log in: the store does not answer");

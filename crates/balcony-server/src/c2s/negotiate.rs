@@ -39,6 +39,8 @@ pub(super) struct Negotiation<'a, L> {
     pub(super) host: Option<Jid>,
     /// A try to log in is under way.
     pub(super) trying: bool,
+    /// The StoredKey that the last password was compared with.
+    pub(super) stored_key: Option<Box<[u8]>>,
     /// The id of the client, where it logged in by a token that it still has.
     pub(super) token_of: Option<String>,
     pub(super) seat: Option<Seat>,
@@ -71,6 +73,7 @@ pub(super) async fn negotiate<L: Link>(
         link,
         host: None,
         trying: false,
+        stored_key: None,
         token_of: None,
         seat: None,
     };

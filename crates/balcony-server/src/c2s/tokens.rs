@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use balcony_core::Core;
-use balcony_core::tokens::TokenUse;
+use balcony_core::tokens::{LoggedInBy, TokenUse};
 use balcony_proto::jid::Jid;
 use balcony_proto::sasl::{HashKind, Mechanism, ScramKeys};
 use balcony_proto::stanza::StanzaError;
@@ -73,6 +73,15 @@ pub(super) async fn used<L: Link>(
     let invalidate = request.used.as_ref().is_some_and(|used| used.invalidate);
     let by_token = request.used.is_some() && !invalidate;
     let issued = request.issue.is_some();
+    let by = match request.used {
+        Some(used) => LoggedInBy::Token {
+            secret: used.secret.0,
+            count: used.count,
+        },
+        None => LoggedInBy::Password {
+            stored_key: stream.stored_key.clone().unwrap_or_default(),
+        },
+    };
     let wish = TokenUse {
         account: request.account,
         client: TokenClient {
@@ -80,7 +89,7 @@ pub(super) async fn used<L: Link>(
             software,
             device,
         },
-        used: request.used.map(|used| (used.secret.0, used.count)),
+        by,
         invalidate,
         issue: request
             .issue

@@ -98,6 +98,7 @@ macro_rules! contract_tests {
             tokens: count_of_a_token_only_grows,
             tokens: names_of_a_client_are_its_last_ones,
             tokens: revoked_token_is_gone_and_the_password_is_remembered,
+            tokens: token_is_refused_to_who_proved_an_old_password,
             tokens: clients_with_tokens_are_bounded,
             tokens: tokens_that_nobody_uses_go_in_slices,
             tokens: tokens_go_with_their_account,

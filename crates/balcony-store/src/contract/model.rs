@@ -347,13 +347,13 @@ fn token_write() -> impl Strategy<Value = Write> {
         ..client(&id)
     };
     prop_oneof![
-        3 => (place(), option::of(text()), any::<bool>(), 1..4_u32).prop_map(
-            move |((account, id, secret, at), device, password, max)| Write::TokenSet {
+        3 => (place(), option::of(text()), option::of(0..4_u8), 1..4_u32).prop_map(
+            move |((account, id, secret, at), device, proved, max)| Write::TokenSet {
                 account,
                 client: named(id, device),
                 token: token(&secret, at),
                 at,
-                password,
+                proved: proved.map(|byte| key(HashName::Sha256, byte).stored_key),
                 max,
             }
         ),

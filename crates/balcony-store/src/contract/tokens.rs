@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{JULIET, ROMEO, create, delete, done, write};
-use crate::{Error, Store, Token, TokenClient, Write};
+use super::{JULIET, ROMEO, create, delete, done, key, write};
+use crate::{Error, HashName, Store, Token, TokenClient, Write};
 
 pub(super) fn token(secret: &str, expires: i64) -> Token {
     Token {
@@ -29,8 +29,36 @@ fn issue(id: &str, secret: &str, at: i64) -> Write {
         client: client(id),
         token: token(secret, at + 100),
         at,
-        password: false,
+        proved: None,
         max: 3,
+    }
+}
+
+/// A token at 4 for who proved the password with these keys.
+fn by_password(id: &str, keys: u8) -> Write {
+    Write::TokenSet {
+        account: ROMEO.into(),
+        client: client(id),
+        token: token("c", 9),
+        at: 4,
+        proved: Some(key(HashName::Sha256, keys).stored_key),
+        max: 3,
+    }
+}
+
+fn set_keys(keys: u8) -> Write {
+    Write::SetKeys {
+        host: "localhost".into(),
+        user: "romeo".into(),
+        keys: vec![key(HashName::Sha1, keys + 100), key(HashName::Sha256, keys)],
+    }
+}
+
+fn enable(enabled: bool) -> Write {
+    Write::SetEnabled {
+        host: "localhost".into(),
+        user: "romeo".into(),
+        enabled,
     }
 }
 
@@ -84,17 +112,7 @@ pub async fn token_is_read_back_whole(store: Arc<dyn Store>) {
     assert_eq!(other.unwrap().tokens, None);
     let nobody = store.tokens().login("nobody@localhost", "phone").await;
     assert_eq!(nobody, Ok(None));
-    let (host, user) = ("localhost".into(), "romeo".into());
-    let enabled = false;
-    done(
-        &*store,
-        Write::SetEnabled {
-            host,
-            user,
-            enabled,
-        },
-    )
-    .await;
+    done(&*store, enable(false)).await;
     let login = store.tokens().login(ROMEO, "phone").await.unwrap();
     assert!(!login.unwrap().enabled);
 }
@@ -169,15 +187,7 @@ pub async fn revoked_token_is_gone_and_the_password_is_remembered(store: Arc<dyn
     done(&*store, issue("phone", "a", 1)).await;
     done(&*store, used("phone", "a", None, 2)).await;
     done(&*store, issue("phone", "b", 3)).await;
-    let by_password = Write::TokenSet {
-        account: ROMEO.into(),
-        client: client("tablet"),
-        token: token("c", 9),
-        at: 4,
-        password: true,
-        max: 3,
-    };
-    done(&*store, by_password).await;
+    done(&*store, by_password("tablet", 1)).await;
     for id in ["phone", "tablet", "unknown"] {
         done(&*store, remove(id)).await;
         assert_eq!(slots(&*store, id).await, texts("", ""));
@@ -196,6 +206,22 @@ pub async fn revoked_token_is_gone_and_the_password_is_remembered(store: Arc<dyn
     )
     .await;
     assert_eq!(ids(&*store).await, Vec::<String>::new());
+}
+
+pub async fn token_is_refused_to_who_proved_an_old_password(store: Arc<dyn Store>) {
+    done(&*store, create(ROMEO)).await;
+    done(&*store, by_password("phone", 1)).await;
+    done(&*store, set_keys(2)).await;
+    for refused in [by_password("tablet", 1), by_password("phone", 1)] {
+        assert_eq!(write(&*store, refused).await, Err(Error::NotFound));
+    }
+    done(&*store, enable(false)).await;
+    let refused = write(&*store, by_password("tablet", 2)).await;
+    assert_eq!(refused, Err(Error::NotFound));
+    assert_eq!(ids(&*store).await, ["phone"]);
+    done(&*store, enable(true)).await;
+    done(&*store, by_password("tablet", 2)).await;
+    assert_eq!(ids(&*store).await, ["phone", "tablet"]);
 }
 
 pub async fn clients_with_tokens_are_bounded(store: Arc<dyn Store>) {

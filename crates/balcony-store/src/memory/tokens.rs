@@ -11,11 +11,14 @@ impl AccountData {
                 client,
                 token,
                 at,
-                password,
+                proved,
                 max,
                 ..
             } => {
-                self.issue(client, token, *at, *password);
+                if proved.as_ref().is_some_and(|key| !self.still_proves(key)) {
+                    return Err(Error::NotFound);
+                }
+                self.issue(client, token, *at, proved.is_some());
                 self.drop_surplus_clients(&client.id, *max as usize);
             }
             Write::TokenUsed {
@@ -38,6 +41,11 @@ impl AccountData {
             _ => {}
         }
         Ok(())
+    }
+
+    fn still_proves(&self, stored_key: &[u8]) -> bool {
+        let mut keys = self.keys.values();
+        self.enabled && keys.any(|key| *key.stored_key == *stored_key)
     }
 
     fn issue(&mut self, client: &TokenClient, token: &Token, at: i64, password: bool) {

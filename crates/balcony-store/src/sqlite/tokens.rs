@@ -17,13 +17,16 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
             client,
             token,
             at,
-            password,
+            proved,
             max,
         } => {
             let id = require(conn, account)?;
+            if let Some(key) = proved {
+                still_proves(conn, id, key)?;
+            }
             let known = get(conn, id, &client.id)?;
             let mut tokens = known.unwrap_or_else(|| ClientTokens::first(client.clone(), *at));
-            tokens.issue(client, token, *at, *password);
+            tokens.issue(client, token, *at, proved.is_some());
             set(conn, id, &tokens)?;
             drop_surplus(conn, id, &client.id, *max)
         }
@@ -58,6 +61,18 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
         Write::TokensExpire { before, rows } => expire(conn, *before, *rows),
         _ => Err(misplaced()),
     }
+}
+
+/// NotFound unless the account may log in and has a key with this StoredKey.
+fn still_proves(conn: &Connection, id: i64, stored_key: &[u8]) -> Result<(), Fault> {
+    let found: Option<i64> = one(
+        conn,
+        "SELECT 1 FROM accounts JOIN scram_keys k ON k.account_id = id
+         WHERE id = ?1 AND enabled AND k.stored_key = ?2",
+        (id, stored_key),
+        |row| row.get(0),
+    )?;
+    found.map(drop).ok_or_else(|| Error::NotFound.into())
 }
 
 fn remove(conn: &Connection, id: i64, client: &str) -> Result<(), Fault> {

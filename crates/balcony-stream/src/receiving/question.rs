@@ -157,8 +157,8 @@ pub enum TokenAnswer {
         /// is none.
         expires: Option<i64>,
     },
-    /// The token that was used has been revoked meanwhile: nothing is done, and the authentication
-    /// fails.
+    /// The token that was used has been revoked meanwhile, or the password is another: nothing is
+    /// done, and the authentication fails.
     Revoked,
 }
 

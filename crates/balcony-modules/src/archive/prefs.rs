@@ -259,16 +259,17 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
         let preferences = ctx.state::<Preferences>();
         let preferences = preferences.ok_or_else(StanzaError::internal_server_error)?;
         let _turn = preferences.turns.take(account.as_str()).await;
+        // Before the change is stored: what is answered with an error must not be in force later.
+        if prefs.default == ArchiveDefault::Roster {
+            let loaded = roster::contacts(ctx, &account).await;
+            loaded.map_err(|cause| stanza_error(&cause))?;
+        }
         let write = Write::ArchivePrefsSet {
             account: account.to_string(),
             prefs: prefs.clone(),
         };
         let done = ctx.commit(WriteSet::from(write)).await;
         done.map_err(|cause| stanza_error(&cause))?;
-        if prefs.default == ArchiveDefault::Roster {
-            let loaded = roster::contacts(ctx, &account).await;
-            loaded.map_err(|cause| stanza_error(&cause))?;
-        }
         let known = Known {
             lasts: true,
             prefs: Some(Arc::new(prefs.clone())),

@@ -1,10 +1,13 @@
 //! XEP-0313, where several write at a time and where accounts come and go.
 
+use std::sync::Arc;
+
 use balcony_core::config::Config;
 use balcony_core::module::Event;
 use balcony_proto::jid::Jid;
 use balcony_store::WriteSet;
 
+use crate::faulty::WithoutRosters;
 use crate::stage::{Client, PATIENCE, Stage};
 
 /// Messages of each writer: several pages.
@@ -170,4 +173,15 @@ async fn contacts_are_archived_though_the_roster_decides_only_since_a_reload() {
     romeo.send(say).await;
     juliet.read();
     assert_eq!(pages(&juliet).await.1, ["kept"]);
+}
+
+#[tokio::test]
+async fn preferences_that_are_answered_with_an_error_are_not_stored() {
+    let store = Arc::new(WithoutRosters::new().await);
+    let stage = Stage::over(store, &["juliet"], "").await;
+    let juliet = stage.bind("juliet@localhost/balcony");
+    let set = "<iq type='set' id='1'><prefs xmlns='urn:xmpp:mam:2' default='roster'/></iq>";
+    assert!(juliet.ask(set).await[0].contains("type='error'"));
+    let get = "<iq type='get' id='2'><prefs xmlns='urn:xmpp:mam:2'/></iq>";
+    assert!(juliet.ask(get).await[0].contains("default='always'"));
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // tests, helpers too
 
 mod archive;
+mod faulty;
 mod offline;
 mod presence;
 mod roster;

@@ -101,7 +101,7 @@ impl Stage {
         (Self::over(Arc::new(store), accounts, "").await, folder)
     }
 
-    async fn over(store: Arc<dyn Store>, accounts: &[&str], config: &str) -> Self {
+    pub(crate) async fn over(store: Arc<dyn Store>, accounts: &[&str], config: &str) -> Self {
         for user in accounts {
             let create = Write::CreateAccount {
                 host: "localhost".into(),

@@ -23,6 +23,8 @@ pub(super) fn check(config: &Config, tables: &Tables, source: &Source<'_>) -> Ve
     check.names();
     check.logins();
     check.limits();
+    check.tokens();
+    check.waiting();
     check.problems
 }
 
@@ -186,6 +188,47 @@ impl<'a> Check<'a> {
                 let what = format!("is {value} bytes, less than {least_key} with {least}");
                 self.report(&at, path("limits", key), what, "one stanza has to fit");
             }
+        }
+    }
+
+    /// The first of these keys that is written, which is the one to change; else their section.
+    fn written(&self, keys: [(&'static str, &'static str); 2]) -> (Range<usize>, String) {
+        let written = keys.into_iter().find(|(section, key)| {
+            let table = self.tables(section).first();
+            table.is_some_and(|table| table.is_written(key))
+        });
+        let (section, key) = written.unwrap_or(keys[0]);
+        (self.place(section, key), path(section, key))
+    }
+
+    /// A token that is not renewed before it expires would throw out a client that is always there.
+    fn tokens(&mut self) {
+        let auth = &self.config.auth;
+        if auth.token_renewal < auth.token_lifetime {
+            return;
+        }
+        let (at, key) = self.written([("auth", "token_renewal"), ("auth", "token_lifetime")]);
+        let what = "a token would expire before its client gets another one".to_owned();
+        let hint = "set auth.token_renewal to less than auth.token_lifetime";
+        self.report(&at, key, what, hint);
+    }
+
+    /// What waits is kept in the archive, with a reference to it in the queue: retention would take
+    /// messages that are acknowledged and that nobody has got.
+    fn waiting(&mut self) {
+        let (archive, offline) = (&self.config.archive, &self.config.offline);
+        if offline.messages == 0 {
+            return;
+        }
+        let fits = [
+            ("keep", archive.keep >= offline.keep),
+            ("bytes", archive.bytes >= offline.bytes),
+        ];
+        for (key, _) in fits.into_iter().filter(|(_, fits)| !fits) {
+            let (at, at_key) = self.written([("archive", key), ("offline", key)]);
+            let what = format!("archive.{key} is less than offline.{key}, and has what waits");
+            let hint = format!("set archive.{key} to offline.{key} at least");
+            self.report(&at, at_key, what, &hint);
         }
     }
 }

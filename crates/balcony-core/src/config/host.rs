@@ -111,7 +111,7 @@ pub(super) static AUTH: Section = Section {
             Applies::Reload,
             "How long a client that has logged in by password can come back by a token without it \
              (XEP-0484). Every login after `token_renewal` begins the time anew, so this is how \
-             long a device may be away.",
+             long a device may be away. Longer than `token_renewal`.",
         ),
         Key::new(
             "token_renewal",

@@ -37,7 +37,7 @@ pub(super) static ARCHIVE: Section = Section {
             Fallback::Toml("\"180d\""),
             Applies::Reload,
             "How long a message is kept. Half a year brings a new device up to date without \
-             keeping a life.",
+             keeping a life. Not shorter than `keep` of `[offline]`, as what waits is kept here.",
         ),
         Key::new(
             "bytes",
@@ -48,7 +48,8 @@ pub(super) static ARCHIVE: Section = Section {
             Fallback::Toml("\"1GiB\""),
             Applies::Reload,
             "How much one account's archive may hold; the oldest messages of a larger one go. A \
-             gigabyte is about three million messages.",
+             gigabyte is about three million messages. Not less than `bytes` of `[offline]`, as \
+             what waits is kept here.",
         ),
         Key::new(
             "page",

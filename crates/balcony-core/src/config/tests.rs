@@ -259,6 +259,41 @@ fn a_stanza_has_to_fit_into_the_queue() {
 }
 
 #[test]
+fn a_token_is_renewed_before_it_expires() {
+    let told = problems("[auth]\ntoken_lifetime = '1d'\n");
+    assert!(
+        told[0].starts_with("balcony.toml:2:1: auth.token_lifetime: "),
+        "{told:?}"
+    );
+    let told = problems("[auth]\ntoken_lifetime = '2h'\ntoken_renewal = '3h'\n");
+    assert!(
+        told[0].starts_with("balcony.toml:3:1: auth.token_renewal: "),
+        "{told:?}"
+    );
+    assert!(read("[auth]\ntoken_lifetime = '3h'\ntoken_renewal = '2h'\n").is_ok());
+}
+
+#[test]
+fn the_archive_keeps_what_waits() {
+    for archive in ["keep = '89d'", "bytes = '7MiB'"] {
+        let told = problems(&format!("[archive]\n{archive}\n"));
+        assert!(
+            told[0].starts_with("balcony.toml:2:1: archive."),
+            "{told:?}"
+        );
+        assert_eq!(told.len(), 1);
+        let none = format!("[archive]\n{archive}\n[offline]\nmessages = 0\n");
+        assert!(read(&none).is_ok());
+    }
+    let told = problems("[offline]\nkeep = '200d'\nbytes = '1GiB'\n");
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains(": offline.keep: "), "{told:?}");
+    let small = "[archive]\nkeep = '1d'\nbytes = '1MiB'\n\
+                 [offline]\nkeep = '1d'\nbytes = '1MiB'\n";
+    assert!(read(small).is_ok());
+}
+
+#[test]
 fn a_socket_path_that_the_system_cannot_bind_is_refused() {
     let told = problems(&format!("data_dir = '/{}'\n", "x".repeat(120)));
     assert!(

@@ -40,6 +40,14 @@ const REASON_CHARS: usize = 100;
 /// who explain something, and no more than an admin reads.
 const TEXT_CHARS: usize = 1_000;
 
+/// Before each line that the server takes from the archive, and before each that the reporter
+/// writes: nobody can make one look like the other.
+const QUOTE: &str = "> ";
+const WRITTEN: &str = "| ";
+
+/// What some client or other begins a new line for.
+const BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+
 /// Messages quoted in one report; a few show what it is about.
 const QUOTED: usize = 5;
 
@@ -112,7 +120,10 @@ impl Report {
             .filter_map(|id| id.attr("id")?.parse().ok());
         Some(Self {
             jid: Jid::parse(item.attr("jid")?).ok()?,
-            reason: cut(reason.strip_prefix(REASON).unwrap_or(reason), REASON_CHARS),
+            reason: one_line(&cut(
+                reason.strip_prefix(REASON).unwrap_or(reason),
+                REASON_CHARS,
+            )),
             text: report
                 .child_text(ns::REPORTING, "text")
                 .map(|text| cut(text.trim(), TEXT_CHARS))
@@ -123,16 +134,25 @@ impl Report {
 
     fn message(&self, reporter: &Jid, quotes: &[String]) -> Stanza {
         let mut body = format!("{reporter} has blocked {}: {}", self.jid, self.reason);
-        let more = self.text.iter().chain(quotes);
-        more.for_each(|line| {
-            body.push('\n');
-            body.push_str(line);
-        });
+        let text = self.text.iter().map(|text| marked(text, WRITTEN));
+        let quotes = quotes.iter().map(|quote| marked(quote, QUOTE));
+        body.extend(text.chain(quotes));
         let subject = format!("Report: {}", self.reason);
         Stanza::message(MessageType::Normal)
             .with_element(Element::new(ns::CLIENT, "subject").with_text(&subject))
             .with_element(Element::new(ns::CLIENT, "body").with_text(&body))
     }
+}
+
+/// Each line on a line of its own, behind a mark.
+fn marked(text: &str, mark: &str) -> String {
+    let lines = text.split(BREAKS);
+    lines.map(|line| format!("\n{mark}{line}")).collect()
+}
+
+fn one_line(text: &str) -> String {
+    // What breaks a line is white space.
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn cut(text: &str, chars: usize) -> String {
@@ -200,6 +220,30 @@ mod tests {
         ));
         let reasons: Vec<_> = two.iter().map(|report| report.reason.as_str()).collect();
         assert_eq!(reasons, ["spam", "x"]);
+    }
+
+    #[test]
+    fn nobody_forges_a_quote() {
+        let text = "one&#10;> two&#13;> three\u{2028}> four\u{85}> five";
+        let reason = "reason='bad&#10;> six\u{2029}> seven'";
+        let report = read(&item(reason, &format!("<text>{text}</text>")));
+        let reporter = Jid::parse("juliet@localhost").unwrap();
+        let quotes = ["now tybalt@localhost: Buy\n| swords".to_owned()];
+        let body = report[0].message(&reporter, &quotes).body().unwrap();
+        let lines: Vec<_> = body.split(BREAKS).collect();
+        assert_eq!(
+            lines,
+            [
+                "juliet@localhost has blocked tybalt@localhost: bad > six > seven",
+                "| one",
+                "| > two",
+                "| > three",
+                "| > four",
+                "| > five",
+                "> now tybalt@localhost: Buy",
+                "> | swords",
+            ]
+        );
     }
 
     #[test]

@@ -155,9 +155,9 @@ pub enum Write {
     ArchiveRetract {
         /// Whose archive.
         account: String,
-        /// The other party: a bare JID, which stands for all its resources.
+        /// The other party; a bare JID stands for all its resources.
         with: String,
-        /// The sender of the message that is retracted: a bare JID.
+        /// The sender of the message that is retracted; a bare JID stands for all its resources.
         sender: String,
         /// Its [`ArchiveEntry::message_id`].
         message_id: String,

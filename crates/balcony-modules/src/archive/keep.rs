@@ -2,7 +2,7 @@
 
 use std::future::ready;
 
-use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow, Side, stanza_error};
+use balcony_core::module::{BoxFuture, Core, Ctx, Envelope, Flow, Side, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_store::ArchiveEntry;
 
@@ -19,12 +19,13 @@ pub(super) fn sending(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         return Flow::Continue;
     };
     // What one writes to oneself is kept as it comes.
-    if to.bare_str() == account.as_str() || !is_worth_archiving(envelope) {
+    if to.bare_str() == account.as_str() {
         return Flow::Continue;
     }
-    if prefs::archives_surely(ctx.core(), &account, &to) {
+    if is_worth_archiving(envelope) && prefs::archives_surely(ctx.core(), &account, &to) {
         archive(envelope, Side::Sender, &account, &to);
     }
+    take_back(ctx.core(), envelope, Side::Sender, &account, &to);
     Flow::Continue
 }
 
@@ -34,12 +35,16 @@ pub(super) fn arriving(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         return Flow::Continue;
     };
     // What nobody gets now is looked at again, where the store may be asked.
-    let archives = match envelope.recipients().is_empty() {
+    let later = envelope.recipients().is_empty();
+    let archives = match later {
         true => prefs::archives(ctx.core(), &to, &from) == Some(true),
         false => prefs::archives_surely(ctx.core(), &to, &from),
     };
     if archives && is_worth_archiving(envelope) {
         archive(envelope, Side::Recipient, &to, &from);
+    }
+    if !later {
+        take_back(ctx.core(), envelope, Side::Recipient, &to, &from);
     }
     Flow::Continue
 }
@@ -49,20 +54,25 @@ pub(super) fn undelivered<'a>(
     ctx: &'a mut Ctx<'_>,
     envelope: &'a mut Envelope,
 ) -> BoxFuture<'a, Flow> {
+    let (Some(from), Some(to)) = (envelope.from().cloned(), envelope.to().map(Jid::bare)) else {
+        return Box::pin(ready(Flow::Continue));
+    };
     let known = envelope.is_archived(Side::Recipient)
         || envelope.archive_id(Side::Recipient).is_some()
         || !is_worth_archiving(envelope);
-    match (envelope.from().cloned(), envelope.to().map(Jid::bare)) {
-        (Some(from), Some(to)) if !known => Box::pin(async move {
-            match prefs::archives_absent(ctx, &to, &from).await {
-                Ok(true) => archive(envelope, Side::Recipient, &to, &from),
-                Ok(false) => {}
-                Err(cause) => return Flow::Reject(stanza_error(&cause)),
-            }
-            Flow::Continue
-        }),
-        _ => Box::pin(ready(Flow::Continue)),
+    if known {
+        take_back(ctx.core(), envelope, Side::Recipient, &to, &from);
+        return Box::pin(ready(Flow::Continue));
     }
+    Box::pin(async move {
+        match prefs::archives_absent(ctx, &to, &from).await {
+            Ok(true) => archive(envelope, Side::Recipient, &to, &from),
+            Ok(false) => {}
+            Err(cause) => return Flow::Reject(stanza_error(&cause)),
+        }
+        take_back(ctx.core(), envelope, Side::Recipient, &to, &from);
+        Flow::Continue
+    })
 }
 
 fn is_worth_archiving(envelope: &Envelope) -> bool {
@@ -78,8 +88,13 @@ fn archive(envelope: &mut Envelope, side: Side, account: &Jid, with: &Jid) {
         message_id: stanza.id.as_deref().map(str::to_owned),
         stanza: stored::encode(stanza),
     };
-    let retraction = retract::of(envelope, side, account, with);
     envelope.archive(side, account.to_string(), entry);
+}
+
+/// Puts a tombstone into the archive of an account, if this message wants one.
+fn take_back(core: &Core, envelope: &mut Envelope, side: Side, account: &Jid, with: &Jid) {
+    let retraction = retract::of(envelope, side, account, with);
+    let retraction = retraction.filter(|_| prefs::has_archive(core, account));
     envelope.writes.extend(retraction);
 }
 

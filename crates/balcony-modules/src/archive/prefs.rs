@@ -99,13 +99,21 @@ pub(super) fn archives(core: &Core, account: &Jid, other: &Jid) -> Option<bool> 
     Some(known.lasts && decide(core, known.prefs.as_deref(), other, listed))
 }
 
-/// The same for an account that is connected, though its preferences are not at hand: because the
-/// store did not answer as it was bound, say. What cannot be decided is kept.
+/// Whether an account has an archive at all. Not known of one that is absent, or that the store did
+/// not tell of: all but anonymous ones have.
+pub(super) fn has_archive(core: &Core, account: &Jid) -> bool {
+    let known = core.state::<Preferences>();
+    let known = known.and_then(|known| known.get(account.bare_str()));
+    known.is_none_or(|known| known.lasts)
+}
+
+/// [`archives`] for an account that is connected, though its preferences are not at hand: because
+/// the store did not answer as it was bound, say. What cannot be decided is kept.
 pub(super) fn archives_surely(core: &Core, account: &Jid, other: &Jid) -> bool {
     archives(core, account, other).unwrap_or_else(|| decide(core, None, other, || true))
 }
 
-/// The same for an account that may be absent.
+/// [`archives`] for an account that may be absent.
 ///
 /// # Errors
 /// Those of the store.

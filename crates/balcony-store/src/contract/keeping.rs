@@ -152,6 +152,16 @@ pub async fn retracted_message_leaves_a_tombstone(store: Arc<dyn Store>) {
     assert_eq!(archived(&*store, ROMEO).await, ["gone!", "d", "gone!"]);
 }
 
+pub async fn retraction_by_a_full_jid_means_no_other_resource(store: Arc<dyn Store>) {
+    done(&*store, create(ROMEO)).await;
+    let (balcony, garden) = ("juliet@localhost/balcony", "juliet@localhost/garden");
+    for (with, text) in [(balcony, "a"), (garden, "b")] {
+        archive(&*store, ROMEO, said(with, with, "1", text)).await;
+    }
+    done(&*store, retract(balcony, balcony, "1")).await;
+    assert_eq!(archived(&*store, ROMEO).await, ["gone!", "b"]);
+}
+
 pub async fn retraction_meets_a_message_of_its_own_set(store: Arc<dyn Store>) {
     done(&*store, create(ROMEO)).await;
     let push = super::push_archive(ROMEO, said(JULIET, JULIET, "1", "a"));

@@ -4,6 +4,7 @@ use balcony_core::module::{Ctx, Event};
 use balcony_store::{Write, WriteSet};
 
 /// Seconds from one slice to the next, as what has stayed for months may stay for a minute more.
+/// So often the store is asked for two slices of each host, and looks first if anything is due.
 const EVERY: u32 = 60;
 
 /// Rows in a slice: some milliseconds, and with one a minute more than a million rows a day can go.

@@ -66,8 +66,8 @@ impl Moved {
 }
 
 /// Inside the transaction: brings everything into the index, also what this transaction pushed.
-/// Rare and short: retention asks for it a few times an hour, and what is not in the index is
-/// bounded, and a quiet moment empties it.
+/// Rare and short: retention asks for it in a minute in which something is to go, and what is not
+/// in the index is bounded, and a quiet moment empties it.
 pub(super) fn index_all(conn: &Connection, known: &mut Known) -> Result<(), Fault> {
     for (account, entries) in known.not_indexed() {
         index(conn, account, &entries)?;

@@ -1,6 +1,7 @@
 use rusqlite::Connection;
 
 use super::moving;
+use super::recent::Entry;
 use crate::Write;
 use crate::sqlite::apply::misplaced;
 use crate::sqlite::fault::Fault;
@@ -14,22 +15,70 @@ struct Oldest {
     size: u64,
 }
 
+/// Asked for every minute, while mostly there is nothing to do: then nothing is touched.
 pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Result<(), Fault> {
-    moving::index_all(conn, known)?;
     match write {
         Write::ArchiveExpire {
             host,
             before,
             oldest,
-        } => expire(conn, host, *before, *oldest as usize)?,
+        } => {
+            if !has_older(conn, host, *before)? {
+                return Ok(());
+            }
+            moving::index_all(conn, known)?;
+            expire(conn, host, *before, *oldest as usize)?;
+        }
         Write::ArchiveTrim {
             host,
             max_bytes,
             rows,
-        } => trim(conn, host, *max_bytes, *rows as usize)?,
+        } => {
+            // No archive is larger than what SQLite can count.
+            let max_bytes = i64::try_from(*max_bytes).unwrap_or(i64::MAX);
+            if !has_larger(conn, known, host, max_bytes)? {
+                return Ok(());
+            }
+            moving::index_all(conn, known)?;
+            trim(conn, host, max_bytes.unsigned_abs(), *rows as usize)?;
+        }
         _ => return Err(misplaced()),
     }
     keep_the_end(conn, known.end())
+}
+
+/// Whether an archive of the host may have a message from before that time. What is not in the
+/// index yet is looked at for all hosts at once: its first message is its oldest.
+fn has_older(conn: &Connection, host: &str, before: i64) -> Result<bool, Fault> {
+    let found: Option<bool> = one(
+        conn,
+        "SELECT EXISTS (SELECT 1 FROM archive_totals WHERE host = ?1 AND oldest < ?2)
+             OR coalesce((SELECT received_at FROM archive
+                          WHERE seq > (SELECT indexed FROM archive_state)
+                          ORDER BY seq LIMIT 1) < ?2, 0)",
+        (host, before),
+        |row| row.get(0),
+    )?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Whether an archive of the host may be larger than that, with what is not in the index yet.
+fn has_larger(conn: &Connection, known: &Known, host: &str, max: i64) -> Result<bool, Fault> {
+    let bytes = |entries: &[Entry]| -> i64 { entries.iter().map(|e| i64::from(e.size)).sum() };
+    let waiting: i64 = known.not_indexed().values().map(|all| bytes(all)).sum();
+    // All of it may be one archive's.
+    if waiting > max {
+        return Ok(true);
+    }
+    let near: Vec<(i64, i64)> = all(
+        conn,
+        "SELECT account_id, byte_count FROM archive_totals WHERE host = ?1 AND byte_count > ?2",
+        (host, max - waiting),
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(near.into_iter().any(|(account, indexed)| {
+        indexed.saturating_add(bytes(&known.not_indexed_of(account))) > max
+    }))
 }
 
 /// Archive by archive, the one with the oldest message first.
@@ -52,8 +101,6 @@ fn expire(conn: &Connection, host: &str, before: i64, mut room: usize) -> Result
 
 /// Archive by archive, the largest first.
 fn trim(conn: &Connection, host: &str, max_bytes: u64, mut room: usize) -> Result<(), Fault> {
-    // No archive is larger than what SQLite can count.
-    let max_bytes = max_bytes.min(i64::MAX.unsigned_abs());
     while room > 0 {
         let account: Option<(i64, u64)> = one(
             conn,

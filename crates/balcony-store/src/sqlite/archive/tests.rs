@@ -241,3 +241,33 @@ fn end_is_kept_when_the_last_message_is_deleted() {
     assert_eq!(world.archived(ROMEO), "");
     assert_eq!(End::load(&world.conn).unwrap(), end);
 }
+
+#[test]
+fn retention_touches_nothing_unless_something_is_to_go() {
+    let mut world = World::of(&[ROMEO, JULIET]);
+    let expire = |before| Write::ArchiveExpire {
+        host: "localhost".into(),
+        before,
+        oldest: 10,
+    };
+    let trim = |max_bytes| Write::ArchiveTrim {
+        host: "localhost".into(),
+        max_bytes,
+        rows: 10,
+    };
+    let mut indexed_by = |writes: [Write; 2]| {
+        world.push(ROMEO, entry("nurse@x", "aaa", 50));
+        world.push(JULIET, entry("nurse@x", "bbb", 50));
+        writes.map(|write| {
+            apply(&world.conn, &mut world.known, &write).unwrap();
+            world.known.committed();
+            world.known.not_indexed().is_empty()
+        })
+    };
+    assert_eq!(indexed_by([expire(50), trim(6)]), [false, false]);
+    // The index has three bytes of each then, and three more are to come.
+    assert_eq!(indexed_by([trim(12), trim(5)]), [false, true]);
+    assert_eq!(indexed_by([trim(9), trim(100)]), [false, false]);
+    assert_eq!(indexed_by([expire(50), expire(51)]), [false, true]);
+    assert_eq!(world.archived(ROMEO), "");
+}

@@ -9,7 +9,7 @@ use balcony_proto::jid::Jid;
 use balcony_store::{PushRegistration, Result};
 use parking_lot::Mutex;
 
-use super::device::{Device, News, Outcome};
+use super::device::{Device, News, Next, Outcome};
 
 /// Enough that two workers hardly meet at one lock.
 const SHARDS: usize = 64;
@@ -140,10 +140,10 @@ impl Registrations {
         self.device(account, of, |device| device.news())
     }
 
-    /// What came of telling it. Answers whether its service counts as gone now.
-    pub(super) fn settle(&self, account: &Jid, of: &PushRegistration, outcome: Outcome) -> bool {
-        let gone = self.device(account, of, |device| device.settle(outcome));
-        gone.unwrap_or_default()
+    /// What came of telling it, and what is to be done then.
+    pub(super) fn settle(&self, account: &Jid, of: &PushRegistration, outcome: Outcome) -> Next {
+        let next = self.device(account, of, |device| device.settle(outcome));
+        next.unwrap_or(Next::Wait)
     }
 
     fn device<R>(

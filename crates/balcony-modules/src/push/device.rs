@@ -24,6 +24,8 @@ pub(super) struct Device {
     pub(super) registration: Arc<PushRegistration>,
     told: Told,
     news: News,
+    /// What came while it is being told.
+    meanwhile: Option<Meanwhile>,
     /// When a session of it that is over showed life last.
     heard: Option<u32>,
     failures: u32,
@@ -55,6 +57,26 @@ enum Told {
     NotBefore(u32),
 }
 
+/// Messages that came while a device is being told, and may be none of what it is told of.
+#[derive(Clone, Copy, Debug)]
+struct Meanwhile {
+    /// When the device had shown life last, as they came.
+    heard: u32,
+    /// How many since then.
+    messages: u32,
+}
+
+/// What is to be done when it was told, or was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing.
+    Wait,
+    /// It is to be told again, of what came after it had shown life.
+    Again,
+    /// Its service counts as gone.
+    Gone,
+}
+
 /// What came of telling it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -72,6 +94,7 @@ impl Device {
             registration: Arc::new(registration),
             told: Told::Nothing,
             news: News::default(),
+            meanwhile: None,
             heard: None,
             failures: 0,
         }
@@ -83,7 +106,10 @@ impl Device {
         let heard = heard.max(self.heard);
         let lively = |since: u32| heard.is_some_and(|heard| heard >= since);
         let due = match self.told {
-            Told::Underway => false,
+            Told::Underway => {
+                self.note_meanwhile(news.messages, heard);
+                false
+            }
             Told::Nothing => true,
             Told::At(at) if lively(at) => {
                 self.news.messages = 0;
@@ -103,6 +129,16 @@ impl Device {
         due
     }
 
+    fn note_meanwhile(&mut self, messages: u32, heard: Option<u32>) {
+        let Some(heard) = heard else { return };
+        let same_life = self.meanwhile.filter(|known| known.heard >= heard);
+        let known = same_life.unwrap_or(Meanwhile { heard, messages: 0 });
+        self.meanwhile = Some(Meanwhile {
+            messages: known.messages.saturating_add(messages),
+            ..known
+        });
+    }
+
     /// Its session is over, and showed life last at this time.
     pub(super) fn note_life(&mut self, heard: u32) {
         self.heard = self.heard.max(Some(heard));
@@ -113,11 +149,17 @@ impl Device {
         self.news.clone()
     }
 
-    /// It was told, or was not. Answers whether its service counts as gone now.
-    pub(super) fn settle(&mut self, outcome: Outcome) -> bool {
+    /// It was told, or was not. Whether it is to be told again at once: it is being told then.
+    pub(super) fn settle(&mut self, outcome: Outcome) -> Next {
+        let meanwhile = self.meanwhile.take();
         self.told = match outcome {
             Outcome::Taken(at) => {
                 self.failures = 0;
+                if let Some(missed) = meanwhile.filter(|missed| missed.heard >= at) {
+                    self.news.messages = missed.messages;
+                    self.told = Told::Underway;
+                    return Next::Again;
+                }
                 Told::At(at)
             }
             Outcome::Needless => {
@@ -129,7 +171,10 @@ impl Device {
                 Told::NotBefore(now.saturating_add(REST))
             }
         };
-        self.failures >= FAILURES
+        match self.failures >= FAILURES {
+            true => Next::Gone,
+            false => Next::Wait,
+        }
     }
 }
 
@@ -186,24 +231,40 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_while_it_is_told_and_after_it_showed_life_is_told_too() {
+        let mut device = device();
+        assert!(device.note(&one(), 100, Some(50)));
+        // It has not been there since: it is told of these, or knows that there is something.
+        assert!(!device.note(&one(), 101, Some(50)));
+        // It was here, has seen all that, and is gone again.
+        assert!(!device.note(&one(), 110, Some(105)));
+        assert!(!device.note(&one(), 111, Some(105)));
+        assert_eq!(device.settle(Outcome::Taken(100)), Next::Again);
+        assert_eq!(device.news().messages, 2);
+        assert!(!device.note(&one(), 112, Some(105)));
+        assert_eq!(device.settle(Outcome::Taken(112)), Next::Wait);
+        assert!(!device.note(&one(), 113, Some(105)));
+    }
+
+    #[test]
     fn a_service_that_fails_rests_and_at_last_counts_as_gone() {
         let mut device = device();
         let mut now = 0;
         for _ in 1..FAILURES {
             assert!(device.note(&one(), now, None));
-            assert!(!device.settle(Outcome::Failed(now)));
+            assert_eq!(device.settle(Outcome::Failed(now)), Next::Wait);
             assert!(!device.note(&one(), now + REST - 1, None));
             now += REST;
         }
         assert!(device.note(&one(), now, None));
-        assert!(device.settle(Outcome::Failed(now)));
+        assert_eq!(device.settle(Outcome::Failed(now)), Next::Gone);
         // One success in between, and it begins anew.
         let mut device = self::device();
         for _ in 1..FAILURES {
             device.settle(Outcome::Failed(0));
         }
         device.settle(Outcome::Taken(0));
-        assert!(!device.settle(Outcome::Failed(0)));
+        assert_eq!(device.settle(Outcome::Failed(0)), Next::Wait);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use balcony_proto::xep::push::Summary;
 use balcony_store::{PushRegistration, Write, WriteSet};
 
 use super::cache::Registrations;
-use super::device::{News, Outcome};
+use super::device::{News, Next, Outcome};
 use super::{request, watch};
 
 /// How long a service may take to answer: it may have to open a stream, and asks others itself.
@@ -50,8 +50,11 @@ pub(super) async fn run(core: Arc<Core>, account: Jid, registration: Arc<PushReg
         let begun = core.clock().coarse_seconds();
         match publish(&core, &account, &registration, news).await {
             Ok(()) => {
-                known.settle(&account, &registration, Outcome::Taken(begun));
-                return;
+                let taken = Outcome::Taken(begun);
+                if known.settle(&account, &registration, taken) != Next::Again {
+                    return;
+                }
+                pauses = PAUSES.into_iter();
             }
             Err(Failure::Lasting(reason)) => {
                 return give_up(&core, &account, &registration, reason).await;
@@ -60,7 +63,7 @@ pub(super) async fn run(core: Arc<Core>, account: Jid, registration: Arc<PushReg
                 tracing::debug!(%account, service = registration.jid, reason, "not notified yet");
                 let Some(pause) = pauses.next() else {
                     let failed = Outcome::Failed(core.clock().coarse_seconds());
-                    if known.settle(&account, &registration, failed) {
+                    if known.settle(&account, &registration, failed) == Next::Gone {
                         give_up(&core, &account, &registration, reason).await;
                     }
                     return;

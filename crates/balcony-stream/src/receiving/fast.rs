@@ -7,7 +7,7 @@ use balcony_proto::xml::Element;
 
 use super::completion::Completion;
 use super::exchange::{Exchange, Step};
-use super::negotiation::{Negotiation, Waiting};
+use super::negotiation::{Authenticated, Negotiation, Waiting};
 use super::question::{
     Answer, NewToken, Question, TokenAnswer, TokenRequest, TokenSecret, Tokens, UsedToken,
 };
@@ -124,6 +124,16 @@ impl Negotiation {
         );
     }
 
+    /// What the client hears when that by which it logged in is good for nothing any more.
+    fn no_more_trusted(&self) -> SaslError {
+        let by_token = |known: &Authenticated| known.mechanism.is_fast();
+        match self.account.as_ref().is_some_and(by_token) {
+            // XEP-0484 §4.2
+            true => SaslError::CredentialsExpired,
+            false => SaslError::NotAuthorized,
+        }
+    }
+
     pub(super) fn token_answered(
         &mut self,
         mut completion: Box<Completion>,
@@ -134,7 +144,7 @@ impl Negotiation {
             return self.incomplete(SaslError::TemporaryAuthFailure, None);
         };
         let TokenAnswer::Done { expires } = answer else {
-            return self.incomplete(SaslError::NotAuthorized, None);
+            return self.incomplete(self.no_more_trusted(), None);
         };
         if let Some((new, expires)) = new.zip(*expires) {
             let token = Element::new(ns::FAST, "token")

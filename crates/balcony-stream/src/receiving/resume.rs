@@ -36,7 +36,7 @@ impl Negotiation {
                 None => self.resume_failed(&failed(Condition::BadRequest)),
             },
             // §3: the client MUST bind a resource first.
-            "enable" => self.write(&failed(Condition::UnexpectedRequest)),
+            "enable" => self.resume_failed(&failed(Condition::UnexpectedRequest)),
             _ => self.fail(StreamCondition::UnsupportedStanzaType),
         }
     }
@@ -84,7 +84,7 @@ impl Negotiation {
     }
 
     /// The client may bind, or try another session. As often as it may try to bind: each costs a
-    /// look-up.
+    /// look-up, or an answer.
     fn resume_failed(&mut self, failed: &Element) {
         debug_assert_eq!(self.phase, Phase::Bind);
         self.write(failed);
@@ -92,7 +92,7 @@ impl Negotiation {
         if self.resume_failures >= self.settings.bind_attempts {
             self.fail_with(
                 StreamCondition::PolicyViolation,
-                "too many failed resumptions",
+                "too many failed requests of stream management",
             );
         }
     }

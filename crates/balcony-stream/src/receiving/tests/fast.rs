@@ -302,8 +302,12 @@ fn a_token_that_is_revoked_meanwhile_does_not_log_in() {
     let mut server = open();
     server.revoked = true;
     let answer = server.feed(&by_token(&format!("{FAST}{BIND2}")));
-    assert_eq!(condition(&answer), "not-authorized");
+    assert_eq!(condition(&answer), "credentials-expired");
     assert!(server.binds.is_empty() && server.bound.is_none());
+    // Whose password is another one meanwhile.
+    let wish = "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-EXPR'/>";
+    let answer = server.feed(&by_password(wish));
+    assert_eq!(condition(&answer), "not-authorized");
     assert!(server.feed(&by_password("")).contains("<success "));
 }
 

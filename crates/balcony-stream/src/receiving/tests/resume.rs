@@ -129,6 +129,10 @@ fn stream_management_cannot_be_enabled_before_binding() {
     assert_eq!(answer, failed("unexpected-request"));
     server.feed(&bind(""));
     assert!(server.bound.is_some());
+    let mut server = authenticated();
+    let answer = server.feed(&"<enable xmlns='urn:xmpp:sm:3'/>".repeat(7));
+    assert_eq!(answer.matches("<unexpected-request ").count(), 6);
+    assert!(answer.contains("<policy-violation ") && server.closed);
 }
 
 #[test]

@@ -142,7 +142,8 @@ impl Core {
                 }
                 // All or nothing: of what does not fit the senders hear each by itself.
                 Err(cause) => {
-                    tracing::debug!(%cause, jid = %session.jid(), "what it left is not queued at once");
+                    let jid = session.jid();
+                    tracing::debug!(%cause, %jid, "what it left is not queued at once");
                     waiting.into_iter().chain(rest).collect()
                 }
             };

@@ -76,7 +76,8 @@ impl Committing {
 
     /// Delivers it, or answers with an error. Only when it is ready.
     ///
-    /// What is answered must be awaited before the next of the stream is finished.
+    /// What is answered is what it led to. The stream's next may be finished meanwhile, for this
+    /// may be committed behind them; but the stanza is not handled before it is done.
     #[must_use]
     pub fn finish(self, core: &Arc<Core>) -> Option<Pending> {
         let works = self.deliver(core);

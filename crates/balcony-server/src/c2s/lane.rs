@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use balcony_core::{Committing, Core, Pending, Session};
 
@@ -13,9 +13,15 @@ const MAX: usize = 64;
 
 /// Effects, deliveries and the count of what is handled are released in the order of the input
 /// (RFC 6120 §10.1).
+///
+/// What a stanza leads to beside its own delivery may be committed too, behind the stanzas that
+/// are on their way already: so these do not wait for it. It is done before anything that is no
+/// message, and before the stanza is counted.
 #[derive(Default)]
 pub(super) struct Lane {
     waiting: VecDeque<Step>,
+    /// What stanzas that are through led to, in their order.
+    working: VecDeque<Working>,
     /// The client asked how much is handled while something was not yet.
     pub(super) owes_answer: bool,
 }
@@ -30,13 +36,19 @@ enum Step {
     Done,
 }
 
+struct Working {
+    pending: Pending,
+    /// Stanzas that are handled when it is done: its own, and those that came through since.
+    stanzas: u32,
+}
+
 impl Lane {
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.working.is_empty()
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= MAX
+        self.waiting.len() + self.working.len() >= MAX
     }
 
     pub(super) fn push(&mut self, committing: Committing) {
@@ -51,8 +63,9 @@ impl Lane {
         }
     }
 
-    /// Ready when there is a first and it can be finished.
-    pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready when there is a first and it can be finished. Does what was led to meanwhile.
+    pub(super) fn poll_ready(&mut self, context: &mut Context<'_>, session: &Session) -> Poll<()> {
+        let _ = self.poll_working(context, session);
         match self.waiting.front_mut() {
             Some(Step::Commits(committing)) => committing.poll_ready(context),
             Some(Step::Done) => Poll::Ready(()),
@@ -60,31 +73,190 @@ impl Lane {
         }
     }
 
-    /// Finishes the first, which is ready. What is answered must be awaited before the next.
-    #[must_use]
-    pub(super) fn finish_first(&mut self, core: &Arc<Core>, session: &Session) -> Option<Pending> {
-        let pending = match self.waiting.pop_front()? {
-            Step::Commits(committing) => committing.finish(core),
-            Step::Done => None,
+    /// Ready when all that was led to is done.
+    fn poll_working(&mut self, context: &mut Context<'_>, session: &Session) -> Poll<()> {
+        while let Some(first) = self.working.front_mut() {
+            ready!(first.pending.as_mut().poll(context));
+            (0..first.stanzas).for_each(|_| session.handle());
+            self.working.pop_front();
+            self.rest(session);
+        }
+        Poll::Ready(())
+    }
+
+    /// Finishes the first, which is ready.
+    pub(super) fn finish_first(&mut self, core: &Arc<Core>, session: &Session) {
+        let pending = match self.waiting.pop_front() {
+            Some(Step::Commits(committing)) => committing.finish(core),
+            Some(Step::Done) => None,
+            None => return,
         };
-        session.handle();
-        if self.waiting.is_empty() {
+        match (pending, self.working.back_mut()) {
+            (Some(pending), _) => self.working.push_back(Working {
+                pending,
+                stanzas: 1,
+            }),
+            (None, Some(last)) => last.stanzas += 1,
+            (None, None) => session.handle(),
+        }
+        self.rest(session);
+    }
+
+    fn rest(&mut self, session: &Session) {
+        if self.is_empty() {
             // An idle session holds no buffer.
             self.waiting = VecDeque::new();
+            self.working = VecDeque::new();
             if std::mem::take(&mut self.owes_answer) {
                 session.enqueue_element(balcony_core::Outgoing::Handled);
             }
         }
-        pending
     }
 
     /// Finishes all.
     pub(super) async fn drain(&mut self, core: &Arc<Core>, session: &Session) {
-        while !self.is_empty() {
-            poll_fn(|context| self.poll_ready(context)).await;
-            if let Some(pending) = self.finish_first(core, session) {
-                pending.await;
+        while !self.waiting.is_empty() {
+            poll_fn(|context| self.poll_ready(context, session)).await;
+            self.finish_first(core, session);
+        }
+        poll_fn(|context| self.poll_working(context, session)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::time::Duration;
+
+    use balcony_core::config::Config;
+    use balcony_core::module::{
+        Band, Ctx, Envelope, Flow, Hook, HookSpec, Kinds, ModuleSpec, Side, Stage,
+    };
+    use balcony_core::{Accepted, Clock, Outgoing, Parts, Wake};
+    use balcony_proto::jid::Jid;
+    use balcony_proto::ns;
+    use balcony_proto::stanza::{MessageType, PresenceType, Stanza};
+    use balcony_proto::xml::Element;
+    use balcony_store::{ArchiveEntry, MemoryStore, Store, Stored, Write, WriteSet};
+
+    /// Archives each message for its recipient, and sends a second one behind what a client wrote.
+    static MODULES: &[&ModuleSpec] = &[&ModuleSpec {
+        name: "echo",
+        hooks: &[
+            HookSpec {
+                stage: Stage::Arriving,
+                band: Band::Record,
+                kinds: Kinds::MESSAGE,
+                after: &[],
+                changes: &[],
+                hook: Hook::Now(record),
+            },
+            HookSpec {
+                stage: Stage::Arriving,
+                band: Band::Notify,
+                kinds: Kinds::MESSAGE,
+                after: &[],
+                changes: &[],
+                hook: Hook::Now(echo),
+            },
+        ],
+        ..ModuleSpec::NOTHING
+    }];
+
+    fn record(_: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+        let to = envelope.to().map(Jid::bare).unwrap();
+        let entry = ArchiveEntry {
+            received_at: envelope.received_at(),
+            with: to.to_string(),
+            incoming: true,
+            message_id: None,
+            stanza: Stored {
+                format: 1,
+                bytes: Vec::new(),
+            },
+        };
+        envelope.archive(Side::Recipient, to.to_string(), entry);
+        Flow::Continue
+    }
+
+    fn echo(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+        if envelope.session().is_some() {
+            let id = envelope.stanza.id.clone().unwrap_or_default();
+            ctx.send(message(&format!("{id} again")));
+        }
+        Flow::Continue
+    }
+
+    fn message(id: &str) -> Stanza {
+        let body = Element::new(ns::CLIENT, "body").with_text(id);
+        Stanza::message(MessageType::Chat)
+            .with_from(Jid::parse("romeo@localhost/orchard").unwrap())
+            .with_to(Jid::parse("juliet@localhost").unwrap())
+            .with_id(id)
+            .with_element(body)
+    }
+
+    struct Still;
+
+    impl Wake for Still {
+        fn wake(&self) {}
+    }
+
+    async fn core() -> Arc<Core> {
+        let store = MemoryStore::new();
+        for user in ["romeo", "juliet"] {
+            let create = Write::CreateAccount {
+                host: "localhost".into(),
+                user: user.into(),
+                created: 0,
+                keys: Vec::new(),
+            };
+            store.commit(WriteSet::from(create)).await.unwrap();
+        }
+        let core = Core::new(Parts {
+            config: Config::parse("", None, &[]).unwrap(),
+            store: Arc::new(store),
+            cluster: Arc::new(balcony_cluster::Local::alone()),
+            clock: Clock::virtual_at(0),
+            modules: MODULES,
+        });
+        core.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_message_leads_to_does_not_wait_for_what_waits_for_it() {
+        let core = core().await;
+        let bind = |jid: &str| {
+            let jid = Jid::parse(jid).unwrap();
+            let wake = Arc::new(Still);
+            core.bind(&jid.bare(), jid.resource(), wake).unwrap()
+        };
+        let (romeo, juliet) = (
+            bind("romeo@localhost/orchard"),
+            bind("juliet@localhost/balcony"),
+        );
+        juliet.show(Stanza::presence(PresenceType::Available), 0);
+        let mut lane = Lane::default();
+        for id in ["one", "two"] {
+            let behind = !lane.is_empty();
+            match core.accept(&romeo, message(id), behind) {
+                Accepted::Commits(committing) => lane.push(committing),
+                _ => panic!("it is archived"),
             }
         }
+        let drained = lane.drain(&core, &romeo);
+        let in_time = tokio::time::timeout(Duration::from_secs(20), drained).await;
+        in_time.expect("each waits for the other");
+        assert!(lane.is_empty());
+        let got = juliet.drain(usize::MAX).items.into_iter();
+        let got: Vec<_> = got
+            .filter_map(|outgoing| match outgoing {
+                Outgoing::Stanza(item) => item.stanza.id.map(|id| id.to_string()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(got, ["one", "two", "one again", "two again"]);
+        assert_eq!(romeo.handled(), 2);
     }
 }

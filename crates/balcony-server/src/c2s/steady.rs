@@ -200,9 +200,7 @@ impl Steady {
             match woken {
                 Woken::Committed => {
                     let core = &self.instance.core;
-                    if let Some(pending) = self.lane.finish_first(core, self.attachment.session()) {
-                        pending.await;
-                    }
+                    self.lane.finish_first(core, self.attachment.session());
                 }
                 Woken::Failed => return End::Lost,
                 Woken::Read((turn, behind), count) => {
@@ -226,7 +224,8 @@ impl Steady {
     fn woken<L: Link>(&mut self, link: &Arc<L>, rests: bool) -> impl Future<Output = Woken> {
         poll_fn(move |context| {
             use std::task::Poll::{Pending, Ready};
-            if self.lane.poll_ready(context).is_ready() {
+            let session = self.attachment.session();
+            if self.lane.poll_ready(context, session).is_ready() {
                 return Ready(Woken::Committed);
             }
             if rests || self.lane.is_full() {

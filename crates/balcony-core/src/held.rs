@@ -110,7 +110,8 @@ impl Core {
     #[must_use]
     pub fn holds(&self, session: &Session, stanza: &Stanza) -> Option<Hold> {
         let mut asked = self.modules().iter().filter_map(|module| module.hold);
-        asked.find_map(|hold| hold(session, stanza))
+        let config = self.config();
+        asked.find_map(|hold| hold(&config, session, stanza))
     }
 }
 

@@ -31,6 +31,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What a module keeps from the start of the server to its end, one value of a type of its own.
 pub type State = Box<dyn Any + Send + Sync>;
 
+/// Tells how a stanza for a session may wait, with this configuration. `None`: it does not know.
+pub type MayHold = fn(&Config, &Session, &Stanza) -> Option<Hold>;
+
 /// Everything that a module declares about itself.
 pub struct ModuleSpec {
     /// Its name: that of its file.
@@ -55,7 +58,7 @@ pub struct ModuleSpec {
     /// Whether a stanza that is about to be delivered to a session may wait while nobody looks at
     /// the client. It is asked for inactive sessions only, behind all stages; of several modules
     /// the first that knows decides.
-    pub hold: Option<fn(&Session, &Stanza) -> Option<Hold>>,
+    pub hold: Option<MayHold>,
     /// What it notes on a session that is to outlive a restart of the server.
     pub session_notes: &'static [SessionNote],
     /// Its sections of the configuration.

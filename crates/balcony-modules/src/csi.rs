@@ -10,12 +10,15 @@
 use std::sync::Arc;
 
 use balcony_core::module::{
-    BindInline, Ctx, Hold, HoldKey, ModuleSpec, OnBind, Session, Spec, StreamFeature,
+    BindInline, Config, Ctx, Hold, HoldKey, KeyKind, ModuleSpec, OnBind, Section, Session, Spec,
+    StreamFeature,
 };
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Child, Kind, MessageType, Payload, PresenceType, Stanza};
 use balcony_proto::xml::Element;
+
+use crate::keys::key;
 
 /// Client state indication.
 pub static MODULE: ModuleSpec = ModuleSpec {
@@ -32,9 +35,30 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         inline("inactive", |_, session, _| begin(session, false)),
     ],
     hold: Some(hold),
+    config: &[&CONFIG],
     conversations: &["xep-0352"],
     ..ModuleSpec::NOTHING
 };
+
+/// `[client_state]`
+static CONFIG: Section = Section {
+    name: "client_state",
+    doc: "What a client that nobody looks at need not have at once (XEP-0352). It gets it before \
+          the next message, or when it becomes active.",
+    list: false,
+    keys: &[key(
+        "hold_back",
+        KeyKind::Choices(&[PRESENCE, SIGNALS, EVENTS]),
+        "[\"presence\", \"signals\", \"events\"]",
+        "`presence` is that of others; `signals` are chat states, receipts and markers that come \
+         alone; `events` are what others publish (XEP-0163). What is held back does not wake a \
+         telephone. An empty list holds back nothing.",
+    )],
+};
+
+const PRESENCE: &str = "presence";
+const SIGNALS: &str = "signals";
+const EVENTS: &str = "events";
 
 const fn inline(
     name: &'static str,
@@ -52,8 +76,16 @@ fn begin(session: &Session, active: bool) -> Vec<Element> {
     Vec::new()
 }
 
-fn hold(session: &Session, stanza: &Stanza) -> Option<Hold> {
-    holds(session.jid(), stanza)
+/// §3.2: administrators say what waits.
+fn hold(config: &Config, session: &Session, stanza: &Stanza) -> Option<Hold> {
+    let hold = holds(session.jid(), stanza)?;
+    let what = match stanza.kind {
+        Kind::Presence(_) => PRESENCE,
+        Kind::Message(MessageType::Headline) => EVENTS,
+        Kind::Message(_) | Kind::Iq(_) => SIGNALS,
+    };
+    let held_back = config.values(CONFIG.name).choices("hold_back");
+    held_back.contains(&what).then_some(hold)
 }
 
 /// Whether a stanza for this full JID may wait until somebody looks at its client.

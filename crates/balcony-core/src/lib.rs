@@ -22,6 +22,7 @@ mod pipeline;
 mod requests;
 pub mod resume;
 pub mod router;
+mod service;
 mod session;
 mod sessions;
 pub mod throttle;
@@ -79,6 +80,7 @@ pub struct Core {
     clock: Clock,
     config: ArcSwap<Config>,
     hosts: ArcSwap<Hosts>,
+    services: ArcSwap<service::Services>,
     sessions: Sessions,
     modules: &'static [&'static ModuleSpec],
     pipeline: Pipeline,
@@ -132,6 +134,7 @@ impl Core {
             iq: IqTable::new(modules, |module| module.iq)?,
             before_login: IqTable::new(modules, |module| module.before_login)?,
             hosts: ArcSwap::from_pointee(host::hosts(&config)),
+            services: ArcSwap::from_pointee(service::services(&config, modules)),
             queue_limit: AtomicUsize::new(config.limits.session_queue),
             decoy_secret: secret(&*store, "decoy").await?,
             config: ArcSwap::from_pointee(config),
@@ -155,6 +158,8 @@ impl Core {
     /// Puts another configuration in force. Sessions stay; hosts that are gone are served no more.
     pub fn reload(&self, config: Config) {
         self.hosts.store(Arc::new(host::hosts(&config)));
+        let services = service::services(&config, self.modules);
+        self.services.store(Arc::new(services));
         self.queue_limit
             .store(config.limits.session_queue, Ordering::Relaxed);
         self.config.store(Arc::new(config));

@@ -21,6 +21,7 @@ pub use crate::error::{Error, stanza_error};
 pub use crate::held::{Hold, HoldKey};
 pub use crate::host::Host;
 pub use crate::notes::Notes;
+pub use crate::service::Service;
 pub use crate::requests::NoAnswer;
 pub use crate::session::{Fate, Item, Session};
 pub use crate::throttle::Throttle;
@@ -63,6 +64,8 @@ pub struct ModuleSpec {
     pub session_notes: &'static [SessionNote],
     /// Its sections of the configuration.
     pub config: &'static [&'static Section],
+    /// The service that it provides on domains of its own.
+    pub service: Option<Service>,
     /// Makes its state at the start of the server, found by type with [`Ctx::state`].
     pub state: Option<fn(&Config) -> State>,
     /// The folders under `tests/conversations` with its conversations.
@@ -84,6 +87,7 @@ impl ModuleSpec {
         hold: None,
         session_notes: &[],
         config: &[],
+        service: None,
         state: None,
         conversations: &[],
     };

@@ -12,17 +12,31 @@ pub enum Place {
     Host,
     /// A bare or full JID on a host we serve.
     Account,
+    /// A domain of a service of ours, or an address at it.
+    Service,
     /// Anything else.
     Remote,
 }
 
-/// Tells who handles an address, given whether its domainpart is served here.
+/// What a domainpart is to this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// A host with accounts.
+    Host,
+    /// One of a service.
+    Service,
+    /// Somebody else's.
+    Foreign,
+}
+
+/// Tells who handles an address, given what its domainpart is.
 #[must_use]
-pub fn place(to: &Jid, served: bool) -> Place {
-    match (served, to.local()) {
-        (false, _) => Place::Remote,
-        (true, Some(_)) => Place::Account,
-        (true, None) => Place::Host,
+pub fn place(to: &Jid, domain: Domain) -> Place {
+    match (domain, to.local()) {
+        (Domain::Foreign, _) => Place::Remote,
+        (Domain::Service, _) => Place::Service,
+        (Domain::Host, Some(_)) => Place::Account,
+        (Domain::Host, None) => Place::Host,
     }
 }
 

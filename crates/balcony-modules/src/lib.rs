@@ -16,6 +16,7 @@ pub mod extdisco;
 pub mod iq_guard;
 mod keys;
 pub mod last;
+pub mod muc;
 pub mod offline;
 pub mod ping;
 pub mod presence;

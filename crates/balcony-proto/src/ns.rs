@@ -157,6 +157,16 @@ pub const OMEMO: &str = "urn:xmpp:omemo:2";
 pub const MUC: &str = "http://jabber.org/protocol/muc";
 /// Multi-user chat, what the room tells its occupants (XEP-0045 §17.2).
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Lists of roles and affiliations of rooms (XEP-0045).
+pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
+/// Configuration of rooms (XEP-0045).
+pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+/// Rooms reflect the id of a message (XEP-0045 §7.4).
+pub const MUC_STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
+/// Ids of occupants (XEP-0421).
+pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+/// Hats of occupants (XEP-0317).
+pub const HATS: &str = "urn:xmpp:hats:0";
 /// Publish-subscribe (XEP-0060).
 pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// Publish-subscribe notifications (XEP-0060 §7.1.2.1).

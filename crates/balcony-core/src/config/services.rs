@@ -112,7 +112,7 @@ pub(super) static MUC: Section = Section {
         "hosts",
         Kind::HostNames,
         Fallback::Unset("`conference.<host>` for each host"),
-        Applies::NotYet("rooms (XEP-0045)"),
+        Applies::Reload,
         "The domains of rooms; an empty list means none. A default name that is a `[[host]]` \
          itself is left out.",
     )],

@@ -12,7 +12,8 @@ use crate::context::{Ctx, Works};
 use crate::envelope::{Envelope, Origin, Side};
 use crate::module::{Flow, Handle, Hook, Request, Target, WaitingHandler, WaitingHook};
 use crate::pipeline::Group;
-use crate::router::{self, Place, Rule};
+use crate::router::{self, Domain, Place, Rule};
+use crate::service::Service;
 use crate::session::{Copies, Fate, Item};
 
 /// The stations of a walk, in their order.
@@ -20,6 +21,8 @@ use crate::session::{Copies, Fate, Item};
 pub(super) enum Station {
     SendingBefore,
     Route,
+    /// A service takes it, in place of the stages of an account.
+    Service,
     ArrivingBefore,
     Decide,
     SendingRecord,
@@ -27,6 +30,7 @@ pub(super) enum Station {
     Undelivered,
     Commit,
     SendingAfter,
+    ServiceAfter,
     ArrivingAfter,
     UndeliveredAfter,
     Deliver,
@@ -48,6 +52,8 @@ pub(super) struct Walk {
     hook: usize,
     /// Nobody takes it now.
     undelivered: bool,
+    /// It is for this service.
+    service: Option<&'static Service>,
     /// It stops at the commit even if it has nothing to commit, for the sake of the order.
     pub(super) in_line: bool,
     /// It was on its way before: it is neither archived nor copied again.
@@ -65,6 +71,7 @@ impl Walk {
             station,
             hook: 0,
             undelivered: false,
+            service: None,
             in_line: false,
             again: false,
         }
@@ -85,6 +92,7 @@ impl Walk {
             let pause = match self.station {
                 Station::SendingBefore => self.hooks(core, works, Group::SendingBefore),
                 Station::Route => self.route(core, works),
+                Station::Service => self.serve(core, works),
                 Station::ArrivingBefore => self.hooks(core, works, Group::ArrivingBefore),
                 Station::Decide => self.decide(core, works),
                 Station::SendingRecord => self.sender_hooks(core, works, Group::SendingRecord),
@@ -92,6 +100,7 @@ impl Walk {
                 Station::Undelivered => self.nobody_took_it(core, works, Group::Undelivered),
                 Station::Commit => self.commit(),
                 Station::SendingAfter => self.sender_hooks(core, works, Group::SendingAfter),
+                Station::ServiceAfter => self.served(core, works),
                 Station::ArrivingAfter => self.first_time(core, works, Group::ArrivingAfter),
                 Station::UndeliveredAfter => {
                     self.nobody_took_it(core, works, Group::UndeliveredAfter)
@@ -111,15 +120,17 @@ impl Walk {
             Station::SendingBefore => Station::Route,
             Station::Route => Station::ArrivingBefore,
             Station::ArrivingBefore => Station::Decide,
-            Station::Decide => Station::SendingRecord,
+            Station::Decide | Station::Service => Station::SendingRecord,
+            Station::SendingRecord if self.service.is_some() => Station::Commit,
             Station::SendingRecord => Station::ArrivingRecord,
             Station::ArrivingRecord => Station::Undelivered,
             Station::Undelivered => Station::Commit,
             Station::Commit => Station::SendingAfter,
+            Station::SendingAfter if self.service.is_some() => Station::ServiceAfter,
             Station::SendingAfter => Station::ArrivingAfter,
             Station::ArrivingAfter => Station::UndeliveredAfter,
             Station::UndeliveredAfter => Station::Deliver,
-            Station::Deliver | Station::Done => Station::Done,
+            Station::Deliver | Station::ServiceAfter | Station::Done => Station::Done,
         };
     }
 
@@ -203,7 +214,17 @@ impl Walk {
         let Some(to) = self.envelope.stanza.to.clone() else {
             return self.route_without_to(core, works, kind);
         };
-        match router::place(&to, core.serves(to.domain())) {
+        self.service = core.service(to.domain());
+        let domain = match self.service {
+            Some(_) => Domain::Service,
+            None if core.serves(to.domain()) => Domain::Host,
+            None => Domain::Foreign,
+        };
+        match router::place(&to, domain) {
+            Place::Service => {
+                self.station = Station::Service;
+                None
+            }
             Place::Remote => {
                 // RFC 6120 §8.3.3.16: this server opens no streams to other servers.
                 self.refuse(core, works, &StanzaError::remote_server_not_found());
@@ -238,6 +259,33 @@ impl Walk {
                 }
             }
         }
+    }
+
+    fn serve(&mut self, core: &Arc<Core>, works: &mut Works) -> Option<Pause> {
+        let Some(service) = self.service else {
+            self.end();
+            return None;
+        };
+        // Once: what a hook that waited answers is applied when it comes back.
+        if std::mem::replace(&mut self.hook, 1) > 0 {
+            self.step();
+            return None;
+        }
+        match (service.take)(&mut Ctx::new(core, works), &mut self.envelope) {
+            None => Some(Pause::Hook(service.wait)),
+            Some(flow) => {
+                self.apply(core, works, flow);
+                None
+            }
+        }
+    }
+
+    fn served(&mut self, core: &Arc<Core>, works: &mut Works) -> Option<Pause> {
+        self.step();
+        if let Some(service) = self.service {
+            (service.committed)(&mut Ctx::new(core, works), &mut self.envelope);
+        }
+        None
     }
 
     /// RFC 6120 §10.3: what has no `to` is for the sender's own account.

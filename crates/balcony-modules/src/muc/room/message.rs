@@ -1,0 +1,166 @@
+//! Messages to everybody, and the subject (XEP-0045 §7.4, §8.1; XEP-0500).
+
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::{Child, ErrorType, MessageType, Payload, Stanza, StanzaError};
+use balcony_proto::xml::Element;
+
+use super::{Affiliation, Occupant, Out, Role, State, Subject};
+
+/// A message that the room takes.
+#[derive(Debug)]
+pub(in crate::muc) struct Spoken {
+    /// As everybody gets it, without an addressee and without its id in the archive.
+    pub(in crate::muc) message: Stanza,
+    /// It changes the subject.
+    pub(in crate::muc) is_subject: bool,
+    /// Who says it.
+    pub(in crate::muc) session: Jid,
+}
+
+impl State {
+    /// Whether the room takes a message of type `groupchat`, and what it makes of it.
+    ///
+    /// # Errors
+    /// `not-acceptable` for whoever is not in the room, `forbidden` for whoever may not speak
+    /// (§7.4) or not change the subject (§8.1), `policy-violation` for whoever speaks again too
+    /// soon (XEP-0500 §5).
+    pub(in crate::muc) fn speak(
+        &mut self,
+        session: &Jid,
+        message: &Stanza,
+        now: i64,
+    ) -> Result<Spoken, StanzaError> {
+        let is_subject = is_subject_change(&message.payload);
+        let Some(occupant) = self.seated(session) else {
+            return Err(StanzaError::not_acceptable().with_text("you are not in the room"));
+        };
+        // §5.1.1
+        let participates = occupant.role >= Role::Participant;
+        let may = match is_subject {
+            true => {
+                occupant.role == Role::Moderator || (participates && self.config.change_subject)
+            }
+            false => participates,
+        };
+        if !may {
+            return Err(StanzaError::forbidden());
+        }
+        self.check_pace(occupant, message, now)?;
+        let message = self.reflected(occupant, message, MessageType::Groupchat);
+        if message.body().is_some()
+            && let Some(occupant) = self.seated_mut(session)
+        {
+            occupant.spoke = now;
+        }
+        Ok(Spoken {
+            message,
+            is_subject,
+            session: session.clone(),
+        })
+    }
+
+    /// XEP-0500 §5: of texts, not of what is said about others; admins and owners need not wait.
+    fn check_pace(
+        &self,
+        occupant: &Occupant,
+        message: &Stanza,
+        now: i64,
+    ) -> Result<(), StanzaError> {
+        let seconds = self.config.slow_mode;
+        let is_text = message.payload.find(ns::CLIENT, "body").is_some();
+        let waits = seconds > 0
+            && occupant.affiliation < Affiliation::Admin
+            && is_text
+            && occupant.spoke > 0;
+        let next = occupant
+            .spoke
+            .saturating_add(i64::from(seconds) * 1_000_000);
+        if !waits || now >= next {
+            return Ok(());
+        }
+        let mut error = StanzaError::policy_violation();
+        error.etype = ErrorType::Wait;
+        Err(error.with_text(format!("one message in {seconds} seconds in this room")))
+    }
+
+    /// A message as it comes from an occupant: with its address, and with nothing that only the
+    /// room may say.
+    pub(super) fn reflected(
+        &self,
+        occupant: &Occupant,
+        message: &Stanza,
+        message_type: MessageType,
+    ) -> Stanza {
+        let room = self.jid.as_str();
+        let payload = message.payload.without(|child| is_forged(child, room));
+        let mut reflected = Stanza::message(message_type)
+            .with_from(self.address(&occupant.nick))
+            .with_payload(payload);
+        reflected.id.clone_from(&message.id);
+        reflected.lang.clone_from(&message.lang);
+        reflected.payload.add(&self.occupant_id(&occupant.account));
+        reflected
+    }
+
+    /// Everybody gets what was said, and newcomers will.
+    pub(in crate::muc) fn spoken(
+        &mut self,
+        spoken: Spoken,
+        at: i64,
+        remember: bool,
+        out: &mut Out,
+    ) {
+        self.tell_everybody(&spoken.message, out);
+        if spoken.is_subject {
+            self.subject = Some(Subject {
+                message: spoken.message,
+                at,
+            });
+        } else if remember {
+            let most = self.config.history;
+            self.history.push(at, spoken.message, most);
+        }
+    }
+
+    /// One stanza for all sessions of all occupants.
+    pub(in crate::muc) fn tell_everybody(&self, stanza: &Stanza, out: &mut Out) {
+        for occupant in self.occupants() {
+            for seat in &occupant.seats {
+                out.push(stanza.clone().with_to(seat.jid.clone()));
+            }
+        }
+    }
+
+    /// A message of the room that says nothing but these codes (§10.2.1).
+    pub(in crate::muc) fn tell_codes(&self, codes: &[u16], out: &mut Out) {
+        let codes = codes.iter().map(|code| super::view::status(*code));
+        let x = Element::new(ns::MUC_USER, "x").with_children(codes);
+        let message = Stanza::message(MessageType::Groupchat)
+            .with_from(self.jid.clone())
+            .with_element(x);
+        self.tell_everybody(&message, out);
+    }
+}
+
+/// §8.1: a subject, and neither a body nor a thread.
+pub(in crate::muc) fn is_subject_change(payload: &Payload) -> bool {
+    let has = |name| payload.find(ns::CLIENT, name).is_some();
+    has("subject") && !has("body") && !has("thread")
+}
+
+/// What only the room may say: what it tells of occupants, whose stanza this is and where it is in
+/// the archive (XEP-0421 §4, XEP-0359 §3), and when it came to the room.
+fn is_forged(child: &Child<'_>, room: &str) -> bool {
+    let by_room = |name: &str| child.attr(name).is_some_and(|value| is_bare(&value, room));
+    match (child.ns(), child.name()) {
+        (ns::MUC_USER | ns::OCCUPANT_ID | ns::HATS, _) => true,
+        (ns::STANZA_ID, "stanza-id") => by_room("by"),
+        (ns::DELAY, "delay") => by_room("from"),
+        _ => false,
+    }
+}
+
+fn is_bare(text: &str, room: &str) -> bool {
+    Jid::parse(text.trim()).is_ok_and(|jid| jid.bare_str() == room)
+}

@@ -1,0 +1,197 @@
+//! A room as a machine: what comes in changes its state and gives stanzas for its occupants. It
+//! reads no clock and asks no store.
+
+pub(super) mod admin;
+pub(super) mod config;
+mod enter;
+mod history;
+mod leave;
+mod message;
+mod nick;
+pub(super) mod power;
+mod private;
+mod view;
+
+use std::collections::{BTreeMap, HashMap};
+
+use balcony_proto::jid::Jid;
+use balcony_proto::stanza::{Payload, Stanza};
+
+pub(super) use config::Config;
+pub(super) use enter::Entry;
+pub(super) use history::History;
+pub(super) use message::Spoken;
+pub(super) use power::{Affiliation, Role, Standing};
+
+/// Somebody in the room: a nickname, and the sessions that share it.
+#[derive(Clone, Debug)]
+pub(super) struct Occupant {
+    pub(super) nick: String,
+    /// The bare JID behind it.
+    pub(super) account: Jid,
+    pub(super) affiliation: Affiliation,
+    pub(super) role: Role,
+    /// At least one; the one that said something of its presence last is the last.
+    pub(super) seats: Vec<Seat>,
+    /// When it spoke last: microseconds since the Unix epoch; 0: not yet.
+    pub(super) spoke: i64,
+}
+
+/// One session of an occupant.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
+    /// Its full JID.
+    pub(super) jid: Jid,
+    /// What it shows, without what only the room may say.
+    pub(super) presence: Payload,
+}
+
+/// What a list of the room says of somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) affiliation: Affiliation,
+    /// The nickname that nobody else may have.
+    pub(super) nick: Option<String>,
+    pub(super) reason: Option<String>,
+}
+
+/// The room's subject (XEP-0045 §7.2.15).
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    /// From whoever set it, with the subject alone.
+    pub(super) message: Stanza,
+    /// When: microseconds since the Unix epoch.
+    pub(super) at: i64,
+}
+
+/// All that is known of a room.
+pub(super) struct State {
+    pub(super) jid: Jid,
+    pub(super) config: Config,
+    /// The owner has not said yet what it is to be (§10.1.1).
+    pub(super) locked: bool,
+    pub(super) subject: Option<Subject>,
+    /// By bare JID, or domain.
+    pub(super) lists: HashMap<Jid, Listed>,
+    /// Who has a nickname for himself, by what nicknames are compared by.
+    reserved: HashMap<String, Jid>,
+    /// The same for those who are there.
+    occupants: BTreeMap<String, Occupant>,
+    /// The nickname of each full JID, as compared.
+    seats: HashMap<Jid, String>,
+    pub(super) history: History,
+    /// By which occupant ids are made (XEP-0421).
+    key: [u8; 64],
+    /// It is no longer in the table of rooms: another was loaded in its place, or will be.
+    pub(super) closed: bool,
+}
+
+/// Stanzas for occupants, each with its `to`, in the order in which they are to come.
+#[derive(Default, Debug)]
+pub(super) struct Out(pub(super) Vec<Stanza>);
+
+/// Nicknames that differ in case alone are one: nobody can look like another that easily.
+fn compared(nick: &str) -> String {
+    nick.to_lowercase()
+}
+
+impl State {
+    pub(super) fn new(jid: Jid, config: Config, key: [u8; 64]) -> State {
+        State {
+            jid,
+            config,
+            locked: false,
+            subject: None,
+            lists: HashMap::new(),
+            reserved: HashMap::new(),
+            occupants: BTreeMap::new(),
+            seats: HashMap::new(),
+            history: History::default(),
+            key,
+            closed: false,
+        }
+    }
+
+    /// The occupants, by nickname.
+    pub(super) fn occupants(&self) -> impl Iterator<Item = &Occupant> {
+        self.occupants.values()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.occupants.is_empty()
+    }
+
+    /// The occupant with this nickname.
+    pub(super) fn named(&self, nick: &str) -> Option<&Occupant> {
+        self.occupants.get(&compared(nick))
+    }
+
+    /// The occupant that this session is.
+    pub(super) fn seated(&self, session: &Jid) -> Option<&Occupant> {
+        self.occupants.get(self.seats.get(session)?)
+    }
+
+    fn seated_mut(&mut self, session: &Jid) -> Option<&mut Occupant> {
+        self.occupants.get_mut(self.seats.get(session)?)
+    }
+
+    /// Full JIDs of all sessions that are in the room.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = &Jid> {
+        self.seats.keys()
+    }
+
+    /// What somebody is to the room: by the own address, else by the domain.
+    pub(super) fn affiliation(&self, account: &Jid) -> Affiliation {
+        let listed = |jid: &Jid| self.lists.get(jid).map(|listed| listed.affiliation);
+        let own = listed(account);
+        let own = own.or_else(|| listed(&account.domain_jid()));
+        own.unwrap_or(Affiliation::None)
+    }
+
+    /// What somebody is to the room and in it.
+    pub(super) fn standing(&self, session: &Jid) -> Standing {
+        match self.seated(session) {
+            Some(occupant) => occupant.standing(),
+            None => Standing {
+                role: Role::None,
+                affiliation: self.affiliation(&session.bare()),
+            },
+        }
+    }
+
+    /// The address of an occupant.
+    pub(super) fn address(&self, nick: &str) -> Jid {
+        // A nickname came as the resourcepart of such an address.
+        self.jid
+            .with_resource(nick)
+            .unwrap_or_else(|_| self.jid.clone())
+    }
+
+    /// Whether somebody of this role sees the real addresses (§7.2.4, §7.2.3).
+    fn shows_addresses(&self, role: Role) -> bool {
+        self.config.non_anonymous || role == Role::Moderator
+    }
+}
+
+impl Occupant {
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            role: self.role,
+            affiliation: self.affiliation,
+        }
+    }
+
+    /// The session that stands for all of them.
+    pub(super) fn first(&self) -> Option<&Seat> {
+        self.seats.last()
+    }
+}
+
+impl Out {
+    fn push(&mut self, stanza: Stanza) {
+        self.0.push(stanza);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,8 @@ pub static MODULES: &[&ModuleSpec] = &[
     &carbons::MODULE,
     &csi::MODULE,
     &push::MODULE,
+    // Where many talk.
+    &muc::MODULE,
     // What people do with their account.
     &register::MODULE,
     // What admins do.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use balcony_core::module::{Answer, BoxFuture, Ctx, Request, Session, stanza_error};
+use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::Payload;
 use balcony_proto::xep::data_form::{DataForm, Field, FieldType, FormType};
@@ -15,6 +16,11 @@ use super::own_account;
 /// §4.1.5: the form of a query.
 pub(super) fn form(_: &mut Ctx<'_>, request: &Request) -> Answer {
     own_account(request)?;
+    Ok(query_form())
+}
+
+/// The form of a query to any archive.
+pub(crate) fn query_form() -> Payload {
     let field = Field::new;
     let form = DataForm::about(FormType::Form, ns::MAM)
         .with_field(field(FieldType::JidSingle, "with"))
@@ -29,17 +35,21 @@ pub(super) fn form(_: &mut Ctx<'_>, request: &Request) -> Answer {
     let ids = field(FieldType::ListMulti, "ids").to_element();
     let form = form.to_element().with_child(ids.with_child(open));
     let query = Element::new(ns::MAM, "query").with_child(form);
-    Ok(Payload::from_element(&query))
+    Payload::from_element(&query)
 }
 
 /// §5
 pub(super) fn metadata<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
-        let account = own_account(request)?;
-        let bounds = ctx.store().archive().bounds(account.as_str()).await;
-        let bounds = bounds.map_err(|cause| stanza_error(&cause))?;
-        Ok(Payload::from_element(&written(bounds)))
+        ends(ctx, &own_account(request)?).await
     })
+}
+
+/// Where an archive begins and ends.
+pub(crate) async fn ends(ctx: &Ctx<'_>, archive: &Jid) -> Answer {
+    let bounds = ctx.store().archive().bounds(archive.as_str()).await;
+    let bounds = bounds.map_err(|cause| stanza_error(&cause))?;
+    Ok(Payload::from_element(&written(bounds)))
 }
 
 /// XEP-0386 §3.2: a client that binds learns where its archive ends, so that it knows from where on

@@ -12,7 +12,8 @@ mod retention;
 mod retract;
 mod worth;
 
-pub(crate) use query::{forget_received, has_received, note_received};
+pub(crate) use about::{ends, query_form};
+pub(crate) use query::{forget_received, has_received, note_received, page};
 pub(crate) use worth::worth;
 
 use balcony_core::module::{

@@ -1,6 +1,7 @@
 //! XEP-0313 §4: queries, their filters and their pages.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use balcony_core::module::{Answer, BoxFuture, Ctx, Request, Session, stanza_error};
 use balcony_proto::jid::Jid;
@@ -13,6 +14,7 @@ use balcony_proto::xep::{date_time, forward};
 use balcony_proto::xml::Element;
 use balcony_store::{
     ArchiveFilter, ArchiveId, ArchivePage, ArchivePlace, ArchiveRequest, ArchivedMessage, Error,
+    Stored,
 };
 
 use super::own_account;
@@ -69,33 +71,52 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
         let account = own_account(request)?;
         let session = request.session.as_ref();
         let session = session.ok_or_else(StanzaError::forbidden)?;
-        let config = ctx.config();
-        let query = Query::parse(&request.element()?, config.archive.page)?;
-        let from_end = query.is_from_end();
-        let page = ctx.store().archive().page(account.as_str(), query.request);
-        let page = page.await.map_err(|cause| match cause {
-            // §4.1.3, §4.3.2
-            Error::NotFound => StanzaError::item_not_found(),
-            cause => stanza_error(&cause),
-        })?;
-        // Half of the queue stays free for what arrives meanwhile.
-        let room = config.limits.session_queue / 2;
-        let page = fitting(page, room.saturating_sub(session.queued_bytes()), from_end);
-        note_received(session, page.messages.iter().map(|message| message.id));
-        let result = |message: &ArchivedMessage| {
-            result(message, query.queryid.as_deref(), &account, session.jid())
-        };
-        let messages = page.messages.iter();
-        let results: Vec<Stanza> = match query.flipped {
-            // §4.3.4: only the order of sending is another.
-            true => messages.rev().map(result).collect(),
-            false => messages.map(result).collect(),
-        };
-        for result in results {
-            ctx.push(session, result);
-        }
-        Ok(Payload::from_element(&fin(&page)))
+        page(ctx, &account, session, &request.element()?, &|_| None).await
     })
+}
+
+/// Sends a session a page of an archive; what is answered goes behind it. `shown` gives what is
+/// told of a message in its place, if something else is.
+pub(crate) async fn page(
+    ctx: &mut Ctx<'_>,
+    archive: &Jid,
+    session: &Arc<Session>,
+    query: &Element,
+    shown: &(dyn Fn(&Stored) -> Option<Stored> + Sync),
+) -> Answer {
+    let config = ctx.config();
+    let query = Query::parse(query, config.archive.page)?;
+    let from_end = query.is_from_end();
+    let page = ctx.store().archive().page(archive.as_str(), query.request);
+    let page = page.await.map_err(|cause| match cause {
+        // §4.1.3, §4.3.2
+        Error::NotFound => StanzaError::item_not_found(),
+        cause => stanza_error(&cause),
+    })?;
+    // Half of the queue stays free for what arrives meanwhile.
+    let room = config.limits.session_queue / 2;
+    let mut page = fitting(page, room.saturating_sub(session.queued_bytes()), from_end);
+    if archive == session.account() {
+        note_received(session, page.messages.iter().map(|message| message.id));
+    }
+    for message in &mut page.messages {
+        if let Some(other) = shown(&message.stanza) {
+            message.stanza = other;
+        }
+    }
+    let result = |message: &ArchivedMessage| {
+        result(message, query.queryid.as_deref(), archive, session.jid())
+    };
+    let messages = page.messages.iter();
+    let results: Vec<Stanza> = match query.flipped {
+        // §4.3.4: only the order of sending is another.
+        true => messages.rev().map(result).collect(),
+        false => messages.map(result).collect(),
+    };
+    for result in results {
+        ctx.push(session, result);
+    }
+    Ok(Payload::from_element(&fin(&page)))
 }
 
 /// §4.2

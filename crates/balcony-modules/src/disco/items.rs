@@ -1,6 +1,7 @@
 //! `disco#items` (XEP-0030 §4), page by page where that is asked for (XEP-0059).
 
 use balcony_core::module::{Answer, BoxFuture, Ctx, Request, Target};
+use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Payload, StanzaError};
 use balcony_proto::xep::disco::{Item, Items};
 use balcony_proto::xep::rsm::PageRequest;
@@ -46,10 +47,28 @@ pub(super) fn answer_about_other<'a>(
     })
 }
 
+/// The services of a host: those on domains below its own, and those that are below none.
+fn services(ctx: &Ctx<'_>, host: &str) -> Vec<Item> {
+    let hosts = ctx.core().hosts();
+    let below = |domain: &str, host: &str| {
+        let rest = domain.strip_suffix(host);
+        rest.is_some_and(|rest| rest.ends_with('.'))
+    };
+    let services = ctx.core().services().into_iter();
+    let own = services.filter(|(domain, _)| {
+        below(domain, host) || !hosts.iter().any(|other| below(domain, other.name()))
+    });
+    let items = own.filter_map(|(domain, service)| {
+        let jid = Jid::from_parts(None, &domain, None).ok()?;
+        Some(Item::new(jid).named(service.title))
+    });
+    items.collect()
+}
+
 /// §4.1: the resources of an account; to others those that are available.
 fn resources(ctx: &Ctx<'_>, request: &Request) -> Result<Vec<Item>, StanzaError> {
     if request.target == Target::HOST {
-        return Ok(Vec::new());
+        return Ok(services(ctx, request.host()?));
     }
     let own = request.target == Target::OWN_ACCOUNT;
     let sessions = ctx.sessions_of(&request.account()?);

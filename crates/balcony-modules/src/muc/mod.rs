@@ -1,3 +1,64 @@
-//! XEP-0045 Multi-User Chat 1.35.1: rooms.
-#![allow(dead_code)]
+//! XEP-0045 Multi-User Chat 1.35.5: rooms.
+//!
+//! [`room`] is a room as a machine, without store and clock. [`rooms`] has those that somebody is
+//! in; [`serve`] is where a stanza for the service begins.
+
+mod deliver;
+mod entry;
+mod info;
+mod invite;
+mod iq;
+mod owner;
+mod past;
+mod register;
+mod relay;
 mod room;
+mod rooms;
+mod serve;
+mod settings;
+mod voice;
+
+use balcony_core::module::{
+    BoxFuture, Config, Ctx, Event, EventKind, Listen, Listener, ModuleSpec, Service, Spec,
+};
+
+/// Rooms.
+pub static MODULE: ModuleSpec = ModuleSpec {
+    name: "muc",
+    specs: &[
+        Spec::xep("XEP-0045", "Multi-User Chat", "1.35.5"),
+        Spec::xep("XEP-0249", "Direct MUC Invitations", "1.2").note("passed on and archived"),
+        Spec::xep("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),
+        Spec::xep("XEP-0421", "Occupant identifiers for semi-anonymous MUCs", "1.0.1"),
+        Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1"),
+    ],
+    service: Some(Service {
+        title: "Rooms",
+        domains: |config| &config.muc.hosts,
+        take: serve::take,
+        wait: serve::wait,
+        committed: serve::committed,
+    }),
+    on: &[Listener {
+        event: EventKind::Bound,
+        listen: Listen::Waits(on_bound),
+    }],
+    session_notes: &[entry::NOTE],
+    config: &[&settings::SECTION],
+    state: Some(state),
+    conversations: &["xep-0045"],
+    ..ModuleSpec::NOTHING
+};
+
+fn state(_: &Config) -> Box<dyn std::any::Any + Send + Sync> {
+    Box::new(rooms::Rooms::default())
+}
+
+/// A session from before a restart is in its rooms.
+fn on_bound<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
+    Box::pin(async move {
+        if let Event::Bound(session) = event {
+            entry::come_back(ctx.core(), session).await;
+        }
+    })
+}

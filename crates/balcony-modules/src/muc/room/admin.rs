@@ -28,6 +28,16 @@ pub(in crate::muc) struct Plan {
     reasons: HashMap<String, String>,
 }
 
+impl Plan {
+    /// One change of an affiliation, by nobody in the room.
+    pub(in crate::muc) fn of(jid: Jid, listed: Option<Listed>) -> Plan {
+        Plan {
+            lists: vec![(jid, listed)],
+            ..Plan::default()
+        }
+    }
+}
+
 /// An item of a request.
 struct Item {
     affiliation: Option<Affiliation>,
@@ -119,6 +129,15 @@ impl State {
             && who.affiliation >= Affiliation::Member
             && self.config.member_list.contains(&who.role);
         admin || member
+    }
+
+    /// The addresses of an affiliation, in their order.
+    pub(in crate::muc) fn listed_as(&self, affiliation: Affiliation) -> Vec<String> {
+        let listed = self.lists.iter();
+        let listed = listed.filter(|(_, listed)| listed.affiliation == affiliation);
+        let mut jids: Vec<String> = listed.map(|(jid, _)| jid.to_string()).collect();
+        jids.sort();
+        jids
     }
 
     fn affiliated(&self, affiliation: Affiliation, answer: &mut Element) {
@@ -333,6 +352,25 @@ impl State {
                 role => self.change(nick, None, *role, said, out),
             }
         }
+    }
+
+    /// §8.6: a visitor may speak from now on.
+    ///
+    /// # Errors
+    /// `item-not-found` when nobody has that nickname, and what [`may_give_role`] says.
+    pub(in crate::muc) fn give_voice(
+        &mut self,
+        moderator: &Occupant,
+        nick: &str,
+        out: &mut Out,
+    ) -> Result<(), StanzaError> {
+        let other = self.named(nick).ok_or_else(StanzaError::item_not_found)?;
+        if other.role != Role::Visitor {
+            return Ok(());
+        }
+        may_give_role(moderator.standing(), other.standing(), Role::Participant)?;
+        self.change(nick, None, Role::Participant, Said::default(), out);
+        Ok(())
     }
 
     /// Puts somebody on a list, or takes him off.

@@ -2,7 +2,7 @@
 
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
-use balcony_proto::stanza::{Condition, ErrorType, Stanza, StanzaError};
+use balcony_proto::stanza::{Condition, ErrorType, Payload, Stanza, StanzaError};
 use balcony_proto::xml::Element;
 use subtle::ConstantTimeEq as _;
 
@@ -49,34 +49,47 @@ impl State {
         if !again {
             self.check_entry(entry, &x)?;
         }
-        let account = entry.session.bare();
-        let affiliation = self.affiliation(&account);
+        let affiliation = self.affiliation(&entry.session.bare());
         let newcomer = Role::of_newcomer(affiliation, self.config.moderated);
         let role = self.named(entry.nick).map_or(newcomer, |there| there.role);
         self.show_others(entry.nick, role, entry.session, out);
-        let key = compared(entry.nick);
-        let occupant = self
-            .occupants
-            .entry(key.clone())
-            .or_insert_with(|| Occupant {
-                nick: entry.nick.to_owned(),
-                account,
-                affiliation,
-                role,
-                seats: Vec::new(),
-                spoke: 0,
-            });
-        occupant.seats.retain(|seat| seat.jid != *entry.session);
-        occupant.seats.push(Seat {
-            jid: entry.session.clone(),
-            presence: entry.presence.payload.without(view::is_the_rooms),
-        });
-        self.seats.insert(entry.session.clone(), key);
+        self.sit_down(entry.session, entry.nick, &entry.presence.payload);
         self.announce_entry(entry, out);
         let wanted = Wanted::of(&x, entry.now);
         self.tell_history(&wanted, entry.session, out);
         self.tell_subject(entry.session, out);
         Ok(())
+    }
+
+    /// A session is in its seat again, from before a restart, and nobody hears of it.
+    pub(in crate::muc) fn seat(&mut self, session: &Jid, nick: &str, presence: &Payload) {
+        let account = session.bare();
+        let banned = self.affiliation(&account) == Affiliation::Outcast;
+        if !banned && self.check_nick(nick, &account).is_ok() {
+            self.sit_down(session, nick, presence);
+        }
+    }
+
+    fn sit_down(&mut self, session: &Jid, nick: &str, presence: &Payload) {
+        let account = session.bare();
+        let affiliation = self.affiliation(&account);
+        let role = Role::of_newcomer(affiliation, self.config.moderated);
+        let key = compared(nick);
+        let occupants = &mut self.occupants;
+        let occupant = occupants.entry(key.clone()).or_insert_with(|| Occupant {
+            nick: nick.to_owned(),
+            account,
+            affiliation,
+            role,
+            seats: Vec::new(),
+            spoke: 0,
+        });
+        occupant.seats.retain(|seat| seat.jid != *session);
+        occupant.seats.push(Seat {
+            jid: session.clone(),
+            presence: presence.without(view::is_the_rooms),
+        });
+        self.seats.insert(session.clone(), key);
     }
 
     /// Tells everybody, the session itself last.
@@ -167,7 +180,10 @@ impl State {
     }
 
     /// §7.2.8: a nickname is its occupant's, or whose it is reserved for.
-    pub(super) fn check_nick(&self, nick: &str, account: &Jid) -> Result<(), StanzaError> {
+    ///
+    /// # Errors
+    /// `conflict`.
+    pub(in crate::muc) fn check_nick(&self, nick: &str, account: &Jid) -> Result<(), StanzaError> {
         let taken = self
             .named(nick)
             .is_some_and(|there| there.account != *account);

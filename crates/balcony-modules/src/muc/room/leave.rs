@@ -26,6 +26,7 @@ impl State {
             return false;
         };
         let seat = occupant.seats.remove(at);
+        out.gone.push((session.clone(), self.jid.clone()));
         let was_first = at == occupant.seats.len();
         let occupant = occupant.clone();
         let shown = Shown::available(&occupant, &seat)
@@ -50,6 +51,7 @@ impl State {
         };
         for seat in &occupant.seats {
             self.seats.remove(&seat.jid);
+            out.gone.push((seat.jid.clone(), self.jid.clone()));
         }
         if let Some(seat) = occupant.first() {
             let shown = Shown::available(&occupant, seat).leaving(None).saying(said);
@@ -80,7 +82,8 @@ impl State {
     /// Puts everybody out, for `said` (§10.9, §11.2).
     pub(in crate::muc) fn put_all_out(&mut self, said: Said<'_>, out: &mut Out) {
         let occupants = std::mem::take(&mut self.occupants);
-        self.seats.clear();
+        let gone = self.seats.drain().map(|(session, _)| (session, self.jid.clone()));
+        out.gone.extend(gone);
         for mut occupant in occupants.into_values() {
             occupant.affiliation = Affiliation::None;
             if let Some(seat) = occupant.first() {

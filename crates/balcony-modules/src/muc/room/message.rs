@@ -103,6 +103,16 @@ impl State {
         reflected
     }
 
+    /// What was said as the archive keeps it: with who said it, for those who may know (XEP-0313
+    /// §6.1.2).
+    pub(in crate::muc) fn revealed(&self, spoken: &Spoken) -> Stanza {
+        let standing = self.standing(&spoken.session);
+        let item = super::view::item(standing.affiliation, standing.role)
+            .with_attr("jid", spoken.session.as_str());
+        let x = Element::new(ns::MUC_USER, "x").with_child(item);
+        spoken.message.clone().with_element(x)
+    }
+
     /// Everybody gets what was said, and newcomers will.
     pub(in crate::muc) fn spoken(
         &mut self,

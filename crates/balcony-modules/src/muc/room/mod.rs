@@ -17,11 +17,14 @@ use std::collections::{BTreeMap, HashMap};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Payload, Stanza};
 
+pub(super) use admin::Plan;
 pub(super) use config::Config;
 pub(super) use enter::Entry;
 pub(super) use history::History;
-pub(super) use message::Spoken;
+pub(super) use message::{Spoken, is_subject_change};
 pub(super) use power::{Affiliation, Role, Standing};
+use super::relay::Relays;
+pub(super) use view::{Said, code, item, status};
 
 /// Somebody in the room: a nickname, and the sessions that share it.
 #[derive(Clone, Debug)]
@@ -82,13 +85,20 @@ pub(super) struct State {
     pub(super) history: History,
     /// By which occupant ids are made (XEP-0421).
     key: [u8; 64],
+    /// Requests between occupants.
+    pub(super) relays: Relays,
     /// It is no longer in the table of rooms: another was loaded in its place, or will be.
     pub(super) closed: bool,
 }
 
-/// Stanzas for occupants, each with its `to`, in the order in which they are to come.
+/// What comes of something.
 #[derive(Default, Debug)]
-pub(super) struct Out(pub(super) Vec<Stanza>);
+pub(super) struct Out {
+    /// Stanzas for occupants, each with its `to`, in the order in which they are to come.
+    pub(super) stanzas: Vec<Stanza>,
+    /// Sessions that are no longer in this room.
+    pub(super) gone: Vec<(Jid, Jid)>,
+}
 
 /// Nicknames that differ in case alone are one: nobody can look like another that easily.
 fn compared(nick: &str) -> String {
@@ -108,6 +118,7 @@ impl State {
             seats: HashMap::new(),
             history: History::default(),
             key,
+            relays: Relays::default(),
             closed: false,
         }
     }
@@ -189,7 +200,7 @@ impl Occupant {
 
 impl Out {
     fn push(&mut self, stanza: Stanza) {
-        self.0.push(stanza);
+        self.stanzas.push(stanza);
     }
 }
 

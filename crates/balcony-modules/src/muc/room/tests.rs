@@ -78,7 +78,7 @@ impl Play {
 
     /// What came since the last look: who gets what from whom, in a few words.
     fn got(&mut self) -> Vec<String> {
-        let stanzas = std::mem::take(&mut self.out.0);
+        let stanzas = std::mem::take(&mut self.out.stanzas);
         stanzas.iter().map(told).collect()
     }
 }

@@ -1,0 +1,231 @@
+//! Coming in, showing oneself and going (XEP-0045 §7.2, §7.6, §7.7, §7.14, §10.1).
+
+use std::sync::Arc;
+
+use balcony_core::module::{Core, Ctx, Envelope, Session, SessionNote};
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::{Condition, Payload, PresenceType, Stanza, StanzaError};
+use balcony_proto::xml::Element;
+
+use super::deliver::deliver;
+use super::room::{Affiliation, Entry, Out, Role, Said, code, item, status};
+use super::rooms::{Room, Rooms};
+use super::{serve, settings};
+
+/// Note of a session: the rooms that it is in, with its nicknames.
+#[derive(Default)]
+struct InRooms(Vec<Jid>);
+
+/// Who is in a room is in it still after a restart.
+pub(super) const NOTE: SessionNote = SessionNote {
+    name: "muc",
+    save: |session| {
+        session.notes(|notes| {
+            let InRooms(rooms) = notes.get()?;
+            let lines: Vec<&str> = rooms.iter().map(Jid::as_str).collect();
+            Some(lines.join("\n"))
+        })
+    },
+    restore: |session, text| {
+        let rooms = text.lines().filter_map(|line| Jid::parse(line).ok());
+        let rooms = InRooms(rooms.collect());
+        session.notes(|notes| notes.set(rooms));
+    },
+};
+
+fn note_entered(core: &Core, session: &Jid, seat: &Jid) {
+    if let Some(session) = core.sessions().find(session) {
+        session.notes(|notes| {
+            let InRooms(mut rooms) = notes.take().unwrap_or_default();
+            rooms.retain(|other| other.bare_str() != seat.bare_str());
+            rooms.push(seat.clone());
+            notes.set(InRooms(rooms));
+        });
+    }
+}
+
+pub(super) fn note_left(core: &Core, session: &Jid, room: &Jid) {
+    if let Some(session) = core.sessions().find(session) {
+        session.notes(|notes| {
+            let InRooms(mut rooms) = notes.take().unwrap_or_default();
+            rooms.retain(|other| other.bare_str() != room.bare_str());
+            if !rooms.is_empty() {
+                notes.set(InRooms(rooms));
+            }
+        });
+    }
+}
+
+/// A session is back from before a restart: it takes its seats, and nobody hears of it.
+pub(super) async fn come_back(core: &Arc<Core>, session: &Session) {
+    let rooms = session.notes(|notes| notes.get().map(|InRooms(rooms)| rooms.clone()));
+    let Some(table) = core.state::<Rooms>() else {
+        return;
+    };
+    for seat in rooms.unwrap_or_default() {
+        let Some(nick) = seat.resource() else {
+            continue;
+        };
+        match table.load(core, &seat.bare()).await {
+            Ok(Some(room)) => {
+                let payload = session.presence().map(|presence| presence.payload);
+                let payload = payload.unwrap_or_else(Payload::empty);
+                room.state().seat(session.jid(), nick, &payload);
+            }
+            // It was not to last, and went.
+            Ok(None) => {}
+            Err(error) => tracing::warn!(?error, room = %seat, "a seat in a room is lost"),
+        }
+    }
+}
+
+/// Presence for an occupant of a room that is in memory.
+pub(super) fn present(
+    ctx: &Ctx<'_>,
+    envelope: &Envelope,
+    room: &Arc<Room>,
+    nick: &str,
+) -> Result<(), StanzaError> {
+    let core = ctx.core();
+    let (from, to) = addresses(envelope)?;
+    let mut out = Out::default();
+    let mut state = room.state();
+    let seated = state.seated(from).map(|occupant| occupant.nick.clone());
+    match seated {
+        Some(own) if own == nick && !serve::asks_to_enter(envelope) => {
+            state.show(from, &envelope.stanza, &mut out);
+        }
+        Some(own) if own != nick => state.rename(from, nick, &mut out)?,
+        None if !serve::asks_to_enter(envelope) => {
+            drop(state);
+            not_there(core, from, to);
+            return Ok(());
+        }
+        _ => {
+            let entry = Entry {
+                session: from,
+                nick,
+                presence: &envelope.stanza,
+                max_users: settings::max_users(&ctx.config()),
+                now: envelope.received_at(),
+                created: false,
+            };
+            state.enter(&entry, &mut out)?;
+        }
+    }
+    note_entered(core, from, to);
+    deliver(core, out);
+    Ok(())
+}
+
+/// Presence for an occupant of a room that is not in memory, or not there at all: it is made then.
+pub(super) async fn enter(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Result<(), StanzaError> {
+    let (from, to) = addresses(envelope)?;
+    let nick = to.resource().ok_or_else(StanzaError::jid_malformed)?;
+    if !serve::asks_to_enter(envelope) {
+        not_there(ctx.core(), from, to);
+        return Ok(());
+    }
+    let rooms = ctx.state::<Rooms>();
+    let rooms = rooms.ok_or_else(StanzaError::internal_server_error)?;
+    let (core, jid) = (ctx.core(), to.bare());
+    loop {
+        let (room, created) = match rooms.load(core, &jid).await? {
+            Some(room) => (room, false),
+            None => {
+                let config = settings::may_create(ctx, &jid, &from.bare()).await?;
+                match rooms.create(core, &jid, &from.bare(), config).await {
+                    Ok(room) => (room, true),
+                    // Somebody else was faster.
+                    Err(error) if error.condition == Condition::Conflict => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        let mut out = Out::default();
+        let mut state = room.state();
+        if state.closed {
+            continue;
+        }
+        let entry = Entry {
+            session: from,
+            nick,
+            presence: &envelope.stanza,
+            max_users: settings::max_users(&ctx.config()),
+            now: envelope.received_at(),
+            created,
+        };
+        let entered = state.enter(&entry, &mut out);
+        if entered.is_ok() {
+            note_entered(core, from, to);
+            deliver(core, out);
+        }
+        drop(state);
+        Rooms::leave_empty(core, &room);
+        return entered;
+    }
+}
+
+fn addresses(envelope: &Envelope) -> Result<(&Jid, &Jid), StanzaError> {
+    let both = envelope.from().zip(envelope.to());
+    both.filter(|(from, _)| from.is_full())
+        .ok_or_else(StanzaError::bad_request)
+}
+
+/// §7.2.18: whoever thinks that it is in the room is told that it is not.
+fn not_there(core: &Arc<Core>, from: &Jid, to: &Jid) {
+    let reason = Element::new(ns::MUC_USER, "reason").with_text("You are not in the room.");
+    let codes = [code::SELF, code::KICKED, code::ERROR];
+    let x = Element::new(ns::MUC_USER, "x")
+        .with_child(item(Affiliation::None, Role::None).with_child(reason))
+        .with_children(codes.into_iter().map(status));
+    let kick = Stanza::presence(PresenceType::Unavailable)
+        .with_from(to.clone())
+        .with_to(from.clone())
+        .with_element(x);
+    let out = Out {
+        stanzas: vec![kick],
+        ..Out::default()
+    };
+    deliver(core, out);
+}
+
+/// A session goes, by itself or with its connection.
+pub(super) fn leave(core: &Arc<Core>, room: &Arc<Room>, from: &Jid, farewell: Option<&Payload>) {
+    let mut out = Out::default();
+    let mut state = room.state();
+    if state.leave(from, farewell, Said::default(), &mut out) {
+        deliver(core, out);
+    }
+    drop(state);
+    Rooms::leave_empty(core, room);
+}
+
+/// §11.1: an error that says that somebody is not there any more.
+pub(super) fn failed(core: &Arc<Core>, room: &Arc<Room>, envelope: &Envelope) {
+    let condition = envelope.stanza.stanza_error().map(|error| error.condition);
+    let gone = matches!(
+        condition,
+        Some(
+            Condition::Gone
+                | Condition::ItemNotFound
+                | Condition::RecipientUnavailable
+                | Condition::Redirect
+                | Condition::RemoteServerNotFound
+                | Condition::RemoteServerTimeout
+                | Condition::ServiceUnavailable
+                | Condition::JidMalformed
+        )
+    );
+    let Some(from) = envelope.from().filter(|_| gone) else {
+        return;
+    };
+    let mut out = Out::default();
+    let mut state = room.state();
+    if state.lost(from, &mut out) {
+        deliver(core, out);
+    }
+    drop(state);
+    Rooms::leave_empty(core, room);
+}

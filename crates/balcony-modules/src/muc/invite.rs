@@ -1,0 +1,195 @@
+//! Messages to the room itself: invitations, that they are declined, and requests for voice
+//! (XEP-0045 §7.8.2, §7.13, §8.6).
+
+use std::sync::Arc;
+
+use balcony_core::module::{Ctx, Envelope, stanza_error};
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::{MessageType, Stanza, StanzaError};
+use balcony_proto::xep::data_form::DataForm;
+use balcony_proto::xml::Element;
+use balcony_store::WriteSet;
+
+use super::deliver::{deliver, send};
+use super::room::{Affiliation, Listed, Out, Role, State};
+use super::rooms::{Room, Rooms, affiliation_set};
+use super::{register, voice};
+
+/// Invitations in one message: a group of friends.
+const MAX: usize = 20;
+
+/// What one may send a room that is no talk.
+pub(super) async fn message(ctx: &mut Ctx<'_>, envelope: &Envelope) -> Result<(), StanzaError> {
+    let to = envelope.to().ok_or_else(StanzaError::bad_request)?;
+    let rooms = ctx.state::<Rooms>();
+    let rooms = rooms.ok_or_else(StanzaError::internal_server_error)?;
+    let room = rooms.load(ctx.core(), &to.bare()).await?;
+    let room = room.ok_or_else(StanzaError::item_not_found)?;
+    let done = dispatch(ctx, envelope, &room).await;
+    Rooms::leave_empty(ctx.core(), &room);
+    done
+}
+
+async fn dispatch(
+    ctx: &mut Ctx<'_>,
+    envelope: &Envelope,
+    room: &Arc<Room>,
+) -> Result<(), StanzaError> {
+    let from = envelope.from().ok_or_else(StanzaError::bad_request)?;
+    let payload = &envelope.stanza.payload;
+    let x = payload.find(ns::MUC_USER, "x").map(|x| x.element());
+    if let Some(x) = x {
+        let invites = x.children().filter(|child| child.is(ns::MUC_USER, "invite"));
+        let invites: Vec<&Element> = invites.collect();
+        if !invites.is_empty() {
+            return invite(ctx, room, from, &envelope.stanza, &invites).await;
+        }
+        if let Some(decline) = x.child(ns::MUC_USER, "decline") {
+            return declined(ctx, room, from, &envelope.stanza, decline);
+        }
+    }
+    let form = payload.find(ns::DATA_FORMS, "x").map(|x| x.element());
+    let form = form.and_then(|form| DataForm::parse(&form).ok());
+    match form.as_ref().and_then(DataForm::form_type_name).zip(form.as_ref()) {
+        Some((voice::FORM, form)) => {
+            let mut out = Out::default();
+            let mut state = room.state();
+            state.voice(from, form, &mut out)?;
+            deliver(ctx.core(), out);
+            return Ok(());
+        }
+        Some((register::FORM, form)) => return register::decided(ctx, room, from, form).await,
+        _ => {}
+    }
+    Err(StanzaError::bad_request().with_text("a room takes messages of type groupchat"))
+}
+
+/// §7.8.2
+async fn invite(
+    ctx: &mut Ctx<'_>,
+    room: &Arc<Room>,
+    from: &Jid,
+    message: &Stanza,
+    invites: &[&Element],
+) -> Result<(), StanzaError> {
+    if invites.len() > MAX {
+        return Err(StanzaError::not_allowed().with_text("too many invitations at once"));
+    }
+    let _changing = room.changing.lock().await;
+    let (sent, members) = {
+        let state = room.state();
+        may_invite(&state, from)?;
+        let mut sent = Vec::new();
+        let mut members = Vec::new();
+        for invite in invites {
+            let to = invite.attr("to").ok_or_else(StanzaError::bad_request)?;
+            let to = Jid::parse(to).map_err(|_| StanzaError::jid_malformed())?;
+            let account = to.bare();
+            if state.affiliation(&account) == Affiliation::Outcast {
+                return Err(StanzaError::forbidden().with_text("that address is banned"));
+            }
+            // Who is invited into a room for members is one.
+            if state.config.members_only && state.affiliation(&account) < Affiliation::Member {
+                members.push(account);
+            }
+            sent.push(invitation(&state, from, message, invite).with_to(to));
+        }
+        (sent, members)
+    };
+    enlist(ctx, room, members).await?;
+    send(ctx, sent);
+    Ok(())
+}
+
+async fn enlist(ctx: &Ctx<'_>, room: &Room, members: Vec<Jid>) -> Result<(), StanzaError> {
+    if members.is_empty() {
+        return Ok(());
+    }
+    let listed = Listed {
+        affiliation: Affiliation::Member,
+        nick: None,
+        reason: None,
+    };
+    let jid = room.state().jid.clone();
+    let writes = members.iter().map(|member| affiliation_set(&jid, member, Some(&listed)));
+    let done = ctx.commit(writes.collect::<WriteSet>()).await;
+    done.map_err(|cause| stanza_error(&cause))?;
+    let mut state = room.state();
+    for member in &members {
+        state.enlist(member, Some(listed.clone()));
+    }
+    Ok(())
+}
+
+fn may_invite(state: &State, from: &Jid) -> Result<(), StanzaError> {
+    let standing = state.standing(from);
+    let admin = standing.affiliation >= Affiliation::Admin;
+    if standing.role == Role::None && !admin {
+        return Err(StanzaError::not_acceptable().with_text("you are not in the room"));
+    }
+    let allowed = state.config.allow_invites && standing.role >= Role::Participant;
+    // §7.8.2: to invite into a room for members is to make a member.
+    let may = match state.config.members_only {
+        true => admin,
+        false => admin || allowed || standing.role == Role::Moderator,
+    };
+    match may {
+        true => Ok(()),
+        false => Err(StanzaError::forbidden()),
+    }
+}
+
+fn invitation(state: &State, from: &Jid, message: &Stanza, invite: &Element) -> Stanza {
+    let nick = state.seated(from).map(|occupant| occupant.nick.clone());
+    // Whose address is a secret invites by the nickname.
+    let inviter = match nick.filter(|_| !state.config.non_anonymous) {
+        Some(nick) => state.address(&nick),
+        None => from.bare(),
+    };
+    let kept = ["reason", "continue"].into_iter();
+    let kept = kept.filter_map(|name| invite.child(ns::MUC_USER, name).cloned());
+    let invite = Element::new(ns::MUC_USER, "invite")
+        .with_attr("from", inviter.as_str())
+        .with_children(kept);
+    let password = state.config.password.as_deref();
+    let password = password.map(|text| Element::new(ns::MUC_USER, "password").with_text(text));
+    let x = Element::new(ns::MUC_USER, "x").with_child(invite).with_children(password);
+    let mut sent = Stanza::message(MessageType::Normal)
+        .with_from(state.jid.clone())
+        .with_element(x);
+    sent.id.clone_from(&message.id);
+    sent
+}
+
+/// §7.8.2: only who is in the room hears of it, so that a room is no way to write to anybody.
+fn declined(
+    ctx: &mut Ctx<'_>,
+    room: &Room,
+    from: &Jid,
+    message: &Stanza,
+    decline: &Element,
+) -> Result<(), StanzaError> {
+    let to = decline.attr("to").ok_or_else(StanzaError::bad_request)?;
+    let to = Jid::parse(to).map_err(|_| StanzaError::jid_malformed())?;
+    let state = room.state();
+    let inviter = match to.bare_str() == state.jid.as_str() {
+        true => to.resource().and_then(|nick| state.named(nick)),
+        false => state.occupants().find(|occupant| occupant.account == to.bare()),
+    };
+    let inviter = inviter.ok_or_else(StanzaError::item_not_found)?;
+    let reason = decline.child(ns::MUC_USER, "reason").cloned();
+    let decline = Element::new(ns::MUC_USER, "decline")
+        .with_attr("from", from.bare_str())
+        .with_children(reason);
+    let x = Element::new(ns::MUC_USER, "x").with_child(decline);
+    let mut told = Stanza::message(MessageType::Normal)
+        .with_from(state.jid.clone())
+        .with_element(x);
+    told.id.clone_from(&message.id);
+    let seats = inviter.seats.iter();
+    let sent: Vec<Stanza> = seats.map(|seat| told.clone().with_to(seat.jid.clone())).collect();
+    drop(state);
+    send(ctx, sent);
+    Ok(())
+}

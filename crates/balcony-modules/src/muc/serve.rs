@@ -1,0 +1,211 @@
+//! What comes for the service, its rooms and their occupants, to whom it belongs (XEP-0045 §16).
+
+use std::sync::Arc;
+
+use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow, Side};
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::{IqType, Kind, MessageType, PresenceType, StanzaError};
+use balcony_store::{ArchiveEntry, Write};
+
+use super::deliver::{deliver, send};
+use super::room::{Out, Said, Spoken};
+use super::rooms::{Room, Rooms, kept_subject};
+use super::{entry, invite, iq, relay};
+use crate::{archive, stanza_id, stored};
+
+/// Note of an envelope: what the room makes of it, once it is kept.
+struct Taken(Spoken, Arc<Room>);
+
+/// What needs no look into the store.
+pub(super) fn take(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Option<Flow> {
+    let (Some(from), Some(to)) = (envelope.from().cloned(), envelope.to().cloned()) else {
+        return Some(Flow::Drop("a stanza without an address"));
+    };
+    let kind = envelope.stanza.kind;
+    if to.local().is_none() {
+        return match kind {
+            Kind::Iq(IqType::Get | IqType::Set) if to.is_bare() => None,
+            Kind::Iq(IqType::Get | IqType::Set) | Kind::Message(_) => {
+                Some(Flow::Reject(StanzaError::service_unavailable()))
+            }
+            _ => Some(Flow::Handled),
+        };
+    }
+    match kind {
+        Kind::Iq(IqType::Get | IqType::Set) if to.is_bare() => return None,
+        Kind::Presence(
+            PresenceType::Subscribe
+            | PresenceType::Subscribed
+            | PresenceType::Unsubscribe
+            | PresenceType::Unsubscribed
+            | PresenceType::Probe,
+        ) => return Some(Flow::Handled),
+        _ => {}
+    }
+    let room = ctx.state::<Rooms>()?.get(&to.bare());
+    match (room, kind) {
+        // Whoever comes in may be the first.
+        (None, Kind::Presence(PresenceType::Available)) => None,
+        // An invitation may change who is a member.
+        (_, Kind::Message(MessageType::Normal)) if to.is_bare() => None,
+        (room, kind) => Some(in_room(ctx, envelope, room, kind, (&from, &to))),
+    }
+}
+
+/// The same for what must be looked up, or changes what is kept of a room.
+pub(super) fn wait<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, Flow> {
+    Box::pin(async move {
+        let answer = match envelope.stanza.kind {
+            Kind::Iq(_) => iq::answer(ctx, envelope).await,
+            Kind::Presence(_) => entry::enter(ctx, envelope).await,
+            Kind::Message(_) => invite::message(ctx, envelope).await,
+        };
+        match answer {
+            Ok(()) => Flow::Handled,
+            Err(error) => Flow::Reject(signed(error, envelope)),
+        }
+    })
+}
+
+/// An error that says that it comes from the room.
+fn signed(error: StanzaError, envelope: &Envelope) -> StanzaError {
+    let by = envelope.to().map(Jid::bare);
+    StanzaError { by, ..error }
+}
+
+fn in_room(
+    ctx: &mut Ctx<'_>,
+    envelope: &mut Envelope,
+    room: Option<Arc<Room>>,
+    kind: Kind,
+    (from, to): (&Jid, &Jid),
+) -> Flow {
+    let Some(room) = room else {
+        return absent(kind);
+    };
+    let outcome = match (kind, to.resource()) {
+        (Kind::Presence(PresenceType::Available), None) => Err(StanzaError::jid_malformed()),
+        (Kind::Presence(PresenceType::Available), Some(nick)) => {
+            return match entry::present(ctx, envelope, &room, nick) {
+                Ok(()) => Flow::Handled,
+                Err(error) => Flow::Reject(signed(error, envelope)),
+            };
+        }
+        (Kind::Presence(PresenceType::Unavailable), _) => {
+            let payload = envelope.stanza.payload.clone();
+            entry::leave(ctx.core(), &room, from, Some(&payload));
+            Ok(())
+        }
+        (Kind::Presence(_) | Kind::Message(MessageType::Error), _) => {
+            entry::failed(ctx.core(), &room, envelope);
+            Ok(())
+        }
+        (Kind::Message(MessageType::Groupchat), None) => {
+            return match speak(envelope, &room, from, to) {
+                Ok(()) => Flow::Continue,
+                Err(error) => Flow::Reject(signed(error, envelope)),
+            };
+        }
+        // §7.5
+        (Kind::Message(MessageType::Groupchat), Some(_)) => Err(StanzaError::bad_request()),
+        (Kind::Message(_), None) => {
+            Err(StanzaError::bad_request().with_text("a room takes messages of type groupchat"))
+        }
+        (Kind::Message(kind), Some(nick)) => whisper(ctx, envelope, &room, nick, kind),
+        (Kind::Iq(_), Some(nick)) => relay::relay(ctx, envelope, &room, nick),
+        (Kind::Iq(_), None) => relay::answered(ctx, envelope, &room),
+    };
+    match outcome {
+        Ok(()) => Flow::Handled,
+        Err(error) => Flow::Reject(signed(error, envelope)),
+    }
+}
+
+/// For a room that is not in memory, in which therefore nobody is.
+fn absent(kind: Kind) -> Flow {
+    match kind {
+        // §7.4, §7.5: as in any room that one is not in, whether or not it is there.
+        Kind::Message(MessageType::Error) | Kind::Presence(_) => Flow::Handled,
+        Kind::Message(_) | Kind::Iq(IqType::Get | IqType::Set) => {
+            Flow::Reject(StanzaError::not_acceptable().with_text("you are not in the room"))
+        }
+        Kind::Iq(_) => Flow::Handled,
+    }
+}
+
+/// §7.4, §8.1: what everybody is to hear goes into the room's archive first.
+fn speak(
+    envelope: &mut Envelope,
+    room: &Arc<Room>,
+    from: &Jid,
+    to: &Jid,
+) -> Result<(), StanzaError> {
+    let received_at = envelope.received_at();
+    let (spoken, archived, revealed) = {
+        let mut state = room.state();
+        let spoken = state.speak(from, &envelope.stanza, received_at)?;
+        let revealed = state.revealed(&spoken);
+        (spoken, state.config.archive, revealed)
+    };
+    if spoken.is_subject {
+        envelope.writes.push(Write::RoomSubjectSet {
+            room: to.to_string(),
+            subject: Some(kept_subject(&spoken.message, received_at)),
+        });
+    }
+    if archived && (spoken.is_subject || is_worth_archiving(&spoken)) {
+        let entry = ArchiveEntry {
+            received_at,
+            with: spoken.message.from.as_ref().map(Jid::to_string).unwrap_or_default(),
+            incoming: false,
+            message_id: spoken.message.id.as_deref().map(str::to_owned),
+            stanza: stored::encode(&revealed),
+        };
+        envelope.archive(Side::Recipient, to.to_string(), entry);
+    }
+    envelope.notes().set(Taken(spoken, Arc::clone(room)));
+    Ok(())
+}
+
+/// The same as between two people (XEP-0313 §6.1.1).
+fn is_worth_archiving(spoken: &Spoken) -> bool {
+    let kind = Kind::Message(MessageType::Chat);
+    archive::worth(kind, &spoken.message.payload).archive
+}
+
+/// It is kept: now everybody gets it.
+pub(super) fn committed(ctx: &mut Ctx<'_>, envelope: &mut Envelope) {
+    let Some(Taken(mut spoken, room)) = envelope.notes().take::<Taken>() else {
+        return;
+    };
+    let id = envelope.archive_id(Side::Recipient);
+    if let (Some(id), Some(to)) = (id, envelope.to()) {
+        spoken.message.payload.add(&stanza_id::element(to, id));
+    }
+    let remember = id.is_some() || is_worth_archiving(&spoken);
+    let mut out = Out::default();
+    let mut state = room.state();
+    state.spoken(spoken, envelope.received_at(), remember, &mut out);
+    deliver(ctx.core(), out);
+}
+
+/// §7.5
+fn whisper(
+    ctx: &mut Ctx<'_>,
+    envelope: &Envelope,
+    room: &Room,
+    nick: &str,
+    kind: MessageType,
+) -> Result<(), StanzaError> {
+    let from = envelope.from().ok_or_else(StanzaError::bad_request)?;
+    let sent = room.state().whisper(from, nick, &envelope.stanza, kind)?;
+    send(ctx, sent);
+    Ok(())
+}
+
+
+/// Whether a child says which way an entry is meant.
+pub(super) fn asks_to_enter(envelope: &Envelope) -> bool {
+    envelope.stanza.payload.find(ns::MUC, "x").is_some()
+}

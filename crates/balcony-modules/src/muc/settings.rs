@@ -1,0 +1,97 @@
+//! `[muc]`: who may make rooms, and what a new one is.
+
+use balcony_core::module::{Config as Server, Ctx, KeyKind, Section, stanza_error};
+use balcony_proto::jid::Jid;
+use balcony_proto::stanza::StanzaError;
+
+use super::room::Config;
+use crate::keys::key;
+
+/// `[muc]`; its domains are declared with the other domains of the server.
+pub(super) static SECTION: Section = Section {
+    name: "muc",
+    doc: "",
+    list: false,
+    keys: &[
+        key(
+            "create",
+            KeyKind::Choice(&["everyone", "accounts", "admins"]),
+            "\"accounts\"",
+            "Who may make rooms: everyone, also from other servers; the accounts of this server; or \
+             the admins of a host.",
+        ),
+        key(
+            "rooms_per_account",
+            KeyKind::Int { min: 1, max: 100_000 },
+            "100",
+            "Rooms that one address may own on one domain; another one is refused with \
+             `resource-constraint`. A hundred is more than people keep up with.",
+        ),
+        key(
+            "occupants",
+            KeyKind::Int { min: 1, max: 100_000 },
+            "5000",
+            "Nicknames in one room. Each new one is told to all others, and all others to it.",
+        ),
+        key(
+            "public",
+            KeyKind::Bool,
+            "false",
+            "Whether a new room is listed for everybody, until its owner decides.",
+        ),
+        key(
+            "persistent",
+            KeyKind::Bool,
+            "false",
+            "Whether a new room is there while nobody is in it, until its owner decides.",
+        ),
+        key(
+            "history",
+            KeyKind::Int { min: 0, max: 1_000 },
+            "20",
+            "Messages of its history that a room sends a newcomer, until its owner decides. What \
+             is older is in its archive.",
+        ),
+    ],
+};
+
+/// Occupants of one room.
+pub(super) fn max_users(config: &Server) -> usize {
+    let most: u32 = config.values(SECTION.name).int("occupants");
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+/// What a room is that somebody is about to make.
+///
+/// # Errors
+/// `not-allowed` for whoever may not (XEP-0045 §7.2.11, §10.1.1), `resource-constraint` for whoever
+/// has too many.
+pub(super) async fn may_create(
+    ctx: &Ctx<'_>,
+    room: &Jid,
+    owner: &Jid,
+) -> Result<Config, StanzaError> {
+    let server = ctx.config();
+    let values = server.values(SECTION.name);
+    let admin = ctx.core().is_admin_anywhere(owner);
+    let allowed = match values.choice("create") {
+        "everyone" => true,
+        "accounts" => ctx.host(owner.domain()).is_some(),
+        _ => admin,
+    };
+    if !(allowed || admin) {
+        return Err(StanzaError::not_allowed().with_text("rooms are made by others here"));
+    }
+    let owned = ctx.store().rooms().owned_by(room.domain(), owner.as_str());
+    let owned = owned.await.map_err(|cause| stanza_error(&cause))?;
+    if owned >= values.int::<u32>("rooms_per_account") && !admin {
+        let error = StanzaError::resource_constraint();
+        return Err(error.with_text("you own as many rooms as one may here"));
+    }
+    Ok(Config {
+        public: values.bool("public"),
+        persistent: values.bool("persistent"),
+        history: values.int("history"),
+        ..Config::default()
+    })
+}

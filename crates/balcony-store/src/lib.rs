@@ -43,6 +43,7 @@ pub use kinds::last::{LastSeen, LastSeenAt};
 pub use kinds::offline::{Offline, OfflineRow, OfflineTotal, Waiting};
 pub use kinds::private::Private;
 pub use kinds::push::{PushRegistration, PushRegistrations};
+pub use kinds::rooms::{Affiliation, RoomAffiliation, RoomData, RoomEntry, Rooms};
 pub use kinds::roster::{
     PendingIn, Roster, RosterChange, RosterData, RosterItem, Subscription, TOMBSTONES,
 };
@@ -94,6 +95,8 @@ pub trait Store: Send + Sync + 'static {
     fn push(&self) -> &dyn PushRegistrations;
     /// What clients log in by without the password.
     fn tokens(&self) -> &dyn Tokens;
+    /// Rooms and who has an affiliation in them.
+    fn rooms(&self) -> &dyn Rooms;
     /// Keys that belong to the server itself.
     fn secrets(&self) -> &dyn Secrets;
 

@@ -1,6 +1,6 @@
 use crate::{
-    ArchiveEntry, ArchiveId, ArchivePrefs, Bounds, Invite, PendingIn, PushRegistration, RosterItem,
-    ScramKey, Stored, StreamId, Token, TokenClient, VCard, Waiting,
+    ArchiveEntry, ArchiveId, ArchivePrefs, Bounds, Invite, PendingIn, PushRegistration,
+    RoomAffiliation, RosterItem, ScramKey, Stored, StreamId, Token, TokenClient, VCard, Waiting,
 };
 
 /// Writes that are committed together or not at all, in order.
@@ -9,12 +9,12 @@ pub struct WriteSet {
     ops: Vec<Write>,
 }
 
-/// One write. `account` is a bare JID; a write to an account that does not exist (any more) fails
+/// One write. `account` is a bare JID; archives and vCards may be those of a room. A write to an account that does not exist (any more) fails
 /// with [`Error::NotFound`](crate::Error::NotFound), so that nothing is ever kept for an account
 /// that was deleted meanwhile. Removing what is not there is no error unless it says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Creates an account. Conflict when it exists.
+    /// Creates an account. Conflict when it exists, or a room of that name.
     CreateAccount {
         /// Domainpart.
         host: String,
@@ -52,8 +52,8 @@ pub enum Write {
         /// Whether the account may log in.
         enabled: bool,
     },
-    /// Deletes an account and all that belongs to it, invitations by it too. Gone for every
-    /// reader with the commit; the space is given back in slices afterwards.
+    /// Deletes an account, or a room, and all that belongs to it, invitations by it too. Gone for
+    /// every reader with the commit; the space is given back in slices afterwards.
     DeleteAccount {
         /// Domainpart.
         host: String,
@@ -391,6 +391,48 @@ pub enum Write {
         /// The status of its last presence.
         status: Option<String>,
     },
+    /// Creates a room. Conflict when it exists, or an account of that name.
+    RoomCreate {
+        /// Domainpart: that of a service.
+        host: String,
+        /// Localpart.
+        room: String,
+        /// The time now.
+        created: i64,
+        /// Its configuration.
+        config: Stored,
+    },
+    /// Replaces the configuration of a room.
+    RoomConfigSet {
+        /// The room's bare JID.
+        room: String,
+        /// The configuration.
+        config: Stored,
+    },
+    /// Replaces the subject of a room.
+    RoomSubjectSet {
+        /// The room's bare JID.
+        room: String,
+        /// The subject. `None`: there is none any more.
+        subject: Option<Stored>,
+    },
+    /// Gives somebody an affiliation in a room, in place of an earlier one. Conflict when the
+    /// nickname is reserved for somebody else.
+    RoomAffiliationSet {
+        /// The room's bare JID.
+        room: String,
+        /// Whom: a bare JID, or a domain.
+        jid: String,
+        /// The affiliation. `None`: they have none any more.
+        affiliation: Option<RoomAffiliation>,
+        /// How many may have one; Limit when a new one would be more.
+        max: u32,
+    },
+    /// Deletes a room and all that belongs to it, as [`Write::DeleteAccount`] does.
+    RoomDelete {
+        /// The room's bare JID.
+        room: String,
+    },
     /// Creates an invitation. Conflict when its token is taken.
     InviteCreate {
         /// Hash of its token.
@@ -511,6 +553,17 @@ impl Write {
                 token.secret.len() + names.map(String::len).sum::<usize>()
             }
             Write::VCardSet { vcard, .. } => vcard.payload.bytes.len(),
+            Write::RoomCreate { config, .. } | Write::RoomConfigSet { config, .. } => {
+                config.bytes.len()
+            }
+            Write::RoomSubjectSet {
+                subject: Some(subject),
+                ..
+            } => subject.bytes.len(),
+            Write::RoomAffiliationSet {
+                affiliation: Some(affiliation),
+                ..
+            } => affiliation.reason.as_ref().map_or(0, String::len),
             Write::PendingSet { request, .. } => request.stanza.bytes.len(),
             Write::RosterSet { item, .. } => item.groups.iter().map(String::len).sum(),
             Write::BlockAdd { jids, .. } | Write::BlockRemove { jids, .. } => {

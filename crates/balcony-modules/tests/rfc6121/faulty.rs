@@ -74,6 +74,10 @@ impl Store for WithoutRosters {
         self.inner.tokens()
     }
 
+    fn rooms(&self) -> &dyn balcony_store::Rooms {
+        self.inner.rooms()
+    }
+
     fn secrets(&self) -> &dyn Secrets {
         self.inner.secrets()
     }

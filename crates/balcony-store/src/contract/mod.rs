@@ -10,8 +10,10 @@ pub mod items;
 pub mod keeping;
 pub mod model;
 pub(crate) mod model_archive;
+pub(crate) mod model_rooms;
 pub mod offline;
 pub mod push;
+pub mod rooms;
 pub mod roster;
 pub mod sets;
 pub mod streams;
@@ -103,6 +105,19 @@ macro_rules! contract_tests {
             tokens: clients_with_tokens_are_bounded,
             tokens: tokens_that_nobody_uses_go_in_slices,
             tokens: tokens_go_with_their_account,
+            rooms: created_room_is_read_back,
+            rooms: room_is_configured_and_has_a_subject,
+            rooms: affiliations_are_kept_in_order,
+            rooms: nickname_is_reserved_for_one,
+            rooms: affiliations_are_bounded,
+            rooms: rooms_are_listed_in_pages,
+            rooms: rooms_of_somebody_are_found,
+            rooms: room_is_no_account,
+            rooms: account_is_no_room,
+            rooms: room_goes_with_all_that_is_its,
+            rooms: refused_set_changes_no_room,
+            rooms: archives_of_rooms_are_kept_in_bounds,
+            rooms: nothing_waits_for_a_room_after_a_crash,
             sets: set_is_applied_whole_or_not_at_all,
             sets: refused_set_leaves_its_neighbours_alone,
             sets: sets_are_applied_in_the_order_of_the_calls,

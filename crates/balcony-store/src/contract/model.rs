@@ -9,6 +9,7 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 
 use super::model_archive::{archive_write, journal, of_archive, stream_write, with_ids};
+use super::model_rooms::{of_rooms, room_write};
 use super::tokens::{client, token};
 use super::{key, stored};
 use crate::archive_id;
@@ -17,8 +18,13 @@ use crate::{
     Subscription, TokenClient, VCard, Waiting, Write, WriteSet,
 };
 
-/// Few of each, so that they meet.
-const ACCOUNTS: [&str; 3] = ["romeo@localhost", "juliet@localhost", "romeo@example.com"];
+/// Few of each, so that they meet. Each may be an account or a room.
+const ACCOUNTS: [&str; 4] = [
+    "romeo@localhost",
+    "juliet@localhost",
+    "romeo@example.com",
+    "garden@localhost",
+];
 const CONTACTS: [&str; 4] = ["nurse@localhost", "paris@x", "x", "ab"];
 
 /// Runs random sets against the store that `open` gives and against the one in memory: the same
@@ -67,6 +73,7 @@ pub async fn snapshot(store: &dyn Store) -> String {
         let count = store.accounts().count(host).await;
         let rounds = store.accounts().iterations(host).await;
         writeln!(out, "{host}: {count:?} {list:?} {rounds:?}").unwrap();
+        of_rooms(store, host, &mut out).await;
     }
     for account in ACCOUNTS {
         of_account(store, account, &mut out).await;
@@ -97,6 +104,8 @@ async fn of_account(store: &dyn Store, account: &str, out: &mut String) {
     let rows = store.offline().page(account, 0, 100).await;
     let blocked = store.blocking().list(account).await;
     writeln!(out, "{total:?} {rows:?} {blocked:?}").unwrap();
+    let room = store.rooms().get(account).await;
+    writeln!(out, "{room:?}").unwrap();
     of_archive(store, account, out).await;
     let push = store.push().list(account).await;
     let tokens = store.tokens().list(account).await;
@@ -125,6 +134,7 @@ pub fn write_set() -> impl Strategy<Value = WriteSet> {
         2 => stream_write(),
         1 => push_write(),
         2 => token_write(),
+        2 => room_write(),
     ];
     vec(write, 1..5).prop_map(|writes| writes.into_iter().collect())
 }

@@ -8,6 +8,7 @@ pub(crate) mod last;
 pub(crate) mod offline;
 pub(crate) mod private;
 pub(crate) mod push;
+pub(crate) mod rooms;
 pub(crate) mod roster;
 pub(crate) mod secrets;
 pub(crate) mod streams;

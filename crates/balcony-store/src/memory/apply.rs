@@ -1,4 +1,4 @@
-use super::tables::{AccountData, Name, Tables};
+use super::tables::{AccountData, Kind, Name, Tables};
 use crate::kinds::roster::first_version;
 use crate::{
     Bounds, Error, OfflineRow, PendingIn, Result, RosterItem, ScramKey, TOMBSTONES, Waiting, Write,
@@ -17,19 +17,8 @@ impl Tables {
             | Write::InviteUse { .. }
             | Write::InviteRemove { .. }
             | Write::InvitesExpire { .. } => self.apply_invite(write),
-            Write::SecretCreate { name, value } => match self.secret(name) {
-                Some(_) => Err(Error::Conflict("secret")),
-                None => {
-                    self.add_secret(name, value);
-                    Ok(())
-                }
-            },
-            Write::OfflinePush {
-                account,
-                received_at,
-                stanza,
-                bounds,
-            } => self.push(account, *received_at, stanza, *bounds),
+            Write::SecretCreate { name, value } => self.create_secret(name, value),
+            Write::OfflinePush { .. } | Write::OfflineExpire { .. } => self.apply_offline(write),
             Write::ArchivePush { .. }
             | Write::ArchiveDelivered { .. }
             | Write::ArchiveRetract { .. }
@@ -44,10 +33,11 @@ impl Tables {
             | Write::StreamRenew { .. }
             | Write::StreamRemove { .. }
             | Write::StreamsExpire { .. } => self.apply_stream(write),
-            Write::OfflineExpire { before, oldest } => {
-                self.expire(*before, *oldest);
-                Ok(())
-            }
+            Write::RoomCreate { .. }
+            | Write::RoomConfigSet { .. }
+            | Write::RoomSubjectSet { .. }
+            | Write::RoomAffiliationSet { .. }
+            | Write::RoomDelete { .. } => self.apply_room(write),
             Write::RosterSet { account, .. }
             | Write::RosterRemove { account, .. }
             | Write::PendingSet { account, .. }
@@ -61,7 +51,7 @@ impl Tables {
             Write::TokenSet { account, .. }
             | Write::TokenUsed { account, .. }
             | Write::TokenRemove { account, .. }
-            | Write::TokensRemoveAll { account } => self.change(account)?.apply_token(write),
+            | Write::TokensRemoveAll { account } => self.change_login(account)?.apply_token(write),
             Write::TokensExpire { before, rows } => self.expire_tokens(*before, *rows),
             Write::OfflineDelete { account, .. }
             | Write::PrivateSet { account, .. }
@@ -72,6 +62,30 @@ impl Tables {
             | Write::BlockRemove { account, .. }
             | Write::BlockClear { account }
             | Write::LastSeenSet { account, .. } => self.change(account)?.apply_item(write),
+        }
+    }
+
+    fn create_secret(&mut self, name: &str, value: &[u8]) -> Result<()> {
+        if self.secret(name).is_some() {
+            return Err(Error::Conflict("secret"));
+        }
+        self.add_secret(name, value);
+        Ok(())
+    }
+
+    fn apply_offline(&mut self, write: &Write) -> Result<()> {
+        match write {
+            Write::OfflinePush {
+                account,
+                received_at,
+                stanza,
+                bounds,
+            } => self.push(account, *received_at, stanza, *bounds),
+            Write::OfflineExpire { before, oldest } => {
+                self.expire(*before, *oldest);
+                Ok(())
+            }
+            _ => Err(misplaced()),
         }
     }
 
@@ -113,12 +127,11 @@ impl Tables {
                 keys,
             } => self.create((host.clone(), user.clone()), *created, keys),
             Write::SetKeys { host, user, keys } => {
-                let account = self.change_named(&(host.clone(), user.clone()))?;
-                account.set_keys(keys);
+                self.change_account(host, user)?.set_keys(keys);
                 Ok(())
             }
             Write::AddKeys { host, user, keys } => {
-                let account = self.change_named(&(host.clone(), user.clone()))?;
+                let account = self.change_account(host, user)?;
                 for key in keys {
                     account.keys.entry(key.hash).or_insert_with(|| key.clone());
                 }
@@ -129,7 +142,7 @@ impl Tables {
                 user,
                 enabled,
             } => {
-                self.change_named(&(host.clone(), user.clone()))?.enabled = *enabled;
+                self.change_account(host, user)?.enabled = *enabled;
                 Ok(())
             }
             Write::DeleteAccount { host, user } => {
@@ -146,19 +159,33 @@ impl Tables {
         if self.named(&name).is_some() {
             return Err(Error::Conflict("account"));
         }
-        let number = self.new_account_id();
-        let version = first_version(number).unsigned_abs();
-        let mut account = AccountData {
-            number,
-            created,
-            enabled: true,
-            version,
-            horizon: version,
-            ..AccountData::default()
-        };
+        let mut account = self.new_owner(Kind::Account, created);
         account.set_keys(keys);
         self.add_account(name, account);
         Ok(())
+    }
+
+    /// With nothing that belongs to it. Nobody logs in as what is no account.
+    pub(super) fn new_owner(&mut self, kind: Kind, created: i64) -> AccountData {
+        let number = self.new_account_id();
+        let version = first_version(number).unsigned_abs();
+        AccountData {
+            number,
+            created,
+            enabled: matches!(kind, Kind::Account),
+            kind,
+            version,
+            horizon: version,
+            ..AccountData::default()
+        }
+    }
+
+    fn change_account(&mut self, host: &str, user: &str) -> Result<&mut AccountData> {
+        let account = self.change_named(&(host.to_owned(), user.to_owned()))?;
+        match account.kind {
+            Kind::Account => Ok(account),
+            Kind::Room(_) => Err(Error::NotFound),
+        }
     }
 
     fn push(
@@ -331,6 +358,6 @@ fn check(bounds: Bounds, sizes: impl ExactSizeIterator<Item = usize>) -> Result<
     bounds.check(rows, sizes.map(|size| size as u64).sum())
 }
 
-fn misplaced() -> Error {
+pub(super) fn misplaced() -> Error {
     Error::Broken("a write reached the wrong kind of data".to_owned())
 }

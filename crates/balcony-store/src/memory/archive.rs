@@ -276,7 +276,8 @@ impl Tables {
             return;
         }
         for name in self.names() {
-            let rows = self.named(&name).map(AccountData::undelivered);
+            let account = self.named(&name).filter(|data| data.is_account());
+            let rows = account.map(AccountData::undelivered);
             for (received_at, id) in rows.into_iter().flatten() {
                 let seq = self.new_offline_seq();
                 if let Ok(account) = self.change_named(&name)

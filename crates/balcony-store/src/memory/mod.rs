@@ -8,6 +8,7 @@ mod apply;
 mod archive;
 mod push;
 mod reads;
+mod rooms;
 mod streams;
 mod tables;
 mod tokens;
@@ -165,6 +166,10 @@ impl Store for MemoryStore {
     }
 
     fn tokens(&self) -> &dyn crate::Tokens {
+        self
+    }
+
+    fn rooms(&self) -> &dyn crate::Rooms {
         self
     }
 

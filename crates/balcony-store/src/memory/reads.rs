@@ -9,7 +9,20 @@ use crate::{
 };
 
 fn named<'a>(tables: &'a Tables, host: &str, user: &str) -> Option<&'a AccountData> {
-    tables.named(&(host.to_owned(), user.to_owned()))
+    let data = tables.named(&(host.to_owned(), user.to_owned()));
+    data.filter(|data| data.is_account())
+}
+
+/// The accounts of a host, in order, from this localpart on.
+fn accounts_from<'a>(
+    tables: &'a Tables,
+    host: &'a str,
+    from: &str,
+) -> impl Iterator<Item = (&'a String, &'a AccountData)> {
+    let all = tables.accounts_from((host.to_owned(), from.to_owned()));
+    all.take_while(move |((of, _), _)| of == host)
+        .filter(|(_, data)| data.is_account())
+        .map(|((_, user), data)| (user, data))
 }
 
 impl Accounts for MemoryStore {
@@ -40,8 +53,7 @@ impl Accounts for MemoryStore {
     fn iterations(&self, host: &str) -> BoxFuture<'_, Result<Vec<KeyCount>>> {
         self.read(|tables| {
             let mut counts = BTreeMap::new();
-            let accounts = tables.accounts_from((host.to_owned(), String::new()));
-            for (_, account) in accounts.take_while(|((of, _), _)| of == host) {
+            for (_, account) in accounts_from(tables, host, "") {
                 for key in account.keys.values() {
                     *counts.entry((key.hash, key.iterations)).or_default() += 1;
                 }
@@ -67,12 +79,10 @@ impl Accounts for MemoryStore {
     ) -> BoxFuture<'_, Result<Vec<AccountEntry>>> {
         let after = after.unwrap_or("");
         self.read(|tables| {
-            tables
-                .accounts_from((host.to_owned(), after.to_owned()))
-                .take_while(|((of, _), _)| of == host)
-                .filter(|((_, user), _)| user != after)
+            accounts_from(tables, host, after)
+                .filter(|(user, _)| *user != after)
                 .take(limit as usize)
-                .map(|((_, user), account)| AccountEntry {
+                .map(|(user, account)| AccountEntry {
                     user: user.clone(),
                     enabled: account.enabled,
                     created: account.created,
@@ -82,10 +92,7 @@ impl Accounts for MemoryStore {
     }
 
     fn count(&self, host: &str) -> BoxFuture<'_, Result<u64>> {
-        self.read(|tables| {
-            let all = tables.accounts_from((host.to_owned(), String::new()));
-            all.take_while(|((of, _), _)| of == host).count() as u64
-        })
+        self.read(|tables| accounts_from(tables, host, "").count() as u64)
     }
 }
 

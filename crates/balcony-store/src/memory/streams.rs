@@ -11,7 +11,7 @@ impl Tables {
                 handled,
                 expires_at,
             } => {
-                let number = self.account(account).ok_or(Error::NotFound)?.number;
+                let number = self.login(account).ok_or(Error::NotFound)?.number;
                 // One that a deleted account left is nobody's any more.
                 if self.stream(*id).is_some_and(|stream| self.lives(stream)) {
                     return Err(Error::Conflict("stream"));

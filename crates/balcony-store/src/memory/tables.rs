@@ -4,6 +4,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::archive::ArchiveData;
+use super::rooms::RoomRow;
 use crate::archive_id::ArchiveIds;
 use crate::{
     ArchiveId, ClientTokens, Committed, Error, HashName, Invite, LastSeenAt, OfflineRow, PendingIn,
@@ -47,11 +48,20 @@ enum Undo {
     LaidDown(bool),
 }
 
-/// All that belongs to one account.
+/// What has an archive and the like under its name.
+#[derive(Clone, Default)]
+pub(super) enum Kind {
+    #[default]
+    Account,
+    Room(RoomRow),
+}
+
+/// All that belongs to one account, or to a room.
 #[derive(Clone, Default)]
 pub(super) struct AccountData {
     /// Never used twice.
     pub(super) number: i64,
+    pub(super) kind: Kind,
     pub(super) created: i64,
     pub(super) enabled: bool,
     pub(super) keys: BTreeMap<HashName, ScramKey>,
@@ -68,6 +78,12 @@ pub(super) struct AccountData {
     pub(super) push: BTreeMap<(String, String), PushRegistration>,
     pub(super) tokens: BTreeMap<String, ClientTokens>,
     pub(super) archive: ArchiveData,
+}
+
+impl AccountData {
+    pub(super) fn is_account(&self) -> bool {
+        matches!(self.kind, Kind::Account)
+    }
 }
 
 impl Tables {
@@ -135,6 +151,11 @@ impl Tables {
         self.named(&name_of(bare)?)
     }
 
+    /// The account, unless it is something else that has this name.
+    pub(super) fn login(&self, bare: &str) -> Option<&AccountData> {
+        self.account(bare).filter(|data| data.is_account())
+    }
+
     pub(super) fn named(&self, name: &Name) -> Option<&AccountData> {
         self.accounts.get(name).map(Arc::as_ref)
     }
@@ -148,6 +169,12 @@ impl Tables {
     /// The account, to be changed.
     pub(super) fn change(&mut self, bare: &str) -> Result<&mut AccountData> {
         self.change_named(&name_of(bare).ok_or(Error::NotFound)?)
+    }
+
+    /// As [`change`](Self::change), for what only accounts have.
+    pub(super) fn change_login(&mut self, bare: &str) -> Result<&mut AccountData> {
+        self.login(bare).ok_or(Error::NotFound)?;
+        self.change(bare)
     }
 
     pub(super) fn change_named(&mut self, name: &Name) -> Result<&mut AccountData> {

@@ -92,7 +92,7 @@ impl Tables {
 impl Tokens for MemoryStore {
     fn login(&self, account: &str, client: &str) -> BoxFuture<'_, Result<Option<TokenLogin>>> {
         self.read(|tables| {
-            tables.account(account).map(|account| TokenLogin {
+            tables.login(account).map(|account| TokenLogin {
                 enabled: account.enabled,
                 tokens: account.tokens.get(client).cloned(),
             })

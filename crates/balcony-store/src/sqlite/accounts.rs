@@ -12,21 +12,74 @@ use crate::{
     ScramKey, Write,
 };
 
-/// The number of the account with this bare JID.
-pub(super) fn find(conn: &Connection, account: &str) -> Result<Option<i64>, Fault> {
-    // A localpart has no "@" (RFC 7622 §3.3.1).
-    match account.split_once('@') {
+/// What a row of `accounts` is. Each may have an archive and a vCard; the reads and writes of
+/// accounts, and logins, know of accounts only.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Account,
+    Room,
+}
+
+impl Kind {
+    /// As stored.
+    fn number(self) -> i64 {
+        match self {
+            Kind::Account => 0,
+            Kind::Room => 1,
+        }
+    }
+}
+
+/// The number of the account with this bare JID, or of the room.
+pub(super) fn find(conn: &Connection, owner: &str) -> Result<Option<i64>, Fault> {
+    match parts(owner) {
         Some((user, host)) => find_parts(conn, host, user),
         None => Ok(None),
     }
 }
 
 /// As [`find`], for writes: NotFound when there is none.
-pub(super) fn require(conn: &Connection, account: &str) -> Result<i64, Fault> {
-    Ok(find(conn, account)?.ok_or(Error::NotFound)?)
+pub(super) fn require(conn: &Connection, owner: &str) -> Result<i64, Fault> {
+    Ok(find(conn, owner)?.ok_or(Error::NotFound)?)
 }
 
-fn find_parts(conn: &Connection, host: &str, user: &str) -> Result<Option<i64>, Fault> {
+/// The number of what is of this kind and has this JID.
+pub(super) fn find_kind(conn: &Connection, owner: &str, kind: Kind) -> Result<Option<i64>, Fault> {
+    match parts(owner) {
+        Some((user, host)) => find_parts_kind(conn, (host, user), kind),
+        None => Ok(None),
+    }
+}
+
+/// The number of the account, which is one; NotFound when there is none.
+pub(super) fn require_account(conn: &Connection, account: &str) -> Result<i64, Fault> {
+    Ok(find_kind(conn, account, Kind::Account)?.ok_or(Error::NotFound)?)
+}
+
+/// Localpart and domainpart.
+fn parts(owner: &str) -> Option<(&str, &str)> {
+    // A localpart has no "@" (RFC 7622 §3.3.1).
+    owner.split_once('@')
+}
+
+fn find_account(conn: &Connection, host: &str, user: &str) -> Result<Option<i64>, Fault> {
+    find_parts_kind(conn, (host, user), Kind::Account)
+}
+
+fn find_parts_kind(
+    conn: &Connection,
+    (host, user): (&str, &str),
+    kind: Kind,
+) -> Result<Option<i64>, Fault> {
+    one(
+        conn,
+        "SELECT id FROM accounts WHERE host = ?1 AND user = ?2 AND kind = ?3",
+        (host, user, kind.number()),
+        |row| row.get(0),
+    )
+}
+
+pub(super) fn find_parts(conn: &Connection, host: &str, user: &str) -> Result<Option<i64>, Fault> {
     one(
         conn,
         "SELECT id FROM accounts WHERE host = ?1 AND user = ?2",
@@ -44,12 +97,12 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
             keys,
         } => create(conn, (host, user), *created, keys),
         Write::SetKeys { host, user, keys } => {
-            let id = find_parts(conn, host, user)?.ok_or(Error::NotFound)?;
+            let id = find_account(conn, host, user)?.ok_or(Error::NotFound)?;
             run(conn, "DELETE FROM scram_keys WHERE account_id = ?1", [id])?;
             add_keys(conn, id, keys)
         }
         Write::AddKeys { host, user, keys } => {
-            let id = find_parts(conn, host, user)?.ok_or(Error::NotFound)?;
+            let id = find_account(conn, host, user)?.ok_or(Error::NotFound)?;
             add_missing_keys(conn, id, keys)
         }
         Write::SetEnabled {
@@ -57,10 +110,7 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
             user,
             enabled,
         } => set_enabled(conn, host, user, *enabled),
-        Write::DeleteAccount { host, user } => {
-            known.forget_account(host, user);
-            delete(conn, host, user)
-        }
+        Write::DeleteAccount { host, user } => delete(conn, known, host, user),
         _ => Err(misplaced()),
     }
 }
@@ -74,11 +124,23 @@ fn create(
     if find_parts(conn, host, user)?.is_some() {
         return Err(Error::Conflict("account").into());
     }
+    let id = insert(conn, Kind::Account, (host, user), created)?;
+    add_keys(conn, id, keys)
+}
+
+/// A new row; its number. Nobody logs in as what is no account.
+pub(super) fn insert(
+    conn: &Connection,
+    kind: Kind,
+    (host, user): (&str, &str),
+    created: i64,
+) -> Result<i64, Fault> {
     run(
         conn,
-        "INSERT INTO accounts (host, user, created, enabled, roster_version, roster_horizon)
-         VALUES (?1, ?2, ?3, 1, 0, 0)",
-        (host, user, created),
+        "INSERT INTO accounts
+             (host, user, created, enabled, roster_version, roster_horizon, kind)
+         VALUES (?1, ?2, ?3, ?4 = 0, 0, 0, ?4)",
+        (host, user, created, kind.number()),
     )?;
     let id = conn.last_insert_rowid();
     run(
@@ -86,7 +148,7 @@ fn create(
         "UPDATE accounts SET roster_version = ?2, roster_horizon = ?2 WHERE id = ?1",
         (id, first_version(id)),
     )?;
-    add_keys(conn, id, keys)
+    Ok(id)
 }
 
 fn add_keys(conn: &Connection, id: i64, keys: &[ScramKey]) -> Result<(), Fault> {
@@ -127,7 +189,7 @@ fn add_missing_keys(conn: &Connection, id: i64, keys: &[ScramKey]) -> Result<(),
 fn set_enabled(conn: &Connection, host: &str, user: &str, enabled: bool) -> Result<(), Fault> {
     let changed = run(
         conn,
-        "UPDATE accounts SET enabled = ?3 WHERE host = ?1 AND user = ?2",
+        "UPDATE accounts SET enabled = ?3 WHERE host = ?1 AND user = ?2 AND kind = 0",
         (host, user, enabled),
     )?;
     match changed {
@@ -136,8 +198,25 @@ fn set_enabled(conn: &Connection, host: &str, user: &str, enabled: bool) -> Resu
     }
 }
 
-fn delete(conn: &Connection, host: &str, user: &str) -> Result<(), Fault> {
+fn delete(conn: &Connection, known: &mut Known, host: &str, user: &str) -> Result<(), Fault> {
     let id = find_parts(conn, host, user)?.ok_or(Error::NotFound)?;
+    known.forget_account(&bare(host, user));
+    remove(conn, id)?;
+    run(
+        conn,
+        "DELETE FROM invites WHERE created_by = ?1 || '@' || ?2",
+        (user, host),
+    )?;
+    Ok(())
+}
+
+/// What [`parts`] takes apart.
+fn bare(host: &str, user: &str) -> String {
+    [user, "@", host].concat()
+}
+
+/// Deletes an account, or a room. The writer forgets the number by itself.
+pub(super) fn remove(conn: &Connection, id: i64) -> Result<(), Fault> {
     // The keys go with it at once (foreign key), the rest in slices.
     run(conn, "DELETE FROM accounts WHERE id = ?1", [id])?;
     // Retention would take it for one of the host's archives.
@@ -147,11 +226,6 @@ fn delete(conn: &Connection, host: &str, user: &str) -> Result<(), Fault> {
         [id],
     )?;
     run(conn, "INSERT INTO deleted_accounts (id) VALUES (?1)", [id])?;
-    run(
-        conn,
-        "DELETE FROM invites WHERE created_by = ?1 || '@' || ?2",
-        (user, host),
-    )?;
     Ok(())
 }
 
@@ -179,7 +253,7 @@ fn get(conn: &Connection, host: &str, user: &str) -> Result<Option<Account>, Fau
         conn,
         "SELECT enabled, created, k.hash, k.salt, k.iterations, k.stored_key, k.server_key
          FROM accounts LEFT JOIN scram_keys k ON k.account_id = id
-         WHERE host = ?1 AND user = ?2 ORDER BY k.hash",
+         WHERE host = ?1 AND user = ?2 AND kind = 0 ORDER BY k.hash",
         (host, user),
         |row| Ok((row.get(0)?, row.get(1)?, key_if_any(row, 2)?)),
     )?;
@@ -205,7 +279,7 @@ fn credentials(
         conn,
         "SELECT enabled, k.hash, k.salt, k.iterations, k.stored_key, k.server_key
          FROM accounts LEFT JOIN scram_keys k ON k.account_id = id AND k.hash = ?3
-         WHERE host = ?1 AND user = ?2",
+         WHERE host = ?1 AND user = ?2 AND kind = 0",
         (host, user, hash.as_str()),
         |row| {
             Ok(Credentials {
@@ -226,7 +300,7 @@ fn list(
     all(
         conn,
         "SELECT user, enabled, created FROM accounts
-         WHERE host = ?1 AND user > ?2 ORDER BY user LIMIT ?3",
+         WHERE host = ?1 AND user > ?2 AND kind = 0 ORDER BY user LIMIT ?3",
         (host, after.unwrap_or(""), limit),
         |row| {
             Ok(AccountEntry {
@@ -263,6 +337,18 @@ fn iterations(conn: &Connection, host: &str) -> Result<Vec<KeyCount>, Fault> {
     )
 }
 
+/// Counts two indexes: to look whether each row is an account would read all of them.
+fn count(conn: &Connection, host: &str) -> Result<u64, Fault> {
+    let count = one(
+        conn,
+        "SELECT (SELECT count(*) FROM accounts WHERE host = ?1)
+             - (SELECT count(*) FROM accounts WHERE host = ?1 AND kind <> 0)",
+        [host],
+        |row| row.get(0),
+    )?;
+    Ok(count.unwrap_or(0))
+}
+
 impl Accounts for SqliteStore {
     fn get(&self, host: &str, user: &str) -> BoxFuture<'_, Result<Option<Account>>> {
         let (host, user) = (host.to_owned(), user.to_owned());
@@ -286,7 +372,7 @@ impl Accounts for SqliteStore {
 
     fn exists(&self, host: &str, user: &str) -> BoxFuture<'_, Result<bool>> {
         let (host, user) = (host.to_owned(), user.to_owned());
-        self.read(move |conn| Ok(find_parts(conn, &host, &user)?.is_some()))
+        self.read(move |conn| Ok(find_account(conn, &host, &user)?.is_some()))
     }
 
     fn list(
@@ -301,14 +387,6 @@ impl Accounts for SqliteStore {
 
     fn count(&self, host: &str) -> BoxFuture<'_, Result<u64>> {
         let host = host.to_owned();
-        self.read(move |conn| {
-            let count = one(
-                conn,
-                "SELECT count(*) FROM accounts WHERE host = ?1",
-                [host],
-                |row| row.get(0),
-            )?;
-            Ok(count.unwrap_or(0))
-        })
+        self.read(move |conn| count(conn, &host))
     }
 }

@@ -5,8 +5,8 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use super::known::Known;
 use super::{
-    accounts, archive, blocking, invites, last, offline, private, push, roster, secrets, streams,
-    tokens, vcards,
+    accounts, archive, blocking, invites, last, offline, private, push, rooms, roster, secrets,
+    streams, tokens, vcards,
 };
 use crate::{Error, Write};
 
@@ -39,6 +39,11 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
         | Write::TokenRemove { .. }
         | Write::TokensRemoveAll { .. }
         | Write::TokensExpire { .. } => tokens::apply(conn, write),
+        Write::RoomCreate { .. }
+        | Write::RoomConfigSet { .. }
+        | Write::RoomSubjectSet { .. }
+        | Write::RoomAffiliationSet { .. }
+        | Write::RoomDelete { .. } => rooms::apply(conn, known, write),
         Write::InviteCreate { .. }
         | Write::InviteUse { .. }
         | Write::InviteRemove { .. }

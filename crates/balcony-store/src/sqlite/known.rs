@@ -144,12 +144,8 @@ impl Known {
     }
 
     /// An account was deleted.
-    pub(super) fn forget_account(&mut self, host: &str, user: &str) {
-        let mut bare = String::with_capacity(user.len() + 1 + host.len());
-        bare.push_str(user);
-        bare.push('@');
-        bare.push_str(host);
-        self.accounts.remove(&bare);
+    pub(super) fn forget_account(&mut self, bare: &str) {
+        self.accounts.remove(bare);
     }
 
     /// The place and the time of the next message.

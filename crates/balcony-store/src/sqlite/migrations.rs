@@ -33,6 +33,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "push",
         sql: include_str!("../../migrations/sqlite/0005_push.sql"),
     },
+    Migration {
+        name: "rooms",
+        sql: include_str!("../../migrations/sqlite/0006_rooms.sql"),
+    },
 ];
 
 /// Brings the schema up to date, in one transaction.

@@ -23,6 +23,7 @@ mod private;
 mod push;
 mod queue;
 mod readers;
+mod rooms;
 mod roster;
 mod secrets;
 mod statement;
@@ -288,6 +289,10 @@ impl Store for SqliteStore {
     }
 
     fn tokens(&self) -> &dyn crate::Tokens {
+        self
+    }
+
+    fn rooms(&self) -> &dyn crate::Rooms {
         self
     }
 

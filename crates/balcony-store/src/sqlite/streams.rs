@@ -1,7 +1,7 @@
 use rusqlite::{Connection, Row};
 
 use super::SqliteStore;
-use super::accounts::require;
+use super::accounts::require_account;
 use super::apply::misplaced;
 use super::fault::Fault;
 use super::known::Known;
@@ -16,7 +16,12 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
             handled,
             expires_at,
         } => {
-            create(conn, *id, require(conn, account)?, (*handled, *expires_at))?;
+            create(
+                conn,
+                *id,
+                require_account(conn, account)?,
+                (*handled, *expires_at),
+            )?;
             // The log may have something of an earlier stream with this id.
             log(conn, known, *id, *handled)
         }

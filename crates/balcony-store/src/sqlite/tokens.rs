@@ -2,7 +2,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
 use super::SqliteStore;
-use super::accounts::{find, require};
+use super::accounts::{find, require_account};
 use super::apply::misplaced;
 use super::fault::Fault;
 use super::statement::{all, one, run};
@@ -20,7 +20,7 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
             proved,
             max,
         } => {
-            let id = require(conn, account)?;
+            let id = require_account(conn, account)?;
             if let Some(key) = proved {
                 still_proves(conn, id, key)?;
             }
@@ -37,13 +37,13 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
             count,
             at,
         } => {
-            let id = require(conn, account)?;
+            let id = require_account(conn, account)?;
             let mut tokens = get(conn, id, &client.id)?.ok_or(Error::NotFound)?;
             tokens.use_token(client, secret, *count, *at)?;
             set(conn, id, &tokens)
         }
         Write::TokenRemove { account, client } => {
-            let id = require(conn, account)?;
+            let id = require_account(conn, account)?;
             let Some(mut tokens) = get(conn, id, client)? else {
                 return Ok(());
             };
@@ -54,7 +54,7 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
             }
         }
         Write::TokensRemoveAll { account } => {
-            let id = require(conn, account)?;
+            let id = require_account(conn, account)?;
             run(conn, "DELETE FROM tokens WHERE account_id = ?1", [id])?;
             Ok(())
         }
@@ -216,7 +216,7 @@ fn login(conn: &Connection, account: &str, client: &str) -> Result<Option<TokenL
              mechanism, secret, issued, expires, count,
              new_mechanism, new_secret, new_issued, new_expires, new_count
          FROM accounts LEFT JOIN tokens t ON t.account_id = id AND t.client = ?3
-         WHERE host = ?1 AND user = ?2",
+         WHERE host = ?1 AND user = ?2 AND kind = 0",
         (host, user, client),
         |row| {
             let none = row.get_ref(1)?.data_type() == Type::Null;

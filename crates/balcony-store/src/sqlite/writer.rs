@@ -92,7 +92,8 @@ impl Writer {
             self.roll_back();
             return;
         };
-        let deletes = |op: &Write| matches!(op, Write::DeleteAccount { .. });
+        let deletes =
+            |op: &Write| matches!(op, Write::DeleteAccount { .. } | Write::RoomDelete { .. });
         for (job, outcome) in group.into_iter().zip(outcomes) {
             self.cleaning |= outcome.is_ok() && job.set.ops().iter().any(deletes);
             job.resolve.resolve(outcome);

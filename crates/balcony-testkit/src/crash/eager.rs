@@ -142,6 +142,10 @@ impl Store for EagerStore {
         self.inner.push()
     }
 
+    fn rooms(&self) -> &dyn balcony_store::Rooms {
+        self.inner.rooms()
+    }
+
     fn secrets(&self) -> &dyn Secrets {
         self.inner.secrets()
     }

@@ -93,7 +93,7 @@ fn queue_undelivered(conn: &Connection, known: &mut Known) -> Result<(), Fault> 
                  AND i.seq > coalesce((SELECT d.seq FROM archive_delivered d
                                        WHERE d.account_id = accounts.id), 0)
              CROSS JOIN archive m ON m.seq = i.seq
-         WHERE i.seq NOT IN
+         WHERE accounts.kind = 0 AND i.seq NOT IN
              (SELECT archive_seq FROM offline WHERE archive_seq IS NOT NULL)
          ORDER BY accounts.host, accounts.user, i.seq
          RETURNING account_id, size",

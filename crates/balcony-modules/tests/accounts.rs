@@ -341,12 +341,12 @@ async fn a_login_that_waits_gets_no_token_when_the_password_is_another() {
         invalidate: false,
         issue: Some(("HT-SHA-256-EXPR".into(), "secret".into())),
     };
-    stage.core.set_password(&romeo, "old").await.unwrap();
+    stage.core.set_password(&romeo, "old", None).await.unwrap();
     let old = proved("old").await;
     let given = stage.core.use_token(wish(old.clone())).await.unwrap();
     assert!(given.is_some());
     // The same once more has other keys, too: whoever sets it wants to be rid of the rest.
-    stage.core.set_password(&romeo, "old").await.unwrap();
+    stage.core.set_password(&romeo, "old", None).await.unwrap();
     assert_eq!(stage.core.use_token(wish(old)).await.unwrap(), None);
     let new = proved("old").await;
     stage.core.set_enabled(&romeo, false).await.unwrap();

@@ -89,7 +89,7 @@ async fn in_memory(server: &TestServer, script: &Script, act: &Admin) -> Result<
         Admin::Create(account, password) => return server.add_account(account, password).await,
         Admin::Delete(account) => core.delete_account(account).await,
         Admin::Enable(account, on) => core.set_enabled(account, *on).await,
-        Admin::SetPassword(account, password) => core.set_password(account, password).await,
+        Admin::SetPassword(account, password) => core.set_password(account, password, None).await,
         Admin::Reload(more) => {
             let text = format!("{}\n{more}", script.config);
             let sections = MODULES

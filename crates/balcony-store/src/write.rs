@@ -347,8 +347,9 @@ pub enum Write {
     },
     /// Gives a client a token, in place of an earlier one that it has not used; one that it has
     /// used stays good. Of more than `max` clients those go that were unused for the longest time,
-    /// first of those without tokens; this one stays. [`Error::NotFound`](crate::Error::NotFound) when the account has another
-    /// password than `proved`, or may not log in.
+    /// first of those without tokens; this one stays.
+    /// [`Error::NotFound`](crate::Error::NotFound) when the account has another password than
+    /// `proved`, or may not log in.
     TokenSet {
         /// Whose.
         account: String,

@@ -66,9 +66,14 @@ impl Core {
     ) -> Result<(), Error> {
         let (host, user) = self.local_account(account)?;
         let keys = self.derive_keys(password).await?;
+        // Who chooses a password knows it.
+        let knows = keep
+            .and_then(Session::client)
+            .zip(keys.first())
+            .and_then(|(client, key)| self.client_seen(account, &client, key.stored_key.clone()));
         let set = Write::SetKeys { host, user, keys };
-        let writes = [set, revoke_tokens(account)];
-        self.change(account, writes.into_iter().collect()).await?;
+        let writes = [set, revoke_tokens(account)].into_iter().chain(knows);
+        self.change(account, writes.collect()).await?;
         // RFC 6120 §4.9.3.16: authentication needs to be negotiated again.
         for session in self.sessions.of(account.bare_str()) {
             if keep.is_none_or(|keep| keep.id() != session.id()) {

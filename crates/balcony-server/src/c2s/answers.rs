@@ -173,6 +173,7 @@ pub(super) async fn bind<L: Link>(
         }
         return Answer::Bind(Err(error));
     }
+    tokens::note(stream, &session);
     // The modules are ready before anybody knows the full JID: what is sent to it finds them so.
     if let Some(pending) = core.fire(Event::Bound(Arc::clone(&session))) {
         pending.await;
@@ -211,6 +212,7 @@ pub(super) async fn resume<L: Link>(
         Ok(resumed) => {
             let session = resumed.attachment.session();
             session.logged_in(login(core, request.client.as_ref(), request.mechanism));
+            tokens::note(stream, session);
             let jid = session.jid().clone();
             tracing::info!(%jid, peer = %stream.link.peer(), "resumed");
             stream.seat = Some(Seat {

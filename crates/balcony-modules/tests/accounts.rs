@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use balcony_cluster::Local;
 use balcony_core::config::Config;
-use balcony_core::module::{Event, Session};
+use balcony_core::module::{Event, Session, SessionClient};
 use balcony_core::tokens::{LoggedInBy, TokenUse};
 use balcony_core::{Clock, Core, Outgoing, Parts, Pending, Wake};
 use balcony_modules::MODULES;
@@ -16,8 +16,8 @@ use balcony_proto::stanza::{IqType, Kind, MessageType, Payload, PresenceType, St
 use balcony_proto::stream::StreamCondition;
 use balcony_proto::xml::Element;
 use balcony_store::{
-    Error, MemoryStore, PendingIn, RosterItem, Store, Stored, Subscription, TokenClient, Write,
-    WriteSet,
+    Error, MemoryStore, PendingIn, RosterItem, Store, Stored, Subscription, Token, TokenClient,
+    Write, WriteSet,
 };
 
 const ROMEO: &str = "romeo@localhost";
@@ -353,4 +353,57 @@ async fn a_login_that_waits_gets_no_token_when_the_password_is_another() {
     assert_eq!(stage.core.use_token(wish(new)).await.unwrap(), None);
     let left = stage.store.tokens().list(ROMEO).await.unwrap();
     assert_eq!(left, []);
+}
+
+/// XEP-0494 §3.2: what has nothing but a token is out for good, and the result says so.
+#[tokio::test]
+async fn a_client_that_never_showed_the_password_is_revoked_without_more_ado() {
+    let stage = Stage::new().await;
+    let phone = || TokenClient {
+        id: "phone".into(),
+        ..TokenClient::default()
+    };
+    let token = |expires| Token {
+        mechanism: "HT-SHA-256-EXPR".into(),
+        secret: "secret".into(),
+        created: 1,
+        expires,
+        count: None,
+    };
+    let issue = |client, expires| Write::TokenSet {
+        account: ROMEO.into(),
+        client,
+        token: token(expires),
+        at: 1,
+        proved: None,
+        max: 9,
+    };
+    stage.write(issue(phone(), i64::MAX)).await;
+    // Its time is over, so it has no access, and is none of the clients.
+    stage.write(issue(TokenClient::default(), 2)).await;
+    let romeo = stage.bind("romeo@localhost/orchard").await;
+    let street = stage.bind("romeo@localhost/street").await;
+    street.session.logged_in(SessionClient {
+        id: Some("phone".into()),
+        ..SessionClient::default()
+    });
+    let list = "<iq type='get' id='l'><list xmlns='urn:xmpp:cam:0'/></iq>";
+    let listed = romeo.ask(list).await.concat();
+    assert_eq!(listed.matches("<client ").count(), 2, "{listed}");
+    assert!(!listed.contains("phone"), "{listed}");
+    let (before, _) = listed.split_once("<fast/>").unwrap();
+    let id = before.rsplit_once("id='").unwrap().1;
+    let id = id.split_once('\'').unwrap().0;
+    let revoke = format!("<iq type='set' id='r'><revoke xmlns='urn:xmpp:cam:0' id='{id}'/></iq>");
+    let answer = romeo.ask(&revoke).await.concat();
+    assert!(answer.contains("type='result'"), "{answer}");
+    assert_eq!(street.read(), ["not-authorized"]);
+    assert!(!romeo.session.has_ended());
+    let left = stage.store.tokens().list(ROMEO).await.unwrap();
+    assert!(left.iter().all(|left| left.client != phone()), "{left:?}");
+    finish(stage.core.ended(&street.session)).await;
+    assert_eq!(
+        romeo.ask(list).await.concat().matches("<client ").count(),
+        1
+    );
 }

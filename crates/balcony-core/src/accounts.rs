@@ -223,7 +223,8 @@ impl Core {
     }
 
     /// Checks a clear-text password, of SASL PLAIN: as slow for an unknown user as for a known
-    /// one. Answers with what it was compared with, or `None` when the password is wrong.
+    /// one. Answers with what it was compared with, or `None` when the password is wrong. That is
+    /// the key of SHA-256, but of an account that has none another one.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -232,11 +233,16 @@ impl Core {
         host: &str,
         user: &str,
         password: &str,
-        hash: HashKind,
     ) -> Result<Option<Login>, Error> {
-        let login = self.login(host, user, hash).await?;
+        let stored = self.store.accounts().get(host, user).await?;
+        let login = stored.and_then(|found| {
+            Some(Login {
+                enabled: found.enabled,
+                keys: preferred(found.keys)?,
+            })
+        });
         let iterations = self.config.load().auth.iterations;
-        let decoy = || fake_keys(&self.decoy_secret, user, hash, iterations);
+        let decoy = || fake_keys(&self.decoy_secret, user, HashKind::Sha256, iterations);
         let keys = match &login {
             Some(login) => login.keys.clone(),
             None => decoy(),
@@ -321,6 +327,16 @@ pub(crate) fn stored_name(hash: HashKind) -> HashName {
         HashKind::Sha256 => HashName::Sha256,
         HashKind::Sha512 => HashName::Sha512,
     }
+}
+
+/// The key that a clear-text password is compared with.
+fn preferred(mut keys: Vec<ScramKey>) -> Option<ScramKeys> {
+    let order = [HashKind::Sha256, HashKind::Sha512, HashKind::Sha1];
+    let find = |hash: &HashKind| keys.iter().position(|key| key.hash == stored_name(*hash));
+    let (hash, at) = order
+        .into_iter()
+        .find_map(|hash| Some((hash, find(&hash)?)))?;
+    Some(to_scram(hash, keys.swap_remove(at)))
 }
 
 fn to_scram(hash: HashKind, key: ScramKey) -> ScramKeys {

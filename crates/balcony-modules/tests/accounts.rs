@@ -11,7 +11,6 @@ use balcony_core::{Clock, Core, Outgoing, Parts, Pending, Wake};
 use balcony_modules::MODULES;
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
-use balcony_proto::sasl::HashKind;
 use balcony_proto::stanza::{IqType, Kind, MessageType, Payload, PresenceType, Stanza};
 use balcony_proto::stream::StreamCondition;
 use balcony_proto::xml::Element;
@@ -330,7 +329,7 @@ async fn a_login_that_waits_gets_no_token_when_the_password_is_another() {
     let proved = async |password| {
         let right = stage
             .core
-            .verify_password("localhost", "romeo", password, HashKind::Sha256)
+            .verify_password("localhost", "romeo", password)
             .await;
         right.unwrap().unwrap().keys.stored_key
     };

@@ -8,7 +8,7 @@ use balcony_core::resume::NotResumed;
 use balcony_core::{Core, Session, SessionClient};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
-use balcony_proto::sasl::{HashKind, Mechanism};
+use balcony_proto::sasl::Mechanism;
 use balcony_proto::stanza::{Stanza, StanzaError};
 use balcony_proto::xml::Element;
 use balcony_stream::management::{self, Management};
@@ -109,10 +109,7 @@ pub(super) async fn plain<L: Link>(
         return Answer::Failed;
     };
     let core = &stream.instance.core;
-    match core
-        .verify_password(account.domain(), user, password, HashKind::Sha256)
-        .await
-    {
+    match core.verify_password(account.domain(), user, password).await {
         Ok(Some(login)) if login.enabled => {
             stream.stored_key = Some(login.keys.stored_key);
             Answer::Verdict(Verdict::Right)

@@ -47,6 +47,12 @@ impl World {
                 World::Other(server) => server.add_account(account, password).await?,
             }
         }
+        for (account, hash) in &script.keys {
+            let World::Memory(server) = self else {
+                return Err("no command makes an account that lacks keys".into());
+            };
+            server.keep_keys(account, *hash).await?;
+        }
         Ok(())
     }
 

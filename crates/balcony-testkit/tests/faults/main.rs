@@ -12,3 +12,4 @@ mod durability;
 mod resumption;
 mod server;
 mod strangers;
+mod upgrade;

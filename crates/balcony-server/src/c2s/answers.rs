@@ -127,6 +127,7 @@ pub(super) async fn plain<L: Link>(
 /// time from behind one address do not keep each other out.
 pub(super) fn may_try<L: Link>(stream: &mut Negotiation<'_, L>) -> bool {
     stream.end_try(true);
+    stream.noted = false;
     let limits = &stream.instance.core.config().limits;
     let (window, now) = (limits.login_failures_window, stream.now());
     let peer = stream.link.peer();

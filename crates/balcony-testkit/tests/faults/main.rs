@@ -7,6 +7,7 @@
 
 mod bad_peers;
 mod client;
+mod clients;
 mod disk;
 mod durability;
 mod resumption;

@@ -65,7 +65,7 @@ async fn keep_sha1(store: &SqliteStore, account: &str) {
 }
 
 /// The accounts are there already.
-async fn played(text: &str, world: &World) {
+pub(crate) async fn played(text: &str, world: &World) {
     let mut script = Script::parse(Path::new("upgrade"), text).unwrap();
     script.accounts.clear();
     let outcome = play(&script, world).await;

@@ -22,7 +22,7 @@ pub use crate::held::{Hold, HoldKey};
 pub use crate::host::Host;
 pub use crate::notes::Notes;
 pub use crate::requests::NoAnswer;
-pub use crate::session::{Fate, Item, Session};
+pub use crate::session::{Fate, Item, Session, SessionClient};
 pub use crate::throttle::Throttle;
 
 /// A future that a slow hook or handler answers with.

@@ -58,7 +58,8 @@ impl Tables {
                 self.change(account)?.apply_push(write);
                 Ok(())
             }
-            Write::TokenSet { account, .. }
+            Write::ClientSeen { account, .. }
+            | Write::TokenSet { account, .. }
             | Write::TokenUsed { account, .. }
             | Write::TokenRemove { account, .. }
             | Write::TokensRemoveAll { account } => self.change(account)?.apply_token(write),

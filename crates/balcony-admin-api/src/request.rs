@@ -30,7 +30,7 @@ pub enum Request {
         /// Its password, from which the server keeps SCRAM keys only.
         password: Secret,
     },
-    /// Gives an account another password; its sessions stay. Answer: [`Answer::Done`].
+    /// Gives an account another password and ends its sessions. Answer: [`Answer::Done`].
     UserPasswd {
         /// The account.
         jid: String,

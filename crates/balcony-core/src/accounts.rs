@@ -10,6 +10,7 @@ use balcony_store::{Error as StoreError, HashName, ScramKey, Write, WriteSet};
 use crate::context::{Ctx, Work, Works};
 use crate::error::Error;
 use crate::module::{Event, Listen};
+use crate::session::Session;
 use crate::{Core, Pending};
 
 /// Bytes of a salt: as many as RFC 5802's examples have, and more than a table could cover.
@@ -52,16 +53,34 @@ impl Core {
         }
     }
 
-    /// Changes the password of an account and revokes its tokens. Its sessions stay.
+    /// Changes the password of an account, revokes its tokens and ends its sessions but for `keep`,
+    /// that of whoever has just chosen it: nobody is in by a password that is none any more.
     ///
     /// # Errors
     /// As [`Core::create_account`], and [`Error::NoSuchAccount`].
-    pub async fn set_password(&self, account: &Jid, password: &str) -> Result<(), Error> {
+    pub async fn set_password(
+        &self,
+        account: &Jid,
+        password: &str,
+        keep: Option<&Session>,
+    ) -> Result<(), Error> {
         let (host, user) = self.local_account(account)?;
         let keys = self.derive_keys(password).await?;
+        // Who chooses a password knows it.
+        let knows = keep
+            .and_then(Session::client)
+            .zip(keys.first())
+            .and_then(|(client, key)| self.client_seen(account, &client, key.stored_key.clone()));
         let set = Write::SetKeys { host, user, keys };
-        let writes = [set, revoke_tokens(account)];
-        self.change(account, writes.into_iter().collect()).await
+        let writes = [set, revoke_tokens(account)].into_iter().chain(knows);
+        self.change(account, writes.collect()).await?;
+        // RFC 6120 §4.9.3.16: authentication needs to be negotiated again.
+        for session in self.sessions.of(account.bare_str()) {
+            if keep.is_none_or(|keep| keep.id() != session.id()) {
+                session.end(Some(StreamError::new(StreamCondition::Reset)));
+            }
+        }
+        Ok(())
     }
 
     /// Allows or forbids an account to log in; forbidding ends its sessions and revokes its tokens.
@@ -161,16 +180,21 @@ impl Core {
         Ok(self.store.accounts().exists(account.domain(), user).await?)
     }
 
-    /// Whether the account exists and may log in.
+    /// Whether the account exists and may log in, and still has the password that `proved` is the
+    /// StoredKey of, where a password was proved.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn may_log_in(&self, account: &Jid) -> Result<bool, Error> {
+    pub async fn may_log_in(&self, account: &Jid, proved: Option<&[u8]>) -> Result<bool, Error> {
         let Some(user) = account.local() else {
             return Ok(false);
         };
         let found = self.store.accounts().get(account.domain(), user).await?;
-        Ok(found.is_some_and(|account| account.enabled))
+        Ok(found.is_some_and(|account| {
+            let mut keys = account.keys.iter();
+            let still = |proved: &[u8]| keys.any(|key| *key.stored_key == *proved);
+            account.enabled && proved.is_none_or(still)
+        }))
     }
 
     /// What a login by SCRAM needs; `None` when there is no such account, or no key of this hash.
@@ -199,7 +223,8 @@ impl Core {
     }
 
     /// Checks a clear-text password, of SASL PLAIN: as slow for an unknown user as for a known
-    /// one. Answers with what it was compared with, or `None` when the password is wrong.
+    /// one. Answers with what it was compared with, or `None` when the password is wrong. That is
+    /// the key of SHA-256, but of an account that has none another one.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -208,11 +233,16 @@ impl Core {
         host: &str,
         user: &str,
         password: &str,
-        hash: HashKind,
     ) -> Result<Option<Login>, Error> {
-        let login = self.login(host, user, hash).await?;
+        let stored = self.store.accounts().get(host, user).await?;
+        let login = stored.and_then(|found| {
+            Some(Login {
+                enabled: found.enabled,
+                keys: preferred(found.keys)?,
+            })
+        });
         let iterations = self.config.load().auth.iterations;
-        let decoy = || fake_keys(&self.decoy_secret, user, hash, iterations);
+        let decoy = || fake_keys(&self.decoy_secret, user, HashKind::Sha256, iterations);
         let keys = match &login {
             Some(login) => login.keys.clone(),
             None => decoy(),
@@ -297,6 +327,16 @@ pub(crate) fn stored_name(hash: HashKind) -> HashName {
         HashKind::Sha256 => HashName::Sha256,
         HashKind::Sha512 => HashName::Sha512,
     }
+}
+
+/// The key that a clear-text password is compared with.
+fn preferred(mut keys: Vec<ScramKey>) -> Option<ScramKeys> {
+    let order = [HashKind::Sha256, HashKind::Sha512, HashKind::Sha1];
+    let find = |hash: &HashKind| keys.iter().position(|key| key.hash == stored_name(*hash));
+    let (hash, at) = order
+        .into_iter()
+        .find_map(|hash| Some((hash, find(&hash)?)))?;
+    Some(to_scram(hash, keys.swap_remove(at)))
 }
 
 fn to_scram(hash: HashKind, key: ScramKey) -> ScramKeys {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
-use balcony_proto::stanza::{Payload, Stanza};
+use balcony_proto::stanza::{Payload, Stanza, StanzaError};
 use balcony_store::{Store, Ticket, WriteSet};
 
 use crate::Core;
@@ -64,6 +64,18 @@ impl<'c> Ctx<'c> {
         self.core.deliver(session, request.stanza.result(payload));
         self.works.1 = true;
         Ok(Payload::empty())
+    }
+
+    /// The same for a refusal.
+    pub fn refuse(&mut self, request: &Request, error: StanzaError) -> Answer {
+        let Some(session) = &request.session else {
+            return Err(error);
+        };
+        if let Some(refusal) = request.stanza.error(&error) {
+            self.core.deliver(session, refusal);
+        }
+        self.works.1 = true;
+        Err(error)
     }
 
     /// Tells the modules that something happened, after what is being handled.

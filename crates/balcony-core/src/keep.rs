@@ -16,7 +16,7 @@ use crate::Core;
 use crate::error::Error;
 use crate::module::Event;
 use crate::resume::Parked;
-use crate::session::{Fate, Item, Picture, Session};
+use crate::session::{Fate, Item, Picture, Session, SessionClient};
 
 /// The version of the form in which a session is written down.
 const FORMAT: u16 = 1;
@@ -96,6 +96,7 @@ impl Core {
                 .with_child(presence.to_element());
             root.push(shown);
         }
+        root = root.with_children(session.client().as_deref().map(client_element));
         for note in self.modules.iter().flat_map(|module| module.session_notes) {
             if let Some(text) = (note.save)(session) {
                 let note = Element::new("", "note").with_attr("name", note.name);
@@ -183,6 +184,9 @@ impl Core {
                 session.show(presence, priority.unwrap_or_default());
             }
         }
+        if let Some(client) = element.child("", "client").and_then(read_client) {
+            session.logged_in(client);
+        }
         let notes = || self.modules.iter().flat_map(|module| module.session_notes);
         for kept in element.children().filter(|child| child.name() == "note") {
             if let Some(note) = notes().find(|note| Some(note.name) == kept.attr("name")) {
@@ -215,6 +219,26 @@ impl Core {
             self.delivered.expect(account, *id, true);
         }
     }
+}
+
+fn client_element(client: &SessionClient) -> Element {
+    Element::new("", "client")
+        .with_opt_attr("id", client.id.clone())
+        .with_opt_attr("software", client.software.clone())
+        .with_opt_attr("device", client.device.clone())
+        .with_attr("password", client.password.to_string())
+        .with_attr("since", client.since.to_string())
+}
+
+fn read_client(element: &Element) -> Option<SessionClient> {
+    let text = |name| element.attr(name).map(str::to_owned);
+    Some(SessionClient {
+        id: text("id"),
+        software: text("software"),
+        device: text("device"),
+        password: element.attr("password")? == "true",
+        since: element.attr("since")?.parse().ok()?,
+    })
 }
 
 /// Each has its place in the count, also one that nobody would look after.
@@ -265,6 +289,18 @@ mod tests {
     use super::*;
     use balcony_proto::ns;
     use balcony_proto::stanza::MessageType;
+
+    #[test]
+    fn a_client_is_read_back_as_it_was_written() {
+        let client = SessionClient {
+            id: Some("d4565fa7".into()),
+            device: Some("Romeo's <phone>".into()),
+            password: true,
+            since: 1_700_000_000_000_000,
+            ..SessionClient::default()
+        };
+        assert_eq!(read_client(&client_element(&client)), Some(client));
+    }
 
     #[test]
     fn an_item_is_read_back_as_it_was_written() {

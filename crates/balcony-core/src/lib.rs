@@ -36,7 +36,8 @@ pub use host::Host;
 pub use lines::Turn;
 pub use pipeline::listing as pipeline_listing;
 pub use session::{
-    Attachment, Copies, Drained, Fate, Item, Outgoing, Picture, Refused, Session, TooHigh, Wake,
+    Attachment, Copies, Drained, Fate, Item, Outgoing, Picture, Refused, Session, SessionClient,
+    TooHigh, Wake,
 };
 pub use sessions::{List as SessionList, Sessions};
 pub use walk::{Accepted, Committing, Pending};

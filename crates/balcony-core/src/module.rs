@@ -23,7 +23,7 @@ pub use crate::host::Host;
 pub use crate::notes::Notes;
 pub use crate::service::Service;
 pub use crate::requests::NoAnswer;
-pub use crate::session::{Fate, Item, Session};
+pub use crate::session::{Fate, Item, Session, SessionClient};
 pub use crate::throttle::Throttle;
 
 /// A future that a slow hook or handler answers with.

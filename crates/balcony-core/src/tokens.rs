@@ -14,8 +14,9 @@ use balcony_store::{
 use crate::Core;
 use crate::accounts::{stored_key, stored_name};
 use crate::error::Error;
+use crate::session::SessionClient;
 
-/// Clients of an account that may have tokens. More than anybody has devices; those that were
+/// Clients of an account that are known. More than anybody has devices; those that were
 /// unused for the longest time make way.
 const CLIENTS: u32 = 32;
 
@@ -131,6 +132,48 @@ impl Core {
             Err(StoreError::NotFound) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Notes that a client has logged in by password and got no token, where it said who it is and
+    /// the operator wants it remembered. `stored_key` is what the password was compared with.
+    /// Nobody need wait for it.
+    pub fn note_client(&self, account: &Jid, client: &SessionClient, stored_key: Box<[u8]>) {
+        if let Some(seen) = self.client_seen(account, client, stored_key) {
+            drop(self.store.commit(WriteSet::from(seen)));
+        }
+    }
+
+    pub(crate) fn client_seen(
+        &self,
+        account: &Jid,
+        client: &SessionClient,
+        proved: Box<[u8]>,
+    ) -> Option<Write> {
+        let remembered = client.password && self.config.load().auth.remember_clients;
+        Some(Write::ClientSeen {
+            account: account.bare_str().to_owned(),
+            client: TokenClient {
+                id: client.id.clone().filter(|_| remembered)?,
+                software: client.software.clone(),
+                device: client.device.clone(),
+            },
+            at: self.clock.utc_micros(),
+            proved,
+            max: CLIENTS,
+        })
+    }
+
+    /// Takes from a client what it has to log in by without the password. Durable when this
+    /// answers.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn revoke_client(&self, account: &Jid, client: &str) -> Result<(), Error> {
+        let remove = Write::TokenRemove {
+            account: account.bare_str().to_owned(),
+            client: client.to_owned(),
+        };
+        self.change(account, WriteSet::from(remove)).await
     }
 
     /// Forgets clients that have not logged in for as long as a token lasts.

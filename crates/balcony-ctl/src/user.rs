@@ -21,7 +21,7 @@ pub enum UserCommand {
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
     },
-    /// Give an account another password; its sessions stay, `session end` closes them
+    /// Give an account another password; ends its sessions
     Passwd {
         /// The account
         jid: String,

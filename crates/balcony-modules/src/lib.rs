@@ -10,6 +10,7 @@ pub mod archive;
 pub mod blocking;
 pub mod caps;
 pub mod carbons;
+pub mod client_access;
 pub mod csi;
 pub mod disco;
 pub mod extdisco;
@@ -58,6 +59,7 @@ pub static MODULES: &[&ModuleSpec] = &[
     &muc::MODULE,
     // What people do with their account.
     &register::MODULE,
+    &client_access::MODULE,
     // What admins do.
     &adhoc::MODULE,
     &admin::MODULE,

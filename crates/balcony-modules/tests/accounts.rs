@@ -5,19 +5,18 @@ use std::sync::Arc;
 
 use balcony_cluster::Local;
 use balcony_core::config::Config;
-use balcony_core::module::{Event, Session};
+use balcony_core::module::{Event, Session, SessionClient};
 use balcony_core::tokens::{LoggedInBy, TokenUse};
 use balcony_core::{Clock, Core, Outgoing, Parts, Pending, Wake};
 use balcony_modules::MODULES;
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
-use balcony_proto::sasl::HashKind;
 use balcony_proto::stanza::{IqType, Kind, MessageType, Payload, PresenceType, Stanza};
 use balcony_proto::stream::StreamCondition;
 use balcony_proto::xml::Element;
 use balcony_store::{
-    Error, MemoryStore, PendingIn, RosterItem, Store, Stored, Subscription, TokenClient, Write,
-    WriteSet,
+    Error, MemoryStore, PendingIn, RosterItem, Store, Stored, Subscription, Token, TokenClient,
+    Write, WriteSet,
 };
 
 const ROMEO: &str = "romeo@localhost";
@@ -330,7 +329,7 @@ async fn a_login_that_waits_gets_no_token_when_the_password_is_another() {
     let proved = async |password| {
         let right = stage
             .core
-            .verify_password("localhost", "romeo", password, HashKind::Sha256)
+            .verify_password("localhost", "romeo", password)
             .await;
         right.unwrap().unwrap().keys.stored_key
     };
@@ -341,16 +340,69 @@ async fn a_login_that_waits_gets_no_token_when_the_password_is_another() {
         invalidate: false,
         issue: Some(("HT-SHA-256-EXPR".into(), "secret".into())),
     };
-    stage.core.set_password(&romeo, "old").await.unwrap();
+    stage.core.set_password(&romeo, "old", None).await.unwrap();
     let old = proved("old").await;
     let given = stage.core.use_token(wish(old.clone())).await.unwrap();
     assert!(given.is_some());
     // The same once more has other keys, too: whoever sets it wants to be rid of the rest.
-    stage.core.set_password(&romeo, "old").await.unwrap();
+    stage.core.set_password(&romeo, "old", None).await.unwrap();
     assert_eq!(stage.core.use_token(wish(old)).await.unwrap(), None);
     let new = proved("old").await;
     stage.core.set_enabled(&romeo, false).await.unwrap();
     assert_eq!(stage.core.use_token(wish(new)).await.unwrap(), None);
     let left = stage.store.tokens().list(ROMEO).await.unwrap();
     assert_eq!(left, []);
+}
+
+/// XEP-0494 §3.2: what has nothing but a token is out for good, and the result says so.
+#[tokio::test]
+async fn a_client_that_never_showed_the_password_is_revoked_without_more_ado() {
+    let stage = Stage::new().await;
+    let phone = || TokenClient {
+        id: "phone".into(),
+        ..TokenClient::default()
+    };
+    let token = |expires| Token {
+        mechanism: "HT-SHA-256-EXPR".into(),
+        secret: "secret".into(),
+        created: 1,
+        expires,
+        count: None,
+    };
+    let issue = |client, expires| Write::TokenSet {
+        account: ROMEO.into(),
+        client,
+        token: token(expires),
+        at: 1,
+        proved: None,
+        max: 9,
+    };
+    stage.write(issue(phone(), i64::MAX)).await;
+    // Its time is over, so it has no access, and is none of the clients.
+    stage.write(issue(TokenClient::default(), 2)).await;
+    let romeo = stage.bind("romeo@localhost/orchard").await;
+    let street = stage.bind("romeo@localhost/street").await;
+    street.session.logged_in(SessionClient {
+        id: Some("phone".into()),
+        ..SessionClient::default()
+    });
+    let list = "<iq type='get' id='l'><list xmlns='urn:xmpp:cam:0'/></iq>";
+    let listed = romeo.ask(list).await.concat();
+    assert_eq!(listed.matches("<client ").count(), 2, "{listed}");
+    assert!(!listed.contains("phone"), "{listed}");
+    let (before, _) = listed.split_once("<fast/>").unwrap();
+    let id = before.rsplit_once("id='").unwrap().1;
+    let id = id.split_once('\'').unwrap().0;
+    let revoke = format!("<iq type='set' id='r'><revoke xmlns='urn:xmpp:cam:0' id='{id}'/></iq>");
+    let answer = romeo.ask(&revoke).await.concat();
+    assert!(answer.contains("type='result'"), "{answer}");
+    assert_eq!(street.read(), ["not-authorized"]);
+    assert!(!romeo.session.has_ended());
+    let left = stage.store.tokens().list(ROMEO).await.unwrap();
+    assert!(left.iter().all(|left| left.client != phone()), "{left:?}");
+    finish(stage.core.ended(&street.session)).await;
+    assert_eq!(
+        romeo.ask(list).await.concat().matches("<client ").count(),
+        1
+    );
 }

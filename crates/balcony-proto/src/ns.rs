@@ -31,6 +31,8 @@ pub const SASL2: &str = "urn:xmpp:sasl:2";
 pub const BIND2: &str = "urn:xmpp:bind:0";
 /// Fast Authentication Streamlining Tokens (XEP-0484).
 pub const FAST: &str = "urn:xmpp:fast:0";
+/// Client access management (XEP-0494).
+pub const CLIENT_ACCESS: &str = "urn:xmpp:cam:0";
 /// SASL upgrade tasks (XEP-0480).
 pub const SASL_UPGRADE: &str = "urn:xmpp:sasl:upgrade:0";
 /// The upgrade tasks of SCRAM (XEP-0480 §3).

@@ -52,6 +52,8 @@ const BELOW: &[Spec] = &[
     )
     .note("HT-SHA-256 with and without channel binding; no early data"),
     Spec::xep("XEP-0509", "Instant Authentication Pipelining", "0.2.0"),
+    Spec::xep("XEP-0480", "SASL Upgrade Tasks", "0.2.0")
+        .note("to SCRAM-SHA-256 and SCRAM-SHA-512, while a host has accounts that lack their keys"),
     Spec::xep("XEP-0474", "SASL SCRAM Downgrade Protection", "0.5.0"),
     Spec::xep("XEP-0478", "Stream Limits Advertisement", "0.2.0"),
 ];

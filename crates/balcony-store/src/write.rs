@@ -329,10 +329,27 @@ pub enum Write {
         /// Why.
         reason: String,
     },
+    /// Notes that a client has logged in with the password, which gets no token. Of more than `max`
+    /// clients those go that were unused for the longest time, first of those without tokens: this
+    /// one, too, where all others have some. [`Error::NotFound`](crate::Error::NotFound) when the
+    /// account has another password than `proved`, or may not log in.
+    ClientSeen {
+        /// Whose.
+        account: String,
+        /// The client.
+        client: TokenClient,
+        /// Now.
+        at: i64,
+        /// The StoredKey that the password was compared with.
+        proved: Box<[u8]>,
+        /// How many clients the account may have.
+        max: u32,
+    },
     /// Gives a client a token, in place of an earlier one that it has not used; one that it has
-    /// used stays good. Of more than `max` clients those go that were unused for the longest time;
-    /// this one stays. [`Error::NotFound`](crate::Error::NotFound) when the account has another
-    /// password than `proved`, or may not log in.
+    /// used stays good. Of more than `max` clients those go that were unused for the longest time,
+    /// first of those without tokens; this one stays.
+    /// [`Error::NotFound`](crate::Error::NotFound) when the account has another password than
+    /// `proved`, or may not log in.
     TokenSet {
         /// Whose.
         account: String,
@@ -345,7 +362,7 @@ pub enum Write {
         /// The client has logged in with the password: the StoredKey that it was compared with.
         /// With a new password all of them are others, as their salts are.
         proved: Option<Box<[u8]>>,
-        /// How many clients with tokens the account may have.
+        /// How many clients the account may have.
         max: u32,
     },
     /// A client has logged in by a token: the older one is good for nothing any more.
@@ -551,6 +568,10 @@ impl Write {
             Write::TokenSet { client, token, .. } => {
                 let names = client.software.iter().chain(&client.device);
                 token.secret.len() + names.map(String::len).sum::<usize>()
+            }
+            Write::ClientSeen { client, .. } => {
+                let names = client.software.iter().chain(&client.device);
+                names.map(String::len).sum::<usize>()
             }
             Write::VCardSet { vcard, .. } => vcard.payload.bytes.len(),
             Write::RoomCreate { config, .. } | Write::RoomConfigSet { config, .. } => {

@@ -24,16 +24,21 @@ pub(crate) fn of_account(password: &str) -> Result<Vec<ScramKey>, String> {
     if let Some(keys) = known.get(password) {
         return Ok(keys.clone());
     }
-    let keys: Vec<ScramKey> = [
-        (HashKind::Sha1, HashName::Sha1),
-        (HashKind::Sha256, HashName::Sha256),
-        (HashKind::Sha512, HashName::Sha512),
-    ]
-    .into_iter()
-    .map(|(kind, hash)| derive(kind, hash, password))
-    .collect::<Result<_, _>>()?;
+    let keys: Vec<ScramKey> = HashKind::ALL
+        .into_iter()
+        .map(|kind| derive(kind, name(kind), password))
+        .collect::<Result<_, _>>()?;
     known.insert(password.to_owned(), keys.clone());
     Ok(keys)
+}
+
+/// What the store calls a hash.
+pub(crate) fn name(hash: HashKind) -> HashName {
+    match hash {
+        HashKind::Sha1 => HashName::Sha1,
+        HashKind::Sha256 => HashName::Sha256,
+        HashKind::Sha512 => HashName::Sha512,
+    }
 }
 
 fn derive(kind: HashKind, hash: HashName, password: &str) -> Result<ScramKey, String> {

@@ -10,6 +10,7 @@ use balcony_core::module::{Event, ModuleSpec};
 use balcony_core::{Clock, Core, Parts};
 use balcony_modules::MODULES;
 use balcony_proto::jid::Jid;
+use balcony_proto::sasl::HashKind;
 use balcony_server::{Instance, c2s, system_random};
 use balcony_store::{MemoryStore, Store, Write, WriteSet};
 use balcony_stream::Security;
@@ -85,6 +86,28 @@ impl TestServer {
         if let Some(pending) = self.instance.core.fire(event) {
             pending.await;
         }
+        Ok(())
+    }
+
+    /// Takes from an account all keys but those of one hash, as an account may have them that was
+    /// made elsewhere.
+    ///
+    /// # Errors
+    /// Why it still has them.
+    pub async fn keep_keys(&self, account: &Jid, hash: HashKind) -> Result<(), String> {
+        let (host, user) = (account.domain(), account.local().unwrap_or_default());
+        let found = self.store.accounts().get(host, user).await;
+        let found = found.map_err(|error| error.to_string())?;
+        let mut keys = found.ok_or("there is no such account")?.keys;
+        keys.retain(|key| key.hash == keys::name(hash));
+        let write = Write::SetKeys {
+            host: host.to_owned(),
+            user: user.to_owned(),
+            keys,
+        };
+        let commit = self.store.commit(WriteSet::from(write));
+        commit.await.map_err(|error| error.to_string())?;
+        self.instance.core.count_keys().await;
         Ok(())
     }
 

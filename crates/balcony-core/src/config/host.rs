@@ -124,6 +124,15 @@ pub(super) static AUTH: Section = Section {
             "How old a token is when its client gets another one at its next login. The old one is \
              good until the new one is used, as the connection may break before it arrives.",
         ),
+        Key::new(
+            "remember_clients",
+            Kind::Bool,
+            Fallback::Toml("true"),
+            Applies::Reload,
+            "Whether a client that logs in by password and has no token is remembered with the \
+             names of its software and device, until it has been away for `token_lifetime`: so \
+             that people see what has access to their account (XEP-0494 §5).",
+        ),
     ],
 };
 
@@ -185,6 +194,8 @@ pub struct Auth {
     pub token_lifetime: Duration,
     /// How old a token is when another one is given. Default: 1 day.
     pub token_renewal: Duration,
+    /// Whether clients without a token are remembered. Default: true.
+    pub remember_clients: bool,
 }
 
 impl Auth {
@@ -194,6 +205,7 @@ impl Auth {
             iterations: values.int("iterations"),
             token_lifetime: values.duration("token_lifetime"),
             token_renewal: values.duration("token_renewal"),
+            remember_clients: values.bool("remember_clients"),
         }
     }
 }

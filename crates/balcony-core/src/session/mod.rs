@@ -4,6 +4,7 @@
 //! was cut off may come back with another and resume (XEP-0198 §5). Meanwhile it is detached.
 
 mod attachment;
+mod client;
 mod output;
 mod queue;
 mod window;
@@ -20,6 +21,7 @@ use crate::notes::Notes;
 use output::Queue;
 
 pub use attachment::{Attachment, Picture};
+pub use client::SessionClient;
 pub use output::{Drained, Refused};
 pub use queue::{Copies, Fate, Item, Outgoing};
 pub use window::TooHigh;
@@ -64,6 +66,7 @@ pub struct Session {
     presence: Mutex<Option<Stanza>>,
     queue: Mutex<Queue>,
     notes: Mutex<Notes>,
+    client: Mutex<Option<Arc<SessionClient>>>,
     /// A connection writes what is queued. Changed with the queue locked, read without.
     attached: AtomicBool,
     /// Somebody looks at the client (XEP-0352 §3).
@@ -92,6 +95,7 @@ impl Session {
             presence: Mutex::default(),
             queue: Mutex::new(Queue::new(wake)),
             notes: Mutex::default(),
+            client: Mutex::default(),
             attached: AtomicBool::new(true),
             active: AtomicBool::new(true),
             received: AtomicU32::new(0),

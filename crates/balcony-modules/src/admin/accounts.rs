@@ -121,8 +121,10 @@ fn change_password<'a>(
     Box::pin(async move {
         let account = account_to_change(ctx, call, &account(call)?)?;
         let password = call.last()?.value("password").unwrap_or_default();
+        // Whose own account it is hears that it worked.
+        let own = ctx.sessions().find(&call.requester);
         ctx.core()
-            .set_password(&account, password)
+            .set_password(&account, password, own.as_deref())
             .await
             .map_err(refused)?;
         tracing::info!(%account, by = %call.requester, "password changed");

@@ -34,7 +34,7 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
         let query = request.element()?;
         if query.child(ns::REGISTER, "remove").is_none() {
             // §3.3: an error does not return what was sent.
-            let answer = change_password(ctx, &account, &query).await;
+            let answer = change_password(ctx, request, &account, &query).await;
             return answer.map_err(StanzaError::without_quote);
         }
         if query.children().count() > 1 {
@@ -57,8 +57,13 @@ async fn owner(ctx: &mut Ctx<'_>, request: &Request) -> Result<Jid, StanzaError>
     Err(StanzaError::registration_required())
 }
 
-/// §3.3.
-async fn change_password(ctx: &mut Ctx<'_>, account: &Jid, query: &Element) -> Answer {
+/// §3.3. The session that asks stays, all others of the account end.
+async fn change_password(
+    ctx: &mut Ctx<'_>,
+    request: &Request,
+    account: &Jid,
+    query: &Element,
+) -> Answer {
     let settings = Settings::new(&ctx.config());
     if !settings.password_change {
         return Err(StanzaError::not_allowed());
@@ -77,7 +82,8 @@ async fn change_password(ctx: &mut Ctx<'_>, account: &Jid, query: &Element) -> A
     charge(ctx, registrar, &settings, account)?;
     {
         let _turn = registrar.keys.acquire().await;
-        let changed = ctx.core().set_password(account, &password).await;
+        let own = request.session.as_deref();
+        let changed = ctx.core().set_password(account, &password, own).await;
         changed.map_err(refused)?;
     }
     tracing::info!(%account, "password changed");

@@ -30,7 +30,11 @@ pub(super) async fn answer(process: &Arc<Process>, request: Request) -> Answer {
         })),
         Request::UserAdd { jid, password } => user_add(core, &jid, password.reveal()).await,
         Request::UserPasswd { jid, password } => {
-            done(async { core.set_password(&account(&jid)?, password.reveal()).await }).await
+            done(async {
+                core.set_password(&account(&jid)?, password.reveal(), None)
+                    .await
+            })
+            .await
         }
         Request::UserDel { jid } => {
             done(async { core.delete_account(&account(&jid)?).await }).await

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use balcony_core::config::{HostConfig, Registration};
 use balcony_core::module::{Event, Host};
 use balcony_core::resume::NotResumed;
-use balcony_core::{Core, Session};
+use balcony_core::{Core, Session, SessionClient};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
-use balcony_proto::sasl::{HashKind, Mechanism};
+use balcony_proto::sasl::Mechanism;
 use balcony_proto::stanza::{Stanza, StanzaError};
 use balcony_proto::xml::Element;
-use balcony_stream::HostFacts;
 use balcony_stream::management::{self, Management};
 use balcony_stream::receiving::{
     Answer, BindAnswer, BindRequest, Credentials, ResumeRequest, Resumption, Verdict,
 };
+use balcony_stream::{HostFacts, UserAgent};
 use tokio::sync::Notify;
 
 use super::link::Link;
@@ -23,9 +23,6 @@ use super::managed;
 use super::negotiate::{Negotiation, Seat};
 use super::output::Bell;
 use super::tokens;
-
-/// The client software that a session belongs to, as it named itself (XEP-0388 §2.4).
-struct ClientId(String);
 
 /// Is this domain served, and how does one log in there?
 pub(super) fn host<L: Link>(stream: &mut Negotiation<'_, L>, domain: &str) -> Answer {
@@ -112,10 +109,7 @@ pub(super) async fn plain<L: Link>(
         return Answer::Failed;
     };
     let core = &stream.instance.core;
-    match core
-        .verify_password(account.domain(), user, password, HashKind::Sha256)
-        .await
-    {
+    match core.verify_password(account.domain(), user, password).await {
         Ok(Some(login)) if login.enabled => {
             stream.stored_key = Some(login.keys.stored_key);
             Answer::Verdict(Verdict::Right)
@@ -133,6 +127,7 @@ pub(super) async fn plain<L: Link>(
 /// time from behind one address do not keep each other out.
 pub(super) fn may_try<L: Link>(stream: &mut Negotiation<'_, L>) -> bool {
     stream.end_try(true);
+    stream.noted = false;
     let limits = &stream.instance.core.config().limits;
     let (window, now) = (limits.login_failures_window, stream.now());
     let peer = stream.link.peer();
@@ -168,15 +163,15 @@ pub(super) async fn bind<L: Link>(
         Ok(session) => session,
         Err(error) => return Answer::Bind(Err(error)),
     };
+    // Whoever takes the access of a client away finds its session by this.
+    session.logged_in(login(core, request.client.as_ref(), request.mechanism));
     if let Err(error) = still_allowed(stream, &request.account, request.mechanism).await {
         if let Some(pending) = core.ended(&session) {
             pending.await;
         }
         return Answer::Bind(Err(error));
     }
-    if let Some(client) = request.client.as_ref().and_then(|client| client.id.clone()) {
-        session.notes(|notes| notes.set(ClientId(client)));
-    }
+    tokens::note(stream, &session);
     // The modules are ready before anybody knows the full JID: what is sent to it finds them so.
     if let Some(pending) = core.fire(Event::Bound(Arc::clone(&session))) {
         pending.await;
@@ -213,7 +208,10 @@ pub(super) async fn resume<L: Link>(
         .await;
     Answer::Resume(match resumed {
         Ok(resumed) => {
-            let jid = resumed.attachment.session().jid().clone();
+            let session = resumed.attachment.session();
+            session.logged_in(login(core, request.client.as_ref(), request.mechanism));
+            tokens::note(stream, session);
+            let jid = session.jid().clone();
             tracing::info!(%jid, peer = %stream.link.peer(), "resumed");
             stream.seat = Some(Seat {
                 attachment: resumed.attachment,
@@ -237,6 +235,26 @@ pub(super) async fn resume<L: Link>(
     })
 }
 
+/// The client of a session (XEP-0388 §2.3), which has logged in just now.
+fn login(core: &Core, client: Option<&UserAgent>, mechanism: Mechanism) -> SessionClient {
+    let UserAgent {
+        id,
+        software,
+        device,
+    } = client.cloned().unwrap_or_default();
+    SessionClient {
+        id,
+        software,
+        device,
+        password: proves_password(mechanism),
+        since: core.clock().utc_micros(),
+    }
+}
+
+fn proves_password(mechanism: Mechanism) -> bool {
+    !mechanism.is_fast() && mechanism != Mechanism::Anonymous
+}
+
 /// What the client wants enabled with the binding (XEP-0386 §3.2), and what it hears of it.
 async fn inline(core: &Arc<Core>, session: &Arc<Session>, request: &BindRequest) -> Vec<Element> {
     let mut bound = Vec::new();
@@ -249,8 +267,8 @@ async fn inline(core: &Arc<Core>, session: &Arc<Session>, request: &BindRequest)
     bound
 }
 
-/// Whether the account is still there and enabled, which it was when it authenticated. Asked when
-/// the session is in the table: who disables or deletes the account later finds it there.
+/// Whether the account is still there and enabled with the same password, as it was when it
+/// authenticated. Asked when the session is in the table: who changes this later finds it there.
 async fn still_allowed<L: Link>(
     stream: &Negotiation<'_, L>,
     account: &Jid,
@@ -263,7 +281,7 @@ async fn still_allowed<L: Link>(
     if let Some(client) = &stream.token_of {
         return tokens::still_good(core, account, client).await;
     }
-    match core.may_log_in(account).await {
+    match core.may_log_in(account, stream.stored_key.as_deref()).await {
         Ok(true) => Ok(()),
         // RFC 6120 §7.6.2.2
         Ok(false) => Err(StanzaError::not_allowed()),
@@ -283,10 +301,9 @@ async fn make_way(core: &Arc<Core>, request: &BindRequest) {
         .and_then(|client| client.id.as_ref());
     let full = request.account.with_resource(&request.resource).ok();
     for other in core.sessions().of(request.account.as_str()) {
-        let same = other.notes(|notes| {
-            let known = notes.get::<ClientId>();
-            known.is_some_and(|ClientId(known)| Some(known) == client)
-        });
+        let known = other.client();
+        let known = known.as_ref().and_then(|known| known.id.as_ref());
+        let same = known.is_some() && known == client;
         if (same || full.as_ref() == Some(other.jid()))
             && let Some(pending) = core.make_way(&other)
         {

@@ -41,6 +41,8 @@ pub(super) struct Negotiation<'a, L> {
     pub(super) trying: bool,
     /// The StoredKey that the last password was compared with.
     pub(super) stored_key: Option<Box<[u8]>>,
+    /// The store knows of the client's login already.
+    pub(super) noted: bool,
     /// The id of the client, where it logged in by a token that it still has.
     pub(super) token_of: Option<String>,
     pub(super) seat: Option<Seat>,
@@ -74,6 +76,7 @@ pub(super) async fn negotiate<L: Link>(
         host: None,
         trying: false,
         stored_key: None,
+        noted: false,
         token_of: None,
         seat: None,
     };

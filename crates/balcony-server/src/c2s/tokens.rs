@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use balcony_core::Core;
 use balcony_core::tokens::{LoggedInBy, TokenUse};
+use balcony_core::{Core, Session};
 use balcony_proto::jid::Jid;
 use balcony_proto::sasl::{HashKind, Mechanism, ScramKeys};
 use balcony_proto::stanza::StanzaError;
@@ -97,6 +97,7 @@ pub(super) async fn used<L: Link>(
     };
     match stream.instance.core.use_token(wish).await {
         Ok(Some(expires)) => {
+            stream.noted = true;
             stream.token_of = by_token.then_some(id);
             Answer::Token(TokenAnswer::Done {
                 expires: issued.then_some(expires),
@@ -128,6 +129,16 @@ pub(super) async fn still_good(
             tracing::error!(%cause, "nobody can bind: the store does not answer");
             Err(StanzaError::internal_server_error())
         }
+    }
+}
+
+/// Remembers a client that got in by password and has no token (XEP-0494 §5).
+pub(super) fn note<L: Link>(stream: &mut Negotiation<'_, L>, session: &Session) {
+    let noted = std::mem::replace(&mut stream.noted, true);
+    let proved = stream.stored_key.clone().zip(session.client());
+    if let Some((stored_key, client)) = proved.filter(|_| !noted) {
+        let core = &stream.instance.core;
+        core.note_client(session.account(), &client, stored_key);
     }
 }
 

@@ -367,6 +367,15 @@ fn token_write() -> impl Strategy<Value = Write> {
                 max,
             }
         ),
+        2 => (place(), option::of(text()), 0..4_u8, 1..4_u32).prop_map(
+            move |((account, id, _, at), device, proved, max)| Write::ClientSeen {
+                account,
+                client: named(id, device),
+                at,
+                proved: key(HashName::Sha256, proved).stored_key,
+                max,
+            }
+        ),
         3 => (place(), option::of(text()), option::of(0..4_u32)).prop_map(
             move |((account, id, secret, at), device, count)| Write::TokenUsed {
                 account,

@@ -72,6 +72,17 @@ fn used(id: &str, secret: &str, count: Option<u32>, at: i64) -> Write {
     }
 }
 
+/// A login at `at` by who proved the password with these keys.
+fn seen(id: &str, at: i64, keys: u8) -> Write {
+    Write::ClientSeen {
+        account: ROMEO.into(),
+        client: client(id),
+        at,
+        proved: key(HashName::Sha256, keys).stored_key,
+        max: 3,
+    }
+}
+
 fn remove(id: &str) -> Write {
     Write::TokenRemove {
         account: ROMEO.into(),
@@ -222,6 +233,43 @@ pub async fn token_is_refused_to_who_proved_an_old_password(store: Arc<dyn Store
     done(&*store, enable(true)).await;
     done(&*store, by_password("tablet", 2)).await;
     assert_eq!(ids(&*store).await, ["phone", "tablet"]);
+}
+
+pub async fn client_without_a_token_is_remembered_by_its_password(store: Arc<dyn Store>) {
+    done(&*store, create(ROMEO)).await;
+    done(&*store, issue("phone", "a", 1)).await;
+    done(&*store, seen("phone", 3, 1)).await;
+    done(&*store, seen("tablet", 4, 1)).await;
+    done(&*store, seen("tablet", 5, 1)).await;
+    let list = store.tokens().list(ROMEO).await.unwrap();
+    let times: Vec<_> = list
+        .iter()
+        .map(|tokens| (tokens.created, tokens.used, tokens.password))
+        .collect();
+    assert_eq!(times, [(1, 3, Some(3)), (4, 5, Some(5))]);
+    assert_eq!(slots(&*store, "phone").await, texts("", "a"));
+    assert_eq!(slots(&*store, "tablet").await, texts("", ""));
+    assert_eq!(list[1].client, client("tablet"));
+    for refused in [seen("tablet", 6, 2), seen("laptop", 6, 2)] {
+        assert_eq!(write(&*store, refused).await, Err(Error::NotFound));
+    }
+    assert_eq!(ids(&*store).await, ["phone", "tablet"]);
+}
+
+pub async fn clients_without_tokens_make_way_first(store: Arc<dyn Store>) {
+    done(&*store, create(ROMEO)).await;
+    done(&*store, issue("phone", "a", 1)).await;
+    for (id, at) in [("b", 2), ("c", 3), ("d", 4), ("e", 5)] {
+        done(&*store, seen(id, at, 1)).await;
+    }
+    assert_eq!(ids(&*store).await, ["d", "e", "phone"]);
+    for (id, at) in [("f", 6), ("g", 7)] {
+        done(&*store, issue(id, id, at)).await;
+    }
+    assert_eq!(ids(&*store).await, ["f", "g", "phone"]);
+    // Nor do they take the place of a token.
+    done(&*store, seen("h", 8, 1)).await;
+    assert_eq!(ids(&*store).await, ["f", "g", "phone"]);
 }
 
 pub async fn clients_with_tokens_are_bounded(store: Arc<dyn Store>) {

@@ -88,6 +88,17 @@ impl ClientTokens {
         }
     }
 
+    /// The client has logged in with the password, and nothing else is new.
+    pub(crate) fn seen_with_password(&mut self, client: &TokenClient, at: i64) {
+        self.seen(client, at);
+        self.password = Some(at);
+    }
+
+    /// Whether there is a token, good or not.
+    pub(crate) fn has_token(&self) -> bool {
+        self.current.is_some() || self.new.is_some()
+    }
+
     /// A token was made: the one in use stays good, one that was never used does not (XEP-0484
     /// §3.5).
     pub(crate) fn issue(&mut self, client: &TokenClient, token: &Token, at: i64, password: bool) {

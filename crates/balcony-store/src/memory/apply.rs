@@ -48,7 +48,8 @@ impl Tables {
                 self.change(account)?.apply_push(write);
                 Ok(())
             }
-            Write::TokenSet { account, .. }
+            Write::ClientSeen { account, .. }
+            | Write::TokenSet { account, .. }
             | Write::TokenUsed { account, .. }
             | Write::TokenRemove { account, .. }
             | Write::TokensRemoveAll { account } => self.change_login(account)?.apply_token(write),

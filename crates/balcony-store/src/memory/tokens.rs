@@ -1,12 +1,23 @@
 use super::MemoryStore;
 use super::tables::{AccountData, Tables};
-use crate::{
-    BoxFuture, ClientTokens, Error, Result, Token, TokenClient, TokenLogin, Tokens, Write,
-};
+use crate::{BoxFuture, ClientTokens, Error, Result, TokenClient, TokenLogin, Tokens, Write};
 
 impl AccountData {
     pub(super) fn apply_token(&mut self, write: &Write) -> Result<()> {
         match write {
+            Write::ClientSeen {
+                client,
+                at,
+                proved,
+                max,
+                ..
+            } => {
+                if !self.still_proves(proved) {
+                    return Err(Error::NotFound);
+                }
+                self.client(client, *at).seen_with_password(client, *at);
+                self.drop_surplus_clients(None, *max as usize);
+            }
             Write::TokenSet {
                 client,
                 token,
@@ -18,8 +29,9 @@ impl AccountData {
                 if proved.as_ref().is_some_and(|key| !self.still_proves(key)) {
                     return Err(Error::NotFound);
                 }
-                self.issue(client, token, *at, proved.is_some());
-                self.drop_surplus_clients(&client.id, *max as usize);
+                let tokens = self.client(client, *at);
+                tokens.issue(client, token, *at, proved.is_some());
+                self.drop_surplus_clients(Some(&client.id), *max as usize);
             }
             Write::TokenUsed {
                 client,
@@ -48,22 +60,22 @@ impl AccountData {
         self.enabled && keys.any(|key| *key.stored_key == *stored_key)
     }
 
-    fn issue(&mut self, client: &TokenClient, token: &Token, at: i64, password: bool) {
+    /// What is known of a client, from now on if it is new.
+    fn client(&mut self, client: &TokenClient, at: i64) -> &mut ClientTokens {
         let first = || ClientTokens::first(client.clone(), at);
         let tokens = self.tokens.entry(client.id.clone());
-        tokens
-            .or_insert_with(first)
-            .issue(client, token, at, password);
+        tokens.or_insert_with(first)
     }
 
-    fn drop_surplus_clients(&mut self, new: &str, max: usize) {
-        let others = self.tokens.values().filter(|other| other.client.id != new);
+    fn drop_surplus_clients(&mut self, new: Option<&str>, max: usize) {
+        let others = self.tokens.values();
+        let others = others.filter(|other| Some(&*other.client.id) != new);
         let mut others: Vec<_> = others
-            .map(|other| (other.used, other.client.id.clone()))
+            .map(|other| (other.has_token(), other.used, other.client.id.clone()))
             .collect();
         others.sort();
         let surplus = self.tokens.len().saturating_sub(max);
-        for (_, id) in others.into_iter().take(surplus) {
+        for (.., id) in others.into_iter().take(surplus) {
             self.tokens.remove(&id);
         }
     }

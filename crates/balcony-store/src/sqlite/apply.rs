@@ -34,7 +34,8 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
         Write::PushEnable { .. } | Write::PushDisable { .. } | Write::PushFail { .. } => {
             push::apply(conn, write)
         }
-        Write::TokenSet { .. }
+        Write::ClientSeen { .. }
+        | Write::TokenSet { .. }
         | Write::TokenUsed { .. }
         | Write::TokenRemove { .. }
         | Write::TokensRemoveAll { .. }

@@ -12,6 +12,21 @@ use crate::{
 
 pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
     match write {
+        Write::ClientSeen {
+            account,
+            client,
+            at,
+            proved,
+            max,
+        } => {
+            let id = require(conn, account)?;
+            still_proves(conn, id, proved)?;
+            let known = get(conn, id, &client.id)?;
+            let mut tokens = known.unwrap_or_else(|| ClientTokens::first(client.clone(), *at));
+            tokens.seen_with_password(client, *at);
+            set(conn, id, &tokens)?;
+            drop_surplus(conn, id, None, *max)
+        }
         Write::TokenSet {
             account,
             client,
@@ -28,7 +43,7 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
             let mut tokens = known.unwrap_or_else(|| ClientTokens::first(client.clone(), *at));
             tokens.issue(client, token, *at, proved.is_some());
             set(conn, id, &tokens)?;
-            drop_surplus(conn, id, &client.id, *max)
+            drop_surplus(conn, id, Some(&client.id), *max)
         }
         Write::TokenUsed {
             account,
@@ -142,13 +157,13 @@ fn fill(
     Ok(())
 }
 
-/// Those that were unused the longest go first, and never the new one.
-fn drop_surplus(conn: &Connection, id: i64, new: &str, max: u32) -> Result<(), Fault> {
+/// Those without a token go first, then those that were unused the longest, and never the new one.
+fn drop_surplus(conn: &Connection, id: i64, new: Option<&str>, max: u32) -> Result<(), Fault> {
     run(
         conn,
         "DELETE FROM tokens WHERE account_id = ?1 AND client IN
-             (SELECT client FROM tokens WHERE account_id = ?1 AND client <> ?2
-              ORDER BY used, client
+             (SELECT client FROM tokens WHERE account_id = ?1 AND client IS NOT ?2
+              ORDER BY coalesce(secret, new_secret) IS NOT NULL, used, client
               LIMIT max(0, (SELECT count(*) FROM tokens WHERE account_id = ?1) - ?3))",
         (id, new, max),
     )?;

@@ -72,6 +72,7 @@ fn config(client: &Client) -> Option<ClientConfig> {
             password,
             mechanism,
             sasl2,
+            upgrade,
         } => {
             let mut config = ClientConfig::new(jid.bare(), "");
             config.secret = Secret::Password {
@@ -80,6 +81,7 @@ fn config(client: &Client) -> Option<ClientConfig> {
             };
             config.resource = jid.resource().map(str::to_owned);
             config.sasl2 = *sasl2;
+            config.upgrade = *upgrade;
             if let Some(mechanism) = mechanism {
                 config.mechanisms = vec![*mechanism];
             }

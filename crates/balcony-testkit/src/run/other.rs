@@ -70,6 +70,7 @@ impl Other {
             password: password.to_owned(),
             mechanism: None,
             sasl2: false,
+            upgrade: false,
         };
         let client = Client::new("the owner", login);
         let wire = self.connect(&client).await?;

@@ -43,6 +43,7 @@ async fn enter(script: &Script, world: &World, account: &Jid) -> Result<Speaker,
         password: password.clone(),
         mechanism: None,
         sasl2: false,
+        upgrade: false,
     };
     let client = Client::new("somebody", login);
     let wire = world.connect(&client).await?;

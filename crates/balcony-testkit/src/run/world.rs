@@ -47,6 +47,12 @@ impl World {
                 World::Other(server) => server.add_account(account, password).await?,
             }
         }
+        for (account, hash) in &script.keys {
+            let World::Memory(server) = self else {
+                return Err("no command makes an account that lacks keys".into());
+            };
+            server.keep_keys(account, *hash).await?;
+        }
         Ok(())
     }
 
@@ -89,7 +95,7 @@ async fn in_memory(server: &TestServer, script: &Script, act: &Admin) -> Result<
         Admin::Create(account, password) => return server.add_account(account, password).await,
         Admin::Delete(account) => core.delete_account(account).await,
         Admin::Enable(account, on) => core.set_enabled(account, *on).await,
-        Admin::SetPassword(account, password) => core.set_password(account, password).await,
+        Admin::SetPassword(account, password) => core.set_password(account, password, None).await,
         Admin::Reload(more) => {
             let text = format!("{}\n{more}", script.config);
             let sections = MODULES

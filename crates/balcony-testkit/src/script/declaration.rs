@@ -30,6 +30,9 @@ pub(super) fn declare(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mi
             } else if let Some(account) = text.strip_prefix("There is an account ") {
                 add_account(script, entry, account)?;
                 true
+            } else if let Some((account, keys)) = text.split_once(" has keys for ") {
+                limit_keys(script, entry, account, keys)?;
+                true
             } else if let Some(pair) = text.strip_suffix(" see each other") {
                 let (one, other) = pair
                     .split_once(" and ")
@@ -68,6 +71,20 @@ fn add_account(script: &mut Script, entry: &Entry<'_>, text: &str) -> Result<(),
     Ok(())
 }
 
+/// `SCRAM-SHA-1 alone`
+fn limit_keys(
+    script: &mut Script,
+    entry: &Entry<'_>,
+    account: &str,
+    keys: &str,
+) -> Result<(), Mistake> {
+    let mechanism = keys.strip_suffix(" alone").and_then(Mechanism::parse);
+    let hash = mechanism.and_then(Mechanism::hash);
+    let hash = hash.ok_or_else(|| entry.mistake("keys are for one SCRAM mechanism alone"))?;
+    script.keys.push((jid(entry, account)?, hash));
+    Ok(())
+}
+
 fn subscribe(
     script: &mut Script,
     entry: &Entry<'_>,
@@ -100,6 +117,7 @@ fn speaker(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mistake> {
             password: PASSWORD.to_owned(),
             mechanism: None,
             sasl2: false,
+            upgrade: false,
         }
     };
     let mut client = Client::new(name, login);
@@ -130,6 +148,7 @@ fn choose_login(login: &mut Login, option: &str) -> Option<()> {
         password,
         mechanism,
         sasl2,
+        upgrade,
         ..
     } = login
     else {
@@ -137,6 +156,8 @@ fn choose_login(login: &mut Login, option: &str) -> Option<()> {
     };
     if option == "by SASL2" {
         *sasl2 = true;
+    } else if option == "upgrading its keys" {
+        *upgrade = true;
     } else if let Some(given) = option.strip_prefix("with password ") {
         *password = quoted(given)?;
     } else {

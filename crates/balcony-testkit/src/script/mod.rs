@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balcony_proto::jid::Jid;
-use balcony_proto::sasl::Mechanism;
+use balcony_proto::sasl::{HashKind, Mechanism};
 use balcony_proto::xml::Element;
 use balcony_stream::initiating::FastToken;
 use parking_lot::Mutex;
@@ -40,6 +40,8 @@ pub struct Script {
     pub clients: Vec<Client>,
     /// Accounts with their passwords, those of the clients among them.
     pub accounts: Vec<(Jid, String)>,
+    /// Accounts that have keys of one hash alone.
+    pub keys: Vec<(Jid, HashKind)>,
     /// Who sees whose presence from the beginning: subscriber and contact.
     pub subscriptions: Vec<(Jid, Jid)>,
     /// What happens.
@@ -106,6 +108,8 @@ pub enum Login {
         mechanism: Option<Mechanism>,
         /// By SASL2 and Bind 2.
         sasl2: bool,
+        /// Makes the keys that the server lacks (XEP-0480).
+        upgrade: bool,
     },
     /// By ANONYMOUS at this host.
     Anonymous(Jid),

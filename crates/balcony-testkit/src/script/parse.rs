@@ -33,6 +33,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Script, Mistake> {
         ignores_presence: false,
         clients: Vec::new(),
         accounts: Vec::new(),
+        keys: Vec::new(),
         subscriptions: Vec::new(),
         steps: Vec::new(),
     };

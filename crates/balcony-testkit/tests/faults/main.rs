@@ -7,8 +7,10 @@
 
 mod bad_peers;
 mod client;
+mod clients;
 mod disk;
 mod durability;
 mod resumption;
 mod server;
 mod strangers;
+mod upgrade;

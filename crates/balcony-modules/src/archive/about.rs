@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use balcony_core::module::{Answer, BoxFuture, Ctx, Request, Session, stanza_error};
+use balcony_core::module::{Answer, BoxFuture, Core, Ctx, Request, Session, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::Payload;
@@ -40,14 +40,12 @@ pub(crate) fn query_form() -> Payload {
 
 /// §5
 pub(super) fn metadata<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
-    Box::pin(async move {
-        ends(ctx, &own_account(request)?).await
-    })
+    Box::pin(async move { ends(ctx.core(), &own_account(request)?).await })
 }
 
 /// Where an archive begins and ends.
-pub(crate) async fn ends(ctx: &Ctx<'_>, archive: &Jid) -> Answer {
-    let bounds = ctx.store().archive().bounds(archive.as_str()).await;
+pub(crate) async fn ends(core: &Core, archive: &Jid) -> Answer {
+    let bounds = core.store().archive().bounds(archive.as_str()).await;
     let bounds = bounds.map_err(|cause| stanza_error(&cause))?;
     Ok(Payload::from_element(&written(bounds)))
 }

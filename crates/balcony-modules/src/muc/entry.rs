@@ -83,21 +83,22 @@ pub(super) async fn come_back(core: &Arc<Core>, session: &Session) {
 /// Presence for an occupant of a room that is in memory.
 pub(super) fn present(
     ctx: &Ctx<'_>,
-    envelope: &Envelope,
+    presence: &Stanza,
+    received_at: i64,
     room: &Arc<Room>,
     nick: &str,
 ) -> Result<(), StanzaError> {
     let core = ctx.core();
-    let (from, to) = addresses(envelope)?;
+    let (from, to) = addresses(presence)?;
     let mut out = Out::default();
     let mut state = room.state();
     let seated = state.seated(from).map(|occupant| occupant.nick.clone());
     match seated {
-        Some(own) if own == nick && !serve::asks_to_enter(envelope) => {
-            state.show(from, &envelope.stanza, &mut out);
+        Some(own) if own == nick && !serve::asks_to_enter(presence) => {
+            state.show(from, presence, &mut out);
         }
         Some(own) if own != nick => state.rename(from, nick, &mut out)?,
-        None if !serve::asks_to_enter(envelope) => {
+        None if !serve::asks_to_enter(presence) => {
             drop(state);
             not_there(core, from, to);
             return Ok(());
@@ -106,9 +107,9 @@ pub(super) fn present(
             let entry = Entry {
                 session: from,
                 nick,
-                presence: &envelope.stanza,
+                presence,
                 max_users: settings::max_users(&ctx.config()),
-                now: envelope.received_at(),
+                now: received_at,
                 created: false,
             };
             state.enter(&entry, &mut out)?;
@@ -120,10 +121,14 @@ pub(super) fn present(
 }
 
 /// Presence for an occupant of a room that is not in memory, or not there at all: it is made then.
-pub(super) async fn enter(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Result<(), StanzaError> {
-    let (from, to) = addresses(envelope)?;
+pub(super) async fn enter(
+    ctx: &mut Ctx<'_>,
+    presence: &Stanza,
+    received_at: i64,
+) -> Result<(), StanzaError> {
+    let (from, to) = addresses(presence)?;
     let nick = to.resource().ok_or_else(StanzaError::jid_malformed)?;
-    if !serve::asks_to_enter(envelope) {
+    if !serve::asks_to_enter(presence) {
         not_there(ctx.core(), from, to);
         return Ok(());
     }
@@ -134,7 +139,7 @@ pub(super) async fn enter(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Result<
         let (room, created) = match rooms.load(core, &jid).await? {
             Some(room) => (room, false),
             None => {
-                let config = settings::may_create(ctx, &jid, &from.bare()).await?;
+                let config = settings::may_create(core, &jid, &from.bare()).await?;
                 match rooms.create(core, &jid, &from.bare(), config).await {
                     Ok(room) => (room, true),
                     // Somebody else was faster.
@@ -151,9 +156,9 @@ pub(super) async fn enter(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Result<
         let entry = Entry {
             session: from,
             nick,
-            presence: &envelope.stanza,
+            presence,
             max_users: settings::max_users(&ctx.config()),
-            now: envelope.received_at(),
+            now: received_at,
             created,
         };
         let entered = state.enter(&entry, &mut out);
@@ -167,8 +172,8 @@ pub(super) async fn enter(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Result<
     }
 }
 
-fn addresses(envelope: &Envelope) -> Result<(&Jid, &Jid), StanzaError> {
-    let both = envelope.from().zip(envelope.to());
+fn addresses(presence: &Stanza) -> Result<(&Jid, &Jid), StanzaError> {
+    let both = presence.from.as_ref().zip(presence.to.as_ref());
     both.filter(|(from, _)| from.is_full())
         .ok_or_else(StanzaError::bad_request)
 }

@@ -1,6 +1,6 @@
 //! What the service and its rooms are, to whoever asks (XEP-0045 §6).
 
-use balcony_core::module::{Ctx, stanza_error};
+use balcony_core::module::{Core, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Payload, StanzaError};
@@ -43,7 +43,7 @@ pub(super) fn of_service(asked: &Asked<'_>) -> Result<Payload, StanzaError> {
 }
 
 /// §6.3: the rooms that are no secret.
-pub(super) async fn rooms(ctx: &Ctx<'_>, asked: &Asked<'_>) -> Result<Payload, StanzaError> {
+pub(super) async fn rooms(core: &Core, asked: &Asked<'_>) -> Result<Payload, StanzaError> {
     if asked.element.attr("node").is_some() {
         return Err(StanzaError::item_not_found());
     }
@@ -59,7 +59,10 @@ pub(super) async fn rooms(ctx: &Ctx<'_>, asked: &Asked<'_>) -> Result<Payload, S
         Some(_) => return Err(StanzaError::service_unavailable()),
     };
     let domain = asked.to.domain();
-    let listed = ctx.store().rooms().list(domain, after.as_deref(), LOOKED_AT);
+    let listed = core
+        .store()
+        .rooms()
+        .list(domain, after.as_deref(), LOOKED_AT);
     let listed = listed.await.map_err(|cause| stanza_error(&cause))?;
     let more = listed.len() >= usize::try_from(LOOKED_AT).unwrap_or(usize::MAX);
     let shown = listed.into_iter().filter_map(|entry| {
@@ -107,14 +110,24 @@ pub(super) fn of_room(asked: &Asked<'_>, state: &State) -> Result<Payload, Stanz
         ns::PING,
         ns::REGISTER,
         ns::STANZA_ID,
-        either(config.password.is_some(), "muc_passwordprotected", "muc_unsecured"),
+        either(
+            config.password.is_some(),
+            "muc_passwordprotected",
+            "muc_unsecured",
+        ),
         either(config.public, "muc_public", "muc_hidden"),
         either(config.persistent, "muc_persistent", "muc_temporary"),
         either(config.members_only, "muc_membersonly", "muc_open"),
         either(config.moderated, "muc_moderated", "muc_unmoderated"),
-        either(config.non_anonymous, "muc_nonanonymous", "muc_semianonymous"),
+        either(
+            config.non_anonymous,
+            "muc_nonanonymous",
+            "muc_semianonymous",
+        ),
     ];
-    let mut info = features.into_iter().fold(Info::of(identity), Info::with_feature);
+    let mut info = features
+        .into_iter()
+        .fold(Info::of(identity), Info::with_feature);
     if config.archive {
         info = info.with_feature(ns::MAM).with_feature(ns::MAM_EXTENDED);
     }
@@ -137,16 +150,30 @@ fn more(state: &State) -> DataForm {
         .with_field(line("muc#roomconfig_roomname", text(&config.name)))
         .with_field(line("muc#roominfo_description", text(&config.description)))
         .with_field(line("muc#roominfo_lang", text(&config.lang)))
-        .with_field(line("muc#roominfo_occupants", state.occupants().count().to_string()))
+        .with_field(line(
+            "muc#roominfo_occupants",
+            state.occupants().count().to_string(),
+        ))
         .with_field(line("muc#roominfo_subject", subject.unwrap_or_default()))
         .with_field(line("muc#maxhistoryfetch", config.history.to_string()))
         .with_field(flag("muc#roominfo_subjectmod", config.change_subject))
         .with_field(flag("muc#roomconfig_changesubject", config.change_subject))
-        .with_field(flag("{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites", config.allow_invites))
-        .with_field(line("muc#roominfo_slow_mode_duration", config.slow_mode.to_string()))
+        .with_field(flag(
+            "{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites",
+            config.allow_invites,
+        ))
+        .with_field(line(
+            "muc#roominfo_slow_mode_duration",
+            config.slow_mode.to_string(),
+        ))
         .with_field(
-            Field::new(FieldType::JidMulti, "muc#roominfo_contactjid")
-                .with_values(if config.non_anonymous { owners } else { Vec::new() }),
+            Field::new(FieldType::JidMulti, "muc#roominfo_contactjid").with_values(
+                if config.non_anonymous {
+                    owners
+                } else {
+                    Vec::new()
+                },
+            ),
         )
 }
 

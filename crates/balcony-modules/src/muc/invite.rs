@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use balcony_core::module::{Ctx, Envelope, stanza_error};
+use balcony_core::module::{Core, Ctx, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{MessageType, Stanza, StanzaError};
@@ -20,38 +20,40 @@ use super::{register, voice};
 const MAX: usize = 20;
 
 /// What one may send a room that is no talk.
-pub(super) async fn message(ctx: &mut Ctx<'_>, envelope: &Envelope) -> Result<(), StanzaError> {
-    let to = envelope.to().ok_or_else(StanzaError::bad_request)?;
+pub(super) async fn message(ctx: &mut Ctx<'_>, stanza: &Stanza) -> Result<(), StanzaError> {
+    let to = stanza.to.as_ref().ok_or_else(StanzaError::bad_request)?;
     let rooms = ctx.state::<Rooms>();
     let rooms = rooms.ok_or_else(StanzaError::internal_server_error)?;
     let room = rooms.load(ctx.core(), &to.bare()).await?;
     let room = room.ok_or_else(StanzaError::item_not_found)?;
-    let done = dispatch(ctx, envelope, &room).await;
+    let done = dispatch(ctx, stanza, &room).await;
     Rooms::leave_empty(ctx.core(), &room);
     done
 }
 
-async fn dispatch(
-    ctx: &mut Ctx<'_>,
-    envelope: &Envelope,
-    room: &Arc<Room>,
-) -> Result<(), StanzaError> {
-    let from = envelope.from().ok_or_else(StanzaError::bad_request)?;
-    let payload = &envelope.stanza.payload;
+async fn dispatch(ctx: &mut Ctx<'_>, stanza: &Stanza, room: &Arc<Room>) -> Result<(), StanzaError> {
+    let from = stanza.from.as_ref().ok_or_else(StanzaError::bad_request)?;
+    let payload = &stanza.payload;
     let x = payload.find(ns::MUC_USER, "x").map(|x| x.element());
     if let Some(x) = x {
-        let invites = x.children().filter(|child| child.is(ns::MUC_USER, "invite"));
+        let invites = x
+            .children()
+            .filter(|child| child.is(ns::MUC_USER, "invite"));
         let invites: Vec<&Element> = invites.collect();
         if !invites.is_empty() {
-            return invite(ctx, room, from, &envelope.stanza, &invites).await;
+            return invite(ctx, room, from, stanza, &invites).await;
         }
         if let Some(decline) = x.child(ns::MUC_USER, "decline") {
-            return declined(ctx, room, from, &envelope.stanza, decline);
+            return declined(ctx, room, from, stanza, decline);
         }
     }
     let form = payload.find(ns::DATA_FORMS, "x").map(|x| x.element());
     let form = form.and_then(|form| DataForm::parse(&form).ok());
-    match form.as_ref().and_then(DataForm::form_type_name).zip(form.as_ref()) {
+    match form
+        .as_ref()
+        .and_then(DataForm::form_type_name)
+        .zip(form.as_ref())
+    {
         Some((voice::FORM, form)) => {
             let mut out = Out::default();
             let mut state = room.state();
@@ -59,7 +61,9 @@ async fn dispatch(
             deliver(ctx.core(), out);
             return Ok(());
         }
-        Some((register::FORM, form)) => return register::decided(ctx, room, from, form).await,
+        Some((register::FORM, form)) => {
+            return register::decided(ctx.core(), room, from, form).await;
+        }
         _ => {}
     }
     Err(StanzaError::bad_request().with_text("a room takes messages of type groupchat"))
@@ -97,12 +101,12 @@ async fn invite(
         }
         (sent, members)
     };
-    enlist(ctx, room, members).await?;
+    enlist(ctx.core(), room, members).await?;
     send(ctx, sent);
     Ok(())
 }
 
-async fn enlist(ctx: &Ctx<'_>, room: &Room, members: Vec<Jid>) -> Result<(), StanzaError> {
+async fn enlist(core: &Core, room: &Room, members: Vec<Jid>) -> Result<(), StanzaError> {
     if members.is_empty() {
         return Ok(());
     }
@@ -112,8 +116,10 @@ async fn enlist(ctx: &Ctx<'_>, room: &Room, members: Vec<Jid>) -> Result<(), Sta
         reason: None,
     };
     let jid = room.state().jid.clone();
-    let writes = members.iter().map(|member| affiliation_set(&jid, member, Some(&listed)));
-    let done = ctx.commit(writes.collect::<WriteSet>()).await;
+    let writes = members
+        .iter()
+        .map(|member| affiliation_set(&jid, member, Some(&listed)));
+    let done = core.store().commit(writes.collect::<WriteSet>()).await;
     done.map_err(|cause| stanza_error(&cause))?;
     let mut state = room.state();
     for member in &members {
@@ -154,7 +160,9 @@ fn invitation(state: &State, from: &Jid, message: &Stanza, invite: &Element) -> 
         .with_children(kept);
     let password = state.config.password.as_deref();
     let password = password.map(|text| Element::new(ns::MUC_USER, "password").with_text(text));
-    let x = Element::new(ns::MUC_USER, "x").with_child(invite).with_children(password);
+    let x = Element::new(ns::MUC_USER, "x")
+        .with_child(invite)
+        .with_children(password);
     let mut sent = Stanza::message(MessageType::Normal)
         .with_from(state.jid.clone())
         .with_element(x);
@@ -175,7 +183,9 @@ fn declined(
     let state = room.state();
     let inviter = match to.bare_str() == state.jid.as_str() {
         true => to.resource().and_then(|nick| state.named(nick)),
-        false => state.occupants().find(|occupant| occupant.account == to.bare()),
+        false => state
+            .occupants()
+            .find(|occupant| occupant.account == to.bare()),
     };
     let inviter = inviter.ok_or_else(StanzaError::item_not_found)?;
     let reason = decline.child(ns::MUC_USER, "reason").cloned();
@@ -188,7 +198,9 @@ fn declined(
         .with_element(x);
     told.id.clone_from(&message.id);
     let seats = inviter.seats.iter();
-    let sent: Vec<Stanza> = seats.map(|seat| told.clone().with_to(seat.jid.clone())).collect();
+    let sent: Vec<Stanza> = seats
+        .map(|seat| told.clone().with_to(seat.jid.clone()))
+        .collect();
     drop(state);
     send(ctx, sent);
     Ok(())

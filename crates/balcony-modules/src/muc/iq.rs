@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use balcony_core::module::{Ctx, Envelope, stanza_error};
+use balcony_core::module::{Ctx, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{IqType, Kind, Payload, Stanza, StanzaError};
@@ -15,12 +15,11 @@ use super::rooms::{Room, Rooms, affiliation_set};
 use super::{info, owner, past, register};
 
 /// Answers a request, or says what is wrong with it.
-pub(super) async fn answer(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Result<(), StanzaError> {
-    let stanza = envelope.stanza.clone();
+pub(super) async fn answer(ctx: &mut Ctx<'_>, stanza: &Stanza) -> Result<(), StanzaError> {
     let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
         return Err(StanzaError::bad_request());
     };
-    let element = only_child(&stanza)?;
+    let element = only_child(stanza)?;
     let asked = Asked {
         set: stanza.kind == Kind::Iq(IqType::Set),
         from,
@@ -31,7 +30,7 @@ pub(super) async fn answer(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Result
         None => at_service(ctx, &asked).await?,
         Some(_) => at_room(ctx, &asked).await?,
     };
-    reply(ctx, &stanza, payload);
+    reply(ctx, stanza, payload);
     Ok(())
 }
 
@@ -61,7 +60,10 @@ fn only_child(stanza: &Stanza) -> Result<Element, StanzaError> {
 /// Answers behind all that the room has said so far.
 pub(super) fn reply(ctx: &mut Ctx<'_>, stanza: &Stanza, payload: Payload) {
     let answer = stanza.result(payload);
-    let session = stanza.from.as_ref().and_then(|from| ctx.sessions().find(from));
+    let session = stanza
+        .from
+        .as_ref()
+        .and_then(|from| ctx.sessions().find(from));
     match session {
         Some(session) => ctx.push(&session, answer),
         None => ctx.send(answer),
@@ -73,7 +75,7 @@ async fn at_service(ctx: &mut Ctx<'_>, asked: &Asked<'_>) -> Result<Payload, Sta
         return info::of_service(asked);
     }
     if asked.is(false, ns::DISCO_ITEMS, "query") {
-        return info::rooms(ctx, asked).await;
+        return info::rooms(ctx.core(), asked).await;
     }
     if asked.is(false, ns::PING, "ping") {
         return Ok(Payload::empty());

@@ -29,7 +29,11 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         Spec::xep("XEP-0045", "Multi-User Chat", "1.35.5"),
         Spec::xep("XEP-0249", "Direct MUC Invitations", "1.2").note("passed on and archived"),
         Spec::xep("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),
-        Spec::xep("XEP-0421", "Occupant identifiers for semi-anonymous MUCs", "1.0.1"),
+        Spec::xep(
+            "XEP-0421",
+            "Occupant identifiers for semi-anonymous MUCs",
+            "1.0.1",
+        ),
         Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1"),
     ],
     service: Some(Service {

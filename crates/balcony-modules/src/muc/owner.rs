@@ -118,7 +118,11 @@ async fn configure(
 fn changes(before: &Config, now: &Config) -> Vec<u16> {
     let mut codes = Vec::new();
     if before.archive != now.archive {
-        let code = if now.archive { code::LOGGED } else { code::NOT_LOGGED };
+        let code = if now.archive {
+            code::LOGGED
+        } else {
+            code::NOT_LOGGED
+        };
         codes.push(code);
     }
     if before.non_anonymous != now.non_anonymous {

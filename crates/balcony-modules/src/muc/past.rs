@@ -29,7 +29,7 @@ pub(super) async fn answer(
     let owner = asked.to.bare();
     match (asked.set, asked.element.name()) {
         (false, "query") => Ok(archive::query_form()),
-        (false, "metadata") => archive::ends(ctx, &owner).await,
+        (false, "metadata") => archive::ends(ctx.core(), &owner).await,
         (true, "query") => {
             let session = ctx.sessions().find(asked.from);
             // What goes to another server goes by federation.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use balcony_core::module::{Ctx, stanza_error};
+use balcony_core::module::{Core, Ctx, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{MessageType, Payload, Stanza, StanzaError};
@@ -84,7 +84,7 @@ pub(super) async fn set(
         }
         Some(member(now.max(Affiliation::Member), Some(nick)))
     };
-    enlist(ctx, room, account, listed).await?;
+    enlist(ctx.core(), room, account, listed).await?;
     Ok(Payload::empty())
 }
 
@@ -100,9 +100,8 @@ fn member(affiliation: Affiliation, nick: Option<String>) -> Listed {
 fn wanted(asked: &Asked<'_>) -> Result<String, StanzaError> {
     let submitted = DataForm::within(asked.element).ok_or_else(StanzaError::bad_request)?;
     let submission = form().check(&submitted);
-    let submission = submission.map_err(|fault| {
-        StanzaError::bad_request().with_text(fault.to_string())
-    })?;
+    let submission =
+        submission.map_err(|fault| StanzaError::bad_request().with_text(fault.to_string()))?;
     let nick = submission.value(NICK).unwrap_or_default();
     valid(asked.to, nick)
 }
@@ -116,19 +115,19 @@ fn valid(room: &Jid, nick: &str) -> Result<String, StanzaError> {
 }
 
 async fn enlist(
-    ctx: &Ctx<'_>,
+    core: &Arc<Core>,
     room: &Arc<Room>,
     account: Jid,
     listed: Option<Listed>,
 ) -> Result<(), StanzaError> {
     let jid = room.state().jid.clone();
     let write = affiliation_set(&jid, &account, listed.as_ref());
-    let done = ctx.commit(WriteSet::from(write)).await;
+    let done = core.store().commit(WriteSet::from(write)).await;
     done.map_err(|cause| stanza_error(&cause))?;
     let mut out = Out::default();
     let mut state = room.state();
     state.carry_out(&Plan::of(account, listed), &mut out);
-    deliver(ctx.core(), out);
+    deliver(core, out);
     Ok(())
 }
 
@@ -138,8 +137,16 @@ fn ask_admins(state: &State, from: &Jid, nick: &str) -> Vec<Stanza> {
     let form = DataForm::about(FormType::Form, FORM)
         .with_title("Registration request")
         .with_instructions("Whether this person may be a member of the room.")
-        .with_field(field(FieldType::JidSingle, ADDRESS).labelled("Address").with_value(from.bare_str()))
-        .with_field(field(FieldType::TextSingle, NICK).labelled("Nickname").with_value(nick))
+        .with_field(
+            field(FieldType::JidSingle, ADDRESS)
+                .labelled("Address")
+                .with_value(from.bare_str()),
+        )
+        .with_field(
+            field(FieldType::TextSingle, NICK)
+                .labelled("Nickname")
+                .with_value(nick),
+        )
         .with_field(Field::boolean(ALLOW, false).labelled("Allow this person to register?"));
     let message = Stanza::message(MessageType::Normal)
         .with_from(state.jid.clone())
@@ -159,7 +166,7 @@ fn ask_admins(state: &State, from: &Jid, nick: &str) -> Vec<Stanza> {
 /// `forbidden` for whoever is no admin, `bad-request` for a form that names nobody, `conflict` for
 /// a nickname that is somebody else's by now.
 pub(super) async fn decided(
-    ctx: &Ctx<'_>,
+    core: &Arc<Core>,
     room: &Arc<Room>,
     from: &Jid,
     form: &DataForm,
@@ -186,5 +193,5 @@ pub(super) async fn decided(
         }
         (account, member(Affiliation::Member, nick))
     };
-    enlist(ctx, room, account, Some(listed)).await
+    enlist(core, room, account, Some(listed)).await
 }

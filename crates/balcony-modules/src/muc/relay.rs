@@ -71,12 +71,19 @@ fn ask(
     let sender = state.address(&sender.nick);
     let seat = addressee.first().ok_or_else(StanzaError::item_not_found)?;
     // What belongs to the account and not to the client is asked of the account.
-    let of_account = request.payload.first().is_some_and(|child| {
-        matches!(child.ns(), ns::VCARD | ns::PUBSUB) && kind_is_get(request)
-    });
-    let to = if of_account { seat.jid.bare() } else { seat.jid.clone() };
+    let of_account = request
+        .payload
+        .first()
+        .is_some_and(|child| matches!(child.ns(), ns::VCARD | ns::PUBSUB) && kind_is_get(request));
+    let to = if of_account {
+        seat.jid.bare()
+    } else {
+        seat.jid.clone()
+    };
     let nick = addressee.nick.clone();
-    let id = state.relays.note(from, request.id.clone(), nick, to.clone());
+    let id = state
+        .relays
+        .note(from, request.id.clone(), nick, to.clone());
     drop(state);
     let mut passed = request.clone().with_from(sender).with_to(to);
     passed.id = Some(id.into());

@@ -10,8 +10,8 @@ use balcony_proto::xep::data_form::{DataForm, FormType};
 use balcony_proto::xml::Element;
 use balcony_proto::{ns, stanza::Stanza};
 use balcony_store::{
-    ArchiveFilter, ArchivePlace, ArchiveRequest, RoomAffiliation, RoomData, Stored, Write, WriteSet,
-    secret_or_create,
+    ArchiveFilter, ArchivePlace, ArchiveRequest, RoomAffiliation, RoomData, Stored, Write,
+    WriteSet, secret_or_create,
 };
 use parking_lot::{Mutex, MutexGuard};
 
@@ -52,11 +52,6 @@ impl Rooms {
         found.filter(|room| !room.state().closed)
     }
 
-    /// All that are in memory.
-    pub(super) fn all(&self) -> Vec<Arc<Room>> {
-        self.loaded.lock().values().cloned().collect()
-    }
-
     /// A room, from the store if need be. `None`: there is none.
     ///
     /// # Errors
@@ -82,9 +77,8 @@ impl Rooms {
                 return Ok(None);
             };
             let key = self.key(core).await?;
-            let state = state(jid, &data, key);
-            let history = past(core, jid, state.config.history).await?;
-            let state = State { history, ..state };
+            let mut state = state(jid, &data, key);
+            state.history = past(core, jid, state.config.history).await?;
             return Ok(Some(self.insert(jid, state)));
         }
     }
@@ -104,7 +98,10 @@ impl Rooms {
     /// Lets go of a room that is closed.
     pub(super) fn forget(&self, jid: &Jid, room: &Arc<Room>) {
         let mut loaded = self.loaded.lock();
-        if loaded.get(jid).is_some_and(|other| Arc::ptr_eq(other, room)) {
+        if loaded
+            .get(jid)
+            .is_some_and(|other| Arc::ptr_eq(other, room))
+        {
             loaded.remove(jid);
         }
     }
@@ -223,7 +220,10 @@ pub(super) fn config(row: &Stored) -> Config {
     match config {
         Some((config, _)) => config,
         None => {
-            tracing::error!(format = row.format, "the configuration of a room cannot be read");
+            tracing::error!(
+                format = row.format,
+                "the configuration of a room cannot be read"
+            );
             Config {
                 // Nobody comes in by mistake.
                 members_only: true,
@@ -301,7 +301,9 @@ fn subject(row: &Stored) -> Option<Subject> {
     let mut message = stored::decode(row)?;
     let delay = message.payload.find(ns::DELAY, "delay")?.element();
     let at = balcony_proto::xep::delay::Delay::parse(&delay)?.stamp;
-    message.payload = message.payload.without(|child| child.is(ns::DELAY, "delay"));
+    message.payload = message
+        .payload
+        .without(|child| child.is(ns::DELAY, "delay"));
     Some(Subject { message, at })
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow, Side};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
-use balcony_proto::stanza::{IqType, Kind, MessageType, PresenceType, StanzaError};
+use balcony_proto::stanza::{IqType, Kind, MessageType, PresenceType, Stanza, StanzaError};
 use balcony_store::{ArchiveEntry, Write};
 
 use super::deliver::{deliver, send};
-use super::room::{Out, Said, Spoken};
+use super::room::{Out, Spoken};
 use super::rooms::{Room, Rooms, kept_subject};
 use super::{entry, invite, iq, relay};
 use crate::{archive, stanza_id, stored};
@@ -56,10 +56,11 @@ pub(super) fn take(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Option<Flow> {
 /// The same for what must be looked up, or changes what is kept of a room.
 pub(super) fn wait<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, Flow> {
     Box::pin(async move {
-        let answer = match envelope.stanza.kind {
-            Kind::Iq(_) => iq::answer(ctx, envelope).await,
-            Kind::Presence(_) => entry::enter(ctx, envelope).await,
-            Kind::Message(_) => invite::message(ctx, envelope).await,
+        let stanza = envelope.stanza.clone();
+        let answer = match stanza.kind {
+            Kind::Iq(_) => iq::answer(ctx, &stanza).await,
+            Kind::Presence(_) => entry::enter(ctx, &stanza, envelope.received_at()).await,
+            Kind::Message(_) => invite::message(ctx, &stanza).await,
         };
         match answer {
             Ok(()) => Flow::Handled,
@@ -87,7 +88,8 @@ fn in_room(
     let outcome = match (kind, to.resource()) {
         (Kind::Presence(PresenceType::Available), None) => Err(StanzaError::jid_malformed()),
         (Kind::Presence(PresenceType::Available), Some(nick)) => {
-            return match entry::present(ctx, envelope, &room, nick) {
+            let received_at = envelope.received_at();
+            return match entry::present(ctx, &envelope.stanza, received_at, &room, nick) {
                 Ok(()) => Flow::Handled,
                 Err(error) => Flow::Reject(signed(error, envelope)),
             };
@@ -157,7 +159,12 @@ fn speak(
     if archived && (spoken.is_subject || is_worth_archiving(&spoken)) {
         let entry = ArchiveEntry {
             received_at,
-            with: spoken.message.from.as_ref().map(Jid::to_string).unwrap_or_default(),
+            with: spoken
+                .message
+                .from
+                .as_ref()
+                .map(Jid::to_string)
+                .unwrap_or_default(),
             incoming: false,
             message_id: spoken.message.id.as_deref().map(str::to_owned),
             stanza: stored::encode(&revealed),
@@ -204,8 +211,7 @@ fn whisper(
     Ok(())
 }
 
-
-/// Whether a child says which way an entry is meant.
-pub(super) fn asks_to_enter(envelope: &Envelope) -> bool {
-    envelope.stanza.payload.find(ns::MUC, "x").is_some()
+/// Whether presence is sent to come in (§7.2.1).
+pub(super) fn asks_to_enter(presence: &Stanza) -> bool {
+    presence.payload.find(ns::MUC, "x").is_some()
 }

@@ -1,6 +1,6 @@
 //! `[muc]`: who may make rooms, and what a new one is.
 
-use balcony_core::module::{Config as Server, Ctx, KeyKind, Section, stanza_error};
+use balcony_core::module::{Config as Server, Core, KeyKind, Section, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
 
@@ -22,14 +22,20 @@ pub(super) static SECTION: Section = Section {
         ),
         key(
             "rooms_per_account",
-            KeyKind::Int { min: 1, max: 100_000 },
+            KeyKind::Int {
+                min: 1,
+                max: 100_000,
+            },
             "100",
             "Rooms that one address may own on one domain; another one is refused with \
              `resource-constraint`. A hundred is more than people keep up with.",
         ),
         key(
             "occupants",
-            KeyKind::Int { min: 1, max: 100_000 },
+            KeyKind::Int {
+                min: 1,
+                max: 100_000,
+            },
             "5000",
             "Nicknames in one room. Each new one is told to all others, and all others to it.",
         ),
@@ -67,22 +73,22 @@ pub(super) fn max_users(config: &Server) -> usize {
 /// `not-allowed` for whoever may not (XEP-0045 §7.2.11, §10.1.1), `resource-constraint` for whoever
 /// has too many.
 pub(super) async fn may_create(
-    ctx: &Ctx<'_>,
+    core: &Core,
     room: &Jid,
     owner: &Jid,
 ) -> Result<Config, StanzaError> {
-    let server = ctx.config();
+    let server = core.config();
     let values = server.values(SECTION.name);
-    let admin = ctx.core().is_admin_anywhere(owner);
+    let admin = core.is_admin_anywhere(owner);
     let allowed = match values.choice("create") {
         "everyone" => true,
-        "accounts" => ctx.host(owner.domain()).is_some(),
+        "accounts" => core.host(owner.domain()).is_some(),
         _ => admin,
     };
     if !(allowed || admin) {
         return Err(StanzaError::not_allowed().with_text("rooms are made by others here"));
     }
-    let owned = ctx.store().rooms().owned_by(room.domain(), owner.as_str());
+    let owned = core.store().rooms().owned_by(room.domain(), owner.as_str());
     let owned = owned.await.map_err(|cause| stanza_error(&cause))?;
     if owned >= values.int::<u32>("rooms_per_account") && !admin {
         let error = StanzaError::resource_constraint();

@@ -54,7 +54,10 @@ impl State {
     }
 
     fn ask_moderators(&self, occupant: &Occupant, out: &mut Out) {
-        let session = occupant.first().map(|seat| seat.jid.to_string()).unwrap_or_default();
+        let session = occupant
+            .first()
+            .map(|seat| seat.jid.to_string())
+            .unwrap_or_default();
         let form = DataForm::about(FormType::Form, FORM)
             .with_title("Voice request")
             .with_instructions("Whether this visitor may speak.")
@@ -78,7 +81,9 @@ impl State {
         let message = Stanza::message(MessageType::Normal)
             .with_from(self.jid.clone())
             .with_element(form.to_element());
-        let moderators = self.occupants().filter(|occupant| occupant.role == Role::Moderator);
+        let moderators = self
+            .occupants()
+            .filter(|occupant| occupant.role == Role::Moderator);
         for seat in moderators.flat_map(|moderator| &moderator.seats) {
             out.stanzas.push(message.clone().with_to(seat.jid.clone()));
         }

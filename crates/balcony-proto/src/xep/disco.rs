@@ -176,6 +176,13 @@ impl Item {
         }
     }
 
+    /// With what people call it.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// A node at an address, with what people call it.
     #[must_use]
     pub fn node(jid: Jid, node: impl Into<String>, name: impl Into<String>) -> Self {

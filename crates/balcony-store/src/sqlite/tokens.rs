@@ -19,7 +19,7 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
             proved,
             max,
         } => {
-            let id = require(conn, account)?;
+            let id = require_account(conn, account)?;
             still_proves(conn, id, proved)?;
             let known = get(conn, id, &client.id)?;
             let mut tokens = known.unwrap_or_else(|| ClientTokens::first(client.clone(), *at));

@@ -82,7 +82,10 @@ impl State {
     /// Puts everybody out, for `said` (§10.9, §11.2).
     pub(in crate::muc) fn put_all_out(&mut self, said: Said<'_>, out: &mut Out) {
         let occupants = std::mem::take(&mut self.occupants);
-        let gone = self.seats.drain().map(|(session, _)| (session, self.jid.clone()));
+        let gone = self
+            .seats
+            .drain()
+            .map(|(session, _)| (session, self.jid.clone()));
         out.gone.extend(gone);
         for mut occupant in occupants.into_values() {
             occupant.affiliation = Affiliation::None;

@@ -17,13 +17,13 @@ use std::collections::{BTreeMap, HashMap};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Payload, Stanza};
 
+use super::relay::Relays;
 pub(super) use admin::Plan;
 pub(super) use config::Config;
 pub(super) use enter::Entry;
 pub(super) use history::History;
 pub(super) use message::{Spoken, is_subject_change};
 pub(super) use power::{Affiliation, Role, Standing};
-use super::relay::Relays;
 pub(super) use view::{Said, code, item, status};
 
 /// Somebody in the room: a nickname, and the sessions that share it.
@@ -144,11 +144,6 @@ impl State {
 
     fn seated_mut(&mut self, session: &Jid) -> Option<&mut Occupant> {
         self.occupants.get_mut(self.seats.get(session)?)
-    }
-
-    /// Full JIDs of all sessions that are in the room.
-    pub(super) fn sessions(&self) -> impl Iterator<Item = &Jid> {
-        self.seats.keys()
     }
 
     /// What somebody is to the room: by the own address, else by the domain.

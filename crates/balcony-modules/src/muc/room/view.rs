@@ -15,8 +15,6 @@ use super::{Affiliation, Occupant, Out, Role, Seat, State};
 pub(in crate::muc) mod code {
     /// Everybody sees the real address.
     pub(in crate::muc) const NON_ANONYMOUS: u16 = 100;
-    /// An affiliation changed while its owner was away.
-    pub(in crate::muc) const AFFILIATION_CHANGED: u16 = 101;
     /// The configuration changed.
     pub(in crate::muc) const CONFIG_CHANGED: u16 = 104;
     /// This is about whoever gets it.
@@ -41,8 +39,6 @@ pub(in crate::muc) mod code {
     pub(in crate::muc) const NO_MEMBER: u16 = 321;
     /// Put out because the room is for members now.
     pub(in crate::muc) const MEMBERS_ONLY: u16 = 322;
-    /// Put out because the service stops.
-    pub(in crate::muc) const SHUTDOWN: u16 = 332;
     /// Put out because of an error.
     pub(in crate::muc) const ERROR: u16 = 333;
 }

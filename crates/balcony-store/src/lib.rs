@@ -4,9 +4,9 @@
 //! [`WriteSet`] that is committed whole or not at all. A [`Ticket`] that resolved with `Ok` is a
 //! promise: what it stands for is on the disk and is found after a crash of the machine.
 //!
-//! Accounts are named by their bare JID (`romeo@example.com`) or by host and localpart, always
-//! already normalised (RFC 7622): the store compares bytes. Times are microseconds since the Unix
-//! epoch, UTC, and come from the caller: there is no clock in here.
+//! Accounts and rooms are named by their bare JID (`romeo@example.com`) or by host and localpart,
+//! services by their domain, always already normalised (RFC 7622): the store compares bytes. Times
+//! are microseconds since the Unix epoch, UTC, and come from the caller: there is no clock in here.
 
 #![forbid(unsafe_code)]
 
@@ -42,6 +42,10 @@ pub use kinds::invites::{Invite, Invites};
 pub use kinds::last::{LastSeen, LastSeenAt};
 pub use kinds::offline::{Offline, OfflineRow, OfflineTotal, Waiting};
 pub use kinds::private::Private;
+pub use kinds::pubsub::{
+    ItemsPage, ItemsPlace, ItemsRequest, LastItem, NodeAffiliation, NodeData, NodeEntry,
+    NodeSubscription, Pubsub, PubsubItem, SubscriptionState,
+};
 pub use kinds::push::{PushRegistration, PushRegistrations};
 pub use kinds::rooms::{Affiliation, RoomAffiliation, RoomData, RoomEntry, Rooms};
 pub use kinds::roster::{
@@ -97,6 +101,8 @@ pub trait Store: Send + Sync + 'static {
     fn tokens(&self) -> &dyn Tokens;
     /// Rooms and who has an affiliation in them.
     fn rooms(&self) -> &dyn Rooms;
+    /// Nodes of publish-subscribe, with their items.
+    fn pubsub(&self) -> &dyn Pubsub;
     /// Keys that belong to the server itself.
     fn secrets(&self) -> &dyn Secrets;
 

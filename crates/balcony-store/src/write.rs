@@ -1,6 +1,7 @@
 use crate::{
-    ArchiveEntry, ArchiveId, ArchivePrefs, Bounds, Invite, PendingIn, PushRegistration,
-    RoomAffiliation, RosterItem, ScramKey, Stored, StreamId, Token, TokenClient, VCard, Waiting,
+    ArchiveEntry, ArchiveId, ArchivePrefs, Bounds, Invite, NodeAffiliation, NodeSubscription,
+    PendingIn, PubsubItem, PushRegistration, RoomAffiliation, RosterItem, ScramKey, Stored,
+    StreamId, Token, TokenClient, VCard, Waiting,
 };
 
 /// Writes that are committed together or not at all, in order.
@@ -9,9 +10,10 @@ pub struct WriteSet {
     ops: Vec<Write>,
 }
 
-/// One write. `account` is a bare JID; archives and vCards may be those of a room. A write to an account that does not exist (any more) fails
-/// with [`Error::NotFound`](crate::Error::NotFound), so that nothing is ever kept for an account
-/// that was deleted meanwhile. Removing what is not there is no error unless it says so.
+/// One write. `account` is a bare JID; archives and vCards may be those of a room. A write to an
+/// account that does not exist (any more) fails with [`Error::NotFound`](crate::Error::NotFound),
+/// so that nothing is ever kept for an account that was deleted meanwhile. Removing what is not
+/// there is no error unless it says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
     /// Creates an account. Conflict when it exists, or a room of that name.
@@ -52,8 +54,9 @@ pub enum Write {
         /// Whether the account may log in.
         enabled: bool,
     },
-    /// Deletes an account, or a room, and all that belongs to it, invitations by it too. Gone for
-    /// every reader with the commit; the space is given back in slices afterwards.
+    /// Deletes an account and all that belongs to it, invitations by it too; or a room; or, with an
+    /// empty localpart, a service. Gone for every reader with the commit; the space is given back
+    /// in slices afterwards.
     DeleteAccount {
         /// Domainpart.
         host: String,
@@ -450,6 +453,112 @@ pub enum Write {
         /// The room's bare JID.
         room: String,
     },
+    /// Lets a service own nodes under its domain. Nothing when it may already.
+    ServiceCreate {
+        /// Its domain, which is no host that has accounts.
+        host: String,
+    },
+    /// Creates a node. Conflict when it exists.
+    NodeCreate {
+        /// Whose node: the bare JID of an account, or the domain of a service.
+        owner: String,
+        /// The node's name.
+        node: String,
+        /// The time now.
+        created: i64,
+        /// Its configuration.
+        config: Stored,
+        /// How many the owner may have; Limit when this one would be more.
+        max_nodes: u32,
+    },
+    /// Replaces the configuration of a node. This and all that follow for nodes: NotFound when
+    /// there is no such node.
+    NodeConfigSet {
+        /// Whose node: the bare JID of an account, or the domain of a service.
+        owner: String,
+        /// The node's name.
+        node: String,
+        /// The configuration.
+        config: Stored,
+    },
+    /// Deletes a node with its items, affiliations and subscriptions.
+    NodeDelete {
+        /// Whose node: the bare JID of an account, or the domain of a service.
+        owner: String,
+        /// The node's name.
+        node: String,
+    },
+    /// Publishes an item, in place of an earlier one of the same id: it is the newest then.
+    ItemPublish {
+        /// Whose node: the bare JID of an account, or the domain of a service.
+        owner: String,
+        /// The node's name.
+        node: String,
+        /// The item.
+        item: PubsubItem,
+        /// How many items stay, the newest.
+        max_items: u32,
+    },
+    /// Deletes an item. NotFound when it is not there.
+    ItemRetract {
+        /// Whose node: the bare JID of an account, or the domain of a service.
+        owner: String,
+        /// The node's name.
+        node: String,
+        /// Its id.
+        id: String,
+    },
+    /// Deletes all items of a node.
+    NodePurge {
+        /// Whose node: the bare JID of an account, or the domain of a service.
+        owner: String,
+        /// The node's name.
+        node: String,
+    },
+    /// Deletes the items of a node that are too old.
+    ItemsExpire {
+        /// Whose node: the bare JID of an account, or the domain of a service.
+        owner: String,
+        /// The node's name.
+        node: String,
+        /// Goes what was published before.
+        before: i64,
+    },
+    /// Gives somebody an affiliation with a node, in place of an earlier one.
+    NodeAffiliationSet {
+        /// Whose node: the bare JID of an account, or the domain of a service.
+        owner: String,
+        /// The node's name.
+        node: String,
+        /// Whom: a bare JID.
+        jid: String,
+        /// The affiliation. `None`: they have none any more.
+        affiliation: Option<NodeAffiliation>,
+        /// How many may have one; Limit when a new one would be more.
+        max: u32,
+    },
+    /// Adds a subscription to a node, or replaces the one of the same JID and subid.
+    SubscriptionSet {
+        /// Whose node: the bare JID of an account, or the domain of a service.
+        owner: String,
+        /// The node's name.
+        node: String,
+        /// The subscription.
+        subscription: NodeSubscription,
+        /// How many the node may have; Limit when a new one would be more.
+        max: u32,
+    },
+    /// Takes subscriptions to a node back.
+    SubscriptionRemove {
+        /// Whose node: the bare JID of an account, or the domain of a service.
+        owner: String,
+        /// The node's name.
+        node: String,
+        /// Whose: the JID as it was subscribed.
+        jid: String,
+        /// Which of them. `None`: all of that JID.
+        subid: Option<String>,
+    },
     /// Creates an invitation. Conflict when its token is taken.
     InviteCreate {
         /// Hash of its token.
@@ -574,9 +683,19 @@ impl Write {
                 names.map(String::len).sum::<usize>()
             }
             Write::VCardSet { vcard, .. } => vcard.payload.bytes.len(),
-            Write::RoomCreate { config, .. } | Write::RoomConfigSet { config, .. } => {
-                config.bytes.len()
-            }
+            Write::RoomCreate { config, .. }
+            | Write::RoomConfigSet { config, .. }
+            | Write::NodeCreate { config, .. }
+            | Write::NodeConfigSet { config, .. } => config.bytes.len(),
+            Write::ItemPublish { item, .. } => item.payload.bytes.len(),
+            Write::SubscriptionSet {
+                subscription:
+                    NodeSubscription {
+                        options: Some(options),
+                        ..
+                    },
+                ..
+            } => options.bytes.len(),
             Write::RoomSubjectSet {
                 subject: Some(subject),
                 ..

@@ -74,6 +74,10 @@ impl Store for WithoutRosters {
         self.inner.tokens()
     }
 
+    fn pubsub(&self) -> &dyn balcony_store::Pubsub {
+        self.inner.pubsub()
+    }
+
     fn rooms(&self) -> &dyn balcony_store::Rooms {
         self.inner.rooms()
     }

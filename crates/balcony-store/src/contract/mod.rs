@@ -10,8 +10,10 @@ pub mod items;
 pub mod keeping;
 pub mod model;
 pub(crate) mod model_archive;
+pub(crate) mod model_pubsub;
 pub(crate) mod model_rooms;
 pub mod offline;
+pub mod pubsub;
 pub mod push;
 pub mod rooms;
 pub mod roster;
@@ -120,6 +122,23 @@ macro_rules! contract_tests {
             rooms: refused_set_changes_no_room,
             rooms: archives_of_rooms_are_kept_in_bounds,
             rooms: nothing_waits_for_a_room_after_a_crash,
+            pubsub: node_is_read_back_and_configured,
+            pubsub: writes_to_no_node_are_refused,
+            pubsub: nodes_are_listed_in_pages_and_bounded,
+            pubsub: items_are_in_the_order_of_their_commits,
+            pubsub: items_are_read_in_pages_from_both_ends,
+            pubsub: items_are_read_by_their_ids,
+            pubsub: oldest_items_go_when_there_are_too_many,
+            pubsub: items_are_retracted_purged_and_expire,
+            pubsub: newest_items_of_many_are_one_read,
+            pubsub: affiliations_with_nodes_are_kept_and_bounded,
+            pubsub: subscriptions_are_read_back_whole,
+            pubsub: subscriptions_are_taken_back_one_or_all,
+            pubsub: subscriptions_of_somebody_are_found,
+            pubsub: service_is_no_account,
+            pubsub: nodes_go_with_their_owner,
+            pubsub: deleted_node_leaves_nothing,
+            pubsub: refused_set_changes_no_node,
             sets: set_is_applied_whole_or_not_at_all,
             sets: refused_set_leaves_its_neighbours_alone,
             sets: sets_are_applied_in_the_order_of_the_calls,

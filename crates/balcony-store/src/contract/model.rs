@@ -9,6 +9,7 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 
 use super::model_archive::{archive_write, journal, of_archive, stream_write, with_ids};
+use super::model_pubsub::{of_nodes, pubsub_write};
 use super::model_rooms::{of_rooms, room_write};
 use super::tokens::{client, token};
 use super::{key, stored};
@@ -78,6 +79,7 @@ pub async fn snapshot(store: &dyn Store) -> String {
     for account in ACCOUNTS {
         of_account(store, account, &mut out).await;
     }
+    of_nodes(store, &ACCOUNTS, &mut out).await;
     journal(store, &mut out).await;
     for token in ["t", "u"] {
         let invite = store.invites().get(token.as_bytes()).await;
@@ -135,6 +137,7 @@ pub fn write_set() -> impl Strategy<Value = WriteSet> {
         1 => push_write(),
         2 => token_write(),
         2 => room_write(),
+        5 => pubsub_write(),
     ];
     vec(write, 1..5).prop_map(|writes| writes.into_iter().collect())
 }

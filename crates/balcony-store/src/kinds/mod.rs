@@ -7,6 +7,7 @@ pub(crate) mod invites;
 pub(crate) mod last;
 pub(crate) mod offline;
 pub(crate) mod private;
+pub(crate) mod pubsub;
 pub(crate) mod push;
 pub(crate) mod rooms;
 pub(crate) mod roster;

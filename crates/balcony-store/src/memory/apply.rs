@@ -38,16 +38,26 @@ impl Tables {
             | Write::RoomSubjectSet { .. }
             | Write::RoomAffiliationSet { .. }
             | Write::RoomDelete { .. } => self.apply_room(write),
+            Write::ServiceCreate { .. }
+            | Write::NodeCreate { .. }
+            | Write::NodeConfigSet { .. }
+            | Write::NodeDelete { .. }
+            | Write::ItemPublish { .. }
+            | Write::ItemRetract { .. }
+            | Write::NodePurge { .. }
+            | Write::ItemsExpire { .. }
+            | Write::NodeAffiliationSet { .. }
+            | Write::SubscriptionSet { .. }
+            | Write::SubscriptionRemove { .. } => self.apply_pubsub(write),
             Write::RosterSet { account, .. }
             | Write::RosterRemove { account, .. }
             | Write::PendingSet { account, .. }
-            | Write::PendingRemove { account, .. } => self.change(account)?.apply_roster(write),
+            | Write::PendingRemove { account, .. } => {
+                self.change_login(account)?.apply_roster(write)
+            }
             Write::PushEnable { account, .. }
             | Write::PushDisable { account, .. }
-            | Write::PushFail { account, .. } => {
-                self.change(account)?.apply_push(write);
-                Ok(())
-            }
+            | Write::PushFail { account, .. } => self.change(account)?.apply_push(write),
             Write::ClientSeen { account, .. }
             | Write::TokenSet { account, .. }
             | Write::TokenUsed { account, .. }
@@ -185,7 +195,7 @@ impl Tables {
         let account = self.change_named(&(host.to_owned(), user.to_owned()))?;
         match account.kind {
             Kind::Account => Ok(account),
-            Kind::Room(_) => Err(Error::NotFound),
+            Kind::Room(_) | Kind::Service => Err(Error::NotFound),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod apply;
 mod archive;
+mod pubsub;
 mod push;
 mod reads;
 mod rooms;
@@ -170,6 +171,10 @@ impl Store for MemoryStore {
     }
 
     fn rooms(&self) -> &dyn crate::Rooms {
+        self
+    }
+
+    fn pubsub(&self) -> &dyn crate::Pubsub {
         self
     }
 

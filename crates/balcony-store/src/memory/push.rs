@@ -1,9 +1,10 @@
 use super::MemoryStore;
+use super::apply::misplaced;
 use super::tables::AccountData;
 use crate::{BoxFuture, PushRegistration, PushRegistrations, Result, Write};
 
 impl AccountData {
-    pub(super) fn apply_push(&mut self, write: &Write) {
+    pub(super) fn apply_push(&mut self, write: &Write) -> Result<()> {
         match write {
             Write::PushEnable {
                 registration, max, ..
@@ -24,8 +25,9 @@ impl AccountData {
                     found.disabled = Some(reason.clone());
                 }
             }
-            _ => {}
+            _ => return Err(misplaced()),
         }
+        Ok(())
     }
 
     fn enable_push(&mut self, registration: &PushRegistration, max: usize) {

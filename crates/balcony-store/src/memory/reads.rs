@@ -126,13 +126,13 @@ impl AccountData {
 impl Roster for MemoryStore {
     fn load(&self, account: &str) -> BoxFuture<'_, Result<RosterData>> {
         self.read(|tables| {
-            let account = tables.account(account);
+            let account = tables.login(account);
             account.map(AccountData::roster_data).unwrap_or_default()
         })
     }
 
     fn item(&self, account: &str, jid: &str) -> BoxFuture<'_, Result<Option<RosterItem>>> {
-        self.read(|tables| tables.account(account)?.roster.get(jid).cloned())
+        self.read(|tables| tables.login(account)?.roster.get(jid).cloned())
     }
 
     fn changes_since(
@@ -140,7 +140,7 @@ impl Roster for MemoryStore {
         account: &str,
         version: u64,
     ) -> BoxFuture<'_, Result<Option<Vec<RosterChange>>>> {
-        self.read(|tables| tables.account(account)?.changes_since(version))
+        self.read(|tables| tables.login(account)?.changes_since(version))
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::archive::ArchiveData;
+use super::pubsub::NodeRow;
 use super::rooms::RoomRow;
 use crate::archive_id::ArchiveIds;
 use crate::{
@@ -54,9 +55,10 @@ pub(super) enum Kind {
     #[default]
     Account,
     Room(RoomRow),
+    Service,
 }
 
-/// All that belongs to one account, or to a room.
+/// All that belongs to one account, room or service.
 #[derive(Clone, Default)]
 pub(super) struct AccountData {
     /// Never used twice.
@@ -78,6 +80,7 @@ pub(super) struct AccountData {
     pub(super) push: BTreeMap<(String, String), PushRegistration>,
     pub(super) tokens: BTreeMap<String, ClientTokens>,
     pub(super) archive: ArchiveData,
+    pub(super) nodes: BTreeMap<String, NodeRow>,
 }
 
 impl AccountData {
@@ -316,8 +319,12 @@ impl Tables {
     }
 }
 
-/// Host and localpart of a bare JID with a localpart (RFC 7622 §3.1).
+/// Host and localpart (RFC 7622 §3.1), which is empty for a service.
 pub(super) fn name_of(bare: &str) -> Option<Name> {
-    let (user, host) = bare.split_once('@')?;
+    let (user, host) = match bare.split_once('@') {
+        Some(("", _)) => return None,
+        Some(parts) => parts,
+        None => ("", bare),
+    };
     Some((host.to_owned(), user.to_owned()))
 }

@@ -12,12 +12,14 @@ use crate::{
     ScramKey, Write,
 };
 
-/// What a row of `accounts` is. Each may have an archive and a vCard; the reads and writes of
-/// accounts, and logins, know of accounts only.
+/// What a row of `accounts` is. Each may have an archive, a vCard and nodes; the reads and writes
+/// of accounts, their rosters and logins know of accounts only.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Account,
     Room,
+    /// Has no localpart.
+    Service,
 }
 
 impl Kind {
@@ -26,11 +28,12 @@ impl Kind {
         match self {
             Kind::Account => 0,
             Kind::Room => 1,
+            Kind::Service => 2,
         }
     }
 }
 
-/// The number of the account with this bare JID, or of the room.
+/// The number of the account or room with this bare JID, or of the service with this domain.
 pub(super) fn find(conn: &Connection, owner: &str) -> Result<Option<i64>, Fault> {
     match parts(owner) {
         Some((user, host)) => find_parts(conn, host, user),
@@ -58,8 +61,12 @@ pub(super) fn require_account(conn: &Connection, account: &str) -> Result<i64, F
 
 /// Localpart and domainpart.
 fn parts(owner: &str) -> Option<(&str, &str)> {
-    // A localpart has no "@" (RFC 7622 §3.3.1).
-    owner.split_once('@')
+    // A localpart has no "@" (RFC 7622 §3.3.1), and is not empty (§3.3).
+    match owner.split_once('@') {
+        Some(("", _)) => None,
+        None => Some(("", owner)),
+        parts => parts,
+    }
 }
 
 fn find_account(conn: &Connection, host: &str, user: &str) -> Result<Option<i64>, Fault> {
@@ -212,10 +219,13 @@ fn delete(conn: &Connection, known: &mut Known, host: &str, user: &str) -> Resul
 
 /// What [`parts`] takes apart.
 fn bare(host: &str, user: &str) -> String {
-    [user, "@", host].concat()
+    match user {
+        "" => host.to_owned(),
+        _ => [user, "@", host].concat(),
+    }
 }
 
-/// Deletes an account, or a room. The writer forgets the number by itself.
+/// Deletes an account, a room or a service. The writer forgets the number by itself.
 pub(super) fn remove(conn: &Connection, id: i64) -> Result<(), Fault> {
     // The keys go with it at once (foreign key), the rest in slices.
     run(conn, "DELETE FROM accounts WHERE id = ?1", [id])?;

@@ -5,8 +5,8 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use super::known::Known;
 use super::{
-    accounts, archive, blocking, invites, last, offline, private, push, rooms, roster, secrets,
-    streams, tokens, vcards,
+    accounts, archive, blocking, invites, last, offline, private, pubsub, push, rooms, roster,
+    secrets, streams, tokens, vcards,
 };
 use crate::{Error, Write};
 
@@ -45,6 +45,17 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
         | Write::RoomSubjectSet { .. }
         | Write::RoomAffiliationSet { .. }
         | Write::RoomDelete { .. } => rooms::apply(conn, known, write),
+        Write::ServiceCreate { .. }
+        | Write::NodeCreate { .. }
+        | Write::NodeConfigSet { .. }
+        | Write::NodeDelete { .. }
+        | Write::ItemPublish { .. }
+        | Write::ItemRetract { .. }
+        | Write::NodePurge { .. }
+        | Write::ItemsExpire { .. }
+        | Write::NodeAffiliationSet { .. }
+        | Write::SubscriptionSet { .. }
+        | Write::SubscriptionRemove { .. } => pubsub::apply(conn, write),
         Write::InviteCreate { .. }
         | Write::InviteUse { .. }
         | Write::InviteRemove { .. }

@@ -31,6 +31,16 @@ const TABLES: &[&str] = &[
         (SELECT id FROM private_items WHERE account_id = ?1 LIMIT ?2)",
     "DELETE FROM blocked WHERE account_id = ?1 AND jid IN
         (SELECT jid FROM blocked WHERE account_id = ?1 LIMIT ?2)",
+    // Before the nodes, by which they are found.
+    "DELETE FROM pubsub_items WHERE seq IN
+        (SELECT i.seq FROM pubsub_nodes n CROSS JOIN pubsub_items i ON i.node_id = n.id
+         WHERE n.account_id = ?1 LIMIT ?2)",
+    "DELETE FROM pubsub_affiliations WHERE id IN
+        (SELECT id FROM pubsub_affiliations WHERE account_id = ?1 LIMIT ?2)",
+    "DELETE FROM pubsub_subscriptions WHERE id IN
+        (SELECT id FROM pubsub_subscriptions WHERE account_id = ?1 LIMIT ?2)",
+    "DELETE FROM pubsub_nodes WHERE id IN
+        (SELECT id FROM pubsub_nodes WHERE account_id = ?1 LIMIT ?2)",
     "DELETE FROM room_affiliations WHERE account_id = ?1 AND jid IN
         (SELECT jid FROM room_affiliations WHERE account_id = ?1 LIMIT ?2)",
     "DELETE FROM rooms WHERE account_id = ?1 AND ?2 > 0",
@@ -98,8 +108,9 @@ mod tests {
         super::super::migrations::migrate(&mut conn).unwrap();
         let mut tables = conn
             .prepare(
-                "SELECT t.name FROM pragma_table_list t, pragma_table_info(t.name) c
-                 WHERE t.schema = 'main' AND c.name = 'account_id' AND t.name <> 'scram_keys'",
+                "SELECT DISTINCT t.name FROM pragma_table_list t, pragma_table_info(t.name) c
+                 WHERE t.schema = 'main' AND c.name IN ('account_id', 'node_id')
+                     AND t.name <> 'scram_keys'",
             )
             .unwrap();
         let tables = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();

@@ -37,6 +37,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "rooms",
         sql: include_str!("../../migrations/sqlite/0006_rooms.sql"),
     },
+    Migration {
+        name: "pubsub",
+        sql: include_str!("../../migrations/sqlite/0007_pubsub.sql"),
+    },
 ];
 
 /// Brings the schema up to date, in one transaction.

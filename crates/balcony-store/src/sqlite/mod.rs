@@ -20,6 +20,7 @@ mod migrations;
 mod netstrings;
 mod offline;
 mod private;
+mod pubsub;
 mod push;
 mod queue;
 mod readers;
@@ -293,6 +294,10 @@ impl Store for SqliteStore {
     }
 
     fn rooms(&self) -> &dyn crate::Rooms {
+        self
+    }
+
+    fn pubsub(&self) -> &dyn crate::Pubsub {
         self
     }
 

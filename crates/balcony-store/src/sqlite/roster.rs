@@ -1,7 +1,7 @@
 use rusqlite::{Connection, Row};
 
 use super::SqliteStore;
-use super::accounts::{find, require};
+use super::accounts::{Kind, find_kind, require_account};
 use super::apply::misplaced;
 use super::fault::Fault;
 use super::netstrings;
@@ -18,17 +18,23 @@ pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
             item,
             base,
             max_items,
-        } => set(conn, require(conn, account)?, item, *base, *max_items),
+        } => set(
+            conn,
+            require_account(conn, account)?,
+            item,
+            *base,
+            *max_items,
+        ),
         Write::RosterRemove { account, jid, base } => {
-            remove(conn, require(conn, account)?, jid, *base)
+            remove(conn, require_account(conn, account)?, jid, *base)
         }
         Write::PendingSet {
             account,
             request,
             max,
-        } => set_pending(conn, require(conn, account)?, request, *max),
+        } => set_pending(conn, require_account(conn, account)?, request, *max),
         Write::PendingRemove { account, jid } => {
-            let id = require(conn, account)?;
+            let id = require_account(conn, account)?;
             let sql = "DELETE FROM pending_in WHERE account_id = ?1 AND jid = ?2";
             run(conn, sql, (id, jid))?;
             Ok(())
@@ -206,7 +212,8 @@ fn versions(conn: &Connection, account: &str) -> Result<Option<(i64, u64, u64)>,
     };
     one(
         conn,
-        "SELECT id, roster_version, roster_horizon FROM accounts WHERE host = ?1 AND user = ?2",
+        "SELECT id, roster_version, roster_horizon FROM accounts
+         WHERE host = ?1 AND user = ?2 AND kind = 0",
         (host, user),
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )
@@ -283,7 +290,7 @@ fn changes_since(
 }
 
 fn one_item(conn: &Connection, account: &str, jid: &str) -> Result<Option<RosterItem>, Fault> {
-    let Some(id) = find(conn, account)? else {
+    let Some(id) = find_kind(conn, account, Kind::Account)? else {
         return Ok(None);
     };
     one(

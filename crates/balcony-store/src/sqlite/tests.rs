@@ -8,13 +8,15 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::Write;
 use crate::contract::model::{agrees_with_memory, model_of, snapshot, write_set};
 use crate::contract::model_archive::with_ids;
+use crate::contract::pubsub::NODE;
+use crate::contract::rooms::GARDEN;
 use crate::contract::{
-    AMPLE, JULIET, ROMEO, archive, archived, create, delete, done, entry, push, push_archive,
-    waiting, write,
+    AMPLE, JULIET, ROMEO, archive, archived, create, delete, done, entry, pubsub, push,
+    push_archive, rooms, waiting, write,
 };
+use crate::{Affiliation, ItemsPlace, ItemsRequest, NodeAffiliation, Write};
 
 fn open(dir: &TempDir) -> SqliteStore {
     SqliteStore::open(dir.path(), Settings::default()).unwrap()
@@ -268,6 +270,82 @@ async fn rows_of_deleted_accounts_go_between_commits() {
         done(&*store, create(&format!("user{n}@localhost"))).await;
     }
     assert_eq!(left(), 0);
+}
+
+/// A room with a node, of which there is more of everything than a slice takes.
+async fn large_room(store: &dyn Store) {
+    let member = rooms::plain(Affiliation::Member);
+    let writes = (0..300).flat_map(|n| {
+        let jid = &format!("user{n:03}@x");
+        let mut affiliate = rooms::affiliate(GARDEN, jid, Some(member.clone()));
+        let reader = Some(NodeAffiliation::Member);
+        let mut reads = pubsub::affiliate(GARDEN, NODE, jid, reader);
+        let mut subscribe = pubsub::subscribe(GARDEN, NODE, pubsub::subscription(jid, ""));
+        for write in [&mut affiliate, &mut reads, &mut subscribe] {
+            if let Write::RoomAffiliationSet { max, .. }
+            | Write::NodeAffiliationSet { max, .. }
+            | Write::SubscriptionSet { max, .. } = write
+            {
+                *max = 1_000;
+            }
+        }
+        let publish = pubsub::publish(GARDEN, NODE, pubsub::item(jid, n), 1_000);
+        [affiliate, reads, subscribe, publish]
+    });
+    let made = [
+        rooms::create_room(GARDEN),
+        pubsub::create_node(GARDEN, NODE, 1),
+    ];
+    let set: WriteSet = made.into_iter().chain(writes).collect();
+    assert_eq!(store.commit(set).await.map(|_| ()), Ok(()));
+}
+
+#[tokio::test]
+async fn rows_of_deleted_rooms_go_between_commits() {
+    let (store, dir) = fresh();
+    large_room(&*store).await;
+    let raw = Connection::open(dir.path().join("balcony.sqlite3")).unwrap();
+    let left = || -> i64 {
+        let sql = "SELECT (SELECT count(*) FROM rooms) + (SELECT count(*) FROM room_affiliations)
+                        + (SELECT count(*) FROM pubsub_nodes) + (SELECT count(*) FROM pubsub_items)
+                        + (SELECT count(*) FROM pubsub_affiliations)
+                        + (SELECT count(*) FROM pubsub_subscriptions)
+                        + (SELECT count(*) FROM deleted_accounts)";
+        raw.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(left(), 1_202);
+    done(&*store, rooms::delete_room(GARDEN)).await;
+    for n in 0..20 {
+        done(&*store, create(&format!("user{n}@localhost"))).await;
+    }
+    assert_eq!(left(), 0);
+}
+
+#[tokio::test]
+async fn rooms_and_nodes_are_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    large_room(&store).await;
+    archive(&store, GARDEN, entry(ROMEO, "a rose", 1)).await;
+    let told = async |store: &SqliteStore| {
+        let room = store.rooms().get(GARDEN).await.unwrap().unwrap();
+        let node = store.pubsub().node(GARDEN, NODE).await.unwrap().unwrap();
+        let last = ItemsRequest {
+            place: ItemsPlace::Last,
+            limit: 1_000,
+        };
+        let items = store.pubsub().items(GARDEN, NODE, last).await.unwrap();
+        (room, node, items)
+    };
+    let before = told(&store).await;
+    assert_eq!(before.0.affiliations.len(), 300);
+    assert_eq!((before.1.subscriptions.len(), before.2.count), (300, 300));
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(told(&store).await, before);
+    assert_eq!(archived(&store, GARDEN).await, ["a rose"]);
+    let exists = store.accounts().exists("rooms.localhost", "garden").await;
+    assert_eq!(exists, Ok(false));
 }
 
 #[tokio::test]

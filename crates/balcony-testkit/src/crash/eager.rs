@@ -142,6 +142,10 @@ impl Store for EagerStore {
         self.inner.push()
     }
 
+    fn pubsub(&self) -> &dyn balcony_store::Pubsub {
+        self.inner.pubsub()
+    }
+
     fn rooms(&self) -> &dyn balcony_store::Rooms {
         self.inner.rooms()
     }

@@ -1,0 +1,225 @@
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Row};
+
+use super::{Node, stored};
+use crate::sqlite::accounts::find;
+use crate::sqlite::apply::misplaced;
+use crate::sqlite::fault::Fault;
+use crate::sqlite::statement::{all, one, run};
+use crate::{Error, ItemsPage, ItemsPlace, ItemsRequest, LastItem, PubsubItem, Write};
+
+pub(super) fn apply(conn: &Connection, node: Node, write: &Write) -> Result<(), Fault> {
+    match write {
+        Write::ItemPublish {
+            item, max_items, ..
+        } => publish(conn, node, item, *max_items),
+        Write::ItemRetract { id, .. } => match remove(conn, node, id)? {
+            0 => Err(Error::NotFound.into()),
+            _ => Ok(()),
+        },
+        Write::NodePurge { .. } => {
+            run(
+                conn,
+                "DELETE FROM pubsub_items WHERE node_id = ?1",
+                [node.id],
+            )?;
+            Ok(())
+        }
+        Write::ItemsExpire { before, .. } => {
+            run(
+                conn,
+                "DELETE FROM pubsub_items WHERE node_id = ?1 AND published_at < ?2",
+                (node.id, before),
+            )?;
+            Ok(())
+        }
+        _ => Err(misplaced()),
+    }
+}
+
+fn remove(conn: &Connection, node: Node, id: &str) -> Result<usize, Fault> {
+    run(
+        conn,
+        "DELETE FROM pubsub_items WHERE node_id = ?1 AND id = ?2",
+        (node.id, id),
+    )
+}
+
+fn publish(conn: &Connection, node: Node, item: &PubsubItem, max: u32) -> Result<(), Fault> {
+    // Not an update: it moves to the end.
+    remove(conn, node, &item.id)?;
+    run(
+        conn,
+        "INSERT INTO pubsub_items (node_id, id, publisher, published_at, format, payload)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (
+            node.id,
+            &item.id,
+            &item.publisher,
+            item.published_at,
+            item.payload.format,
+            &item.payload.bytes,
+        ),
+    )?;
+    run(
+        conn,
+        "DELETE FROM pubsub_items WHERE seq IN
+             (SELECT seq FROM pubsub_items INDEXED BY pubsub_items_in_order WHERE node_id = ?1
+              ORDER BY seq DESC LIMIT -1 OFFSET ?2)",
+        (node.id, max),
+    )?;
+    Ok(())
+}
+
+/// What a row is from its column `at` on: id, publisher, published_at, format, payload.
+fn item(row: &Row<'_>, at: usize) -> rusqlite::Result<PubsubItem> {
+    Ok(PubsubItem {
+        id: row.get(at)?,
+        publisher: row.get(at + 1)?,
+        published_at: row.get(at + 2)?,
+        payload: stored(row, at + 3)?,
+    })
+}
+
+pub(super) fn page(
+    conn: &Connection,
+    node: Node,
+    request: &ItemsRequest,
+) -> Result<ItemsPage, Fault> {
+    let limit = request.limit;
+    let (items, complete) = match &request.place {
+        ItemsPlace::First => after(conn, node, 0, limit)?,
+        ItemsPlace::After(id) => after(conn, node, seq(conn, node, id)?, limit)?,
+        ItemsPlace::Last => before(conn, node, i64::MAX, limit)?,
+        ItemsPlace::Before(id) => before(conn, node, seq(conn, node, id)?, limit)?,
+        ItemsPlace::Ids(ids) => named(conn, node, ids, limit)?,
+    };
+    let count = one(
+        conn,
+        "SELECT count(*) FROM pubsub_items WHERE node_id = ?1",
+        [node.id],
+        |row| row.get(0),
+    )?;
+    Ok(ItemsPage {
+        items,
+        count: count.unwrap_or(0),
+        complete,
+    })
+}
+
+/// The place of an item; NotFound when it is not there.
+fn seq(conn: &Connection, node: Node, id: &str) -> Result<i64, Fault> {
+    let seq = one(
+        conn,
+        "SELECT seq FROM pubsub_items WHERE node_id = ?1 AND id = ?2",
+        (node.id, id),
+        |row| row.get(0),
+    )?;
+    Ok(seq.ok_or(Error::NotFound)?)
+}
+
+/// One more than the limit is read, to know whether there is more.
+fn after(
+    conn: &Connection,
+    node: Node,
+    seq: i64,
+    limit: u32,
+) -> Result<(Vec<PubsubItem>, bool), Fault> {
+    let items = all(
+        conn,
+        "SELECT id, publisher, published_at, format, payload
+         FROM pubsub_items INDEXED BY pubsub_items_in_order
+         WHERE node_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3 + 1",
+        (node.id, seq, limit),
+        |row| item(row, 0),
+    )?;
+    Ok(cut(items, limit))
+}
+
+fn before(
+    conn: &Connection,
+    node: Node,
+    seq: i64,
+    limit: u32,
+) -> Result<(Vec<PubsubItem>, bool), Fault> {
+    let items = all(
+        conn,
+        "SELECT id, publisher, published_at, format, payload
+         FROM pubsub_items INDEXED BY pubsub_items_in_order
+         WHERE node_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3 + 1",
+        (node.id, seq, limit),
+        |row| item(row, 0),
+    )?;
+    let (mut items, complete) = cut(items, limit);
+    items.reverse();
+    Ok((items, complete))
+}
+
+fn named(
+    conn: &Connection,
+    node: Node,
+    ids: &[String],
+    limit: u32,
+) -> Result<(Vec<PubsubItem>, bool), Fault> {
+    let mut found = BTreeMap::new();
+    for id in ids {
+        let row = one(
+            conn,
+            "SELECT seq, id, publisher, published_at, format, payload FROM pubsub_items
+             WHERE node_id = ?1 AND id = ?2",
+            (node.id, id),
+            |row| Ok((row.get::<_, i64>(0)?, item(row, 1)?)),
+        )?;
+        found.extend(row);
+    }
+    Ok(cut(found.into_values().collect(), limit))
+}
+
+fn cut(mut items: Vec<PubsubItem>, limit: u32) -> (Vec<PubsubItem>, bool) {
+    let complete = items.len() <= limit as usize;
+    items.truncate(limit as usize);
+    (items, complete)
+}
+
+/// Two steps through indexes for each pair, all in one go on a thread that reads.
+pub(super) fn last(
+    conn: &Connection,
+    owners: &[String],
+    nodes: &[String],
+) -> Result<Vec<LastItem>, Fault> {
+    let mut found = Vec::new();
+    for owner in owners {
+        let Some(id) = find(conn, owner)? else {
+            continue;
+        };
+        for node in nodes {
+            found.extend(last_of(conn, (owner, id), node)?);
+        }
+    }
+    Ok(found)
+}
+
+fn last_of(
+    conn: &Connection,
+    (owner, id): (&str, i64),
+    node: &str,
+) -> Result<Option<LastItem>, Fault> {
+    one(
+        conn,
+        "SELECT n.format, n.config, i.id, i.publisher, i.published_at, i.format, i.payload
+         FROM pubsub_nodes n CROSS JOIN pubsub_items i ON i.seq =
+             (SELECT max(seq) FROM pubsub_items INDEXED BY pubsub_items_in_order
+              WHERE node_id = n.id)
+         WHERE n.account_id = ?1 AND n.node = ?2",
+        (id, node),
+        |row| {
+            Ok(LastItem {
+                owner: owner.to_owned(),
+                node: node.to_owned(),
+                config: stored(row, 0)?,
+                item: item(row, 2)?,
+            })
+        },
+    )
+}

@@ -10,8 +10,8 @@ dir=${BENCH_DIR:-/tmp/balcony-bench}/balcony
 binary=${BALCONY:-$(dirname "$0")/../../../target/release/balcony}
 
 case ${MAM:-off} in
-    off) archive=never ;;
-    on) archive=always ;;
+    off) archive=never rooms=false ;;
+    on) archive=always rooms=true ;;
     *) echo "MAM is off or on" >&2; exit 2 ;;
 esac
 
@@ -37,6 +37,9 @@ name = "localhost"
 registration = "open"
 [archive]
 default = "$archive"
+[muc]
+archive = $rooms
+occupants = 20000
 [limits]
 rate = "1GiB"
 burst = "1GiB"

@@ -29,6 +29,12 @@ archive() {
     echo "  mod_mam: {default: always, db_type: sql}"
 }
 
+rooms() {
+    options="host: conference.localhost, max_users: 20000, history_size: 20"
+    [ "$mam" = off ] || options="$options, default_room_options: {mam: true}"
+    echo "  mod_muc: {$options}"
+}
+
 # PostgreSQL does not run as root.
 as_database() {
     if [ "$(id -u)" = 0 ]; then
@@ -116,6 +122,7 @@ modules:
   mod_client_state: {}
   mod_disco: {}
   mod_last: {}
+$(rooms)
   mod_offline: {}
   mod_ping: {}
   mod_privacy: {}

@@ -22,6 +22,15 @@ archive() {
 EOF
 }
 
+room_archive() {
+    [ "$mam" = internal ] || return 0
+    cat <<EOF
+    modules_enabled = { "muc_mam" }
+    archive_expires_after = "never"
+    storage_archive_item_limit = 100000000
+EOF
+}
+
 configure() {
     mkdir -p "$dir/data" "$dir/certs"
     # ECDSA P-256: what authorities issue by default, and the cheapest handshake that there is.
@@ -57,6 +66,8 @@ modules_enabled = {
 modules_disabled = { "s2s" }
 VirtualHost "localhost"
 $(archive)
+Component "conference.localhost" "muc"
+$(room_archive)
 EOF
 }
 

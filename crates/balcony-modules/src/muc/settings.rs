@@ -17,8 +17,8 @@ pub(super) static SECTION: Section = Section {
             "create",
             KeyKind::Choice(&["everyone", "accounts", "admins"]),
             "\"accounts\"",
-            "Who may make rooms: everyone, also from other servers; the accounts of this server; or \
-             the admins of a host.",
+            "Who may make rooms: everyone, also from other servers; the accounts of this server; \
+             or the admins of a host.",
         ),
         key(
             "rooms_per_account",
@@ -50,6 +50,13 @@ pub(super) static SECTION: Section = Section {
             KeyKind::Bool,
             "false",
             "Whether a new room is there while nobody is in it, until its owner decides.",
+        ),
+        key(
+            "archive",
+            KeyKind::Bool,
+            "true",
+            "Whether a new room keeps an archive (XEP-0313), until its owner decides. What is \
+             archived is on the disk before anybody in the room gets it.",
         ),
         key(
             "history",
@@ -97,6 +104,7 @@ pub(super) async fn may_create(
     Ok(Config {
         public: values.bool("public"),
         persistent: values.bool("persistent"),
+        archive: values.bool("archive"),
         history: values.int("history"),
         ..Config::default()
     })

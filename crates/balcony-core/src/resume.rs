@@ -83,6 +83,7 @@ impl Core {
                 }
                 let mut at_rest = core.at_rest.subscribe();
                 tokio::select! {
+                    biased;
                     // The next start has the session.
                     _ = at_rest.wait_for(|at_rest| *at_rest) => return,
                     () = parked.0.notified() => {}

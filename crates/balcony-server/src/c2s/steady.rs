@@ -189,13 +189,17 @@ impl Steady {
     async fn converse<L: Link>(&mut self, link: &Arc<L>, ending: &Notify) -> End {
         let mut rest: Option<Pin<Box<Sleep>>> = None;
         loop {
+            let rests = rest.is_some();
             let woken = tokio::select! {
-                woken = self.woken(link, rest.is_some()) => woken,
+                // The end goes first: whoever wants the session waits for it. The order is fixed
+                // so that a run in virtual time is the same each time.
+                biased;
+                () = ending.notified() => return self.ending(),
                 () = sleep(rest.as_mut()) => {
                     rest = None;
                     continue;
                 }
-                () = ending.notified() => return self.ending(),
+                woken = self.woken(link, rests) => woken,
             };
             match woken {
                 Woken::Committed => {

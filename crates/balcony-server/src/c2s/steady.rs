@@ -179,8 +179,12 @@ impl Steady {
     async fn begin(&mut self, rest: Vec<u8>) -> Option<End> {
         if self.instance.is_stopping() {
             // It was bound after all others had been told.
-            let error = StreamError::new(StreamCondition::SystemShutdown);
-            return Some(End::Fault(Box::new(error)));
+            let error = Box::new(StreamError::new(StreamCondition::SystemShutdown));
+            return Some(match self.session().resumable_for() {
+                // A stream that was resumed is kept over the restart like all others.
+                Some(_) => End::Interrupted(error),
+                None => End::Fault(error),
+            });
         }
         self.take_all(rest).await
     }

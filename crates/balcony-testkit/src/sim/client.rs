@@ -246,6 +246,12 @@ impl Client {
         known.is_some_and(|line| !line.over && !line.left && !line.mute && !line.deaf)
     }
 
+    /// Whether stanzas are counted on this connection.
+    pub(super) fn counts(&self, line: usize) -> bool {
+        let known = self.lines.get(line);
+        known.is_some_and(|line| line.count.is_some())
+    }
+
     /// The first stream is the one that is spoken on.
     pub(super) fn went_on(&self) -> bool {
         let spoken = self.current.filter(|line| self.is_live(*line));

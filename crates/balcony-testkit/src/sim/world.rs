@@ -48,6 +48,8 @@ pub(super) struct World {
     sessions: Vec<Weak<Session>>,
     /// Bugs in processes that are gone.
     panics: u64,
+    /// Tasks of processes that are gone: what waits for a client there waits for ever.
+    orphans: usize,
 }
 
 impl World {
@@ -65,6 +67,7 @@ impl World {
             connections: Vec::new(),
             sessions: Vec::new(),
             panics: 0,
+            orphans: 0,
         })
     }
 
@@ -169,6 +172,12 @@ impl World {
         self.core().keep_sessions().await;
         self.panics += self.instance.panics();
         self.clock.abort();
+        self.sessions.clear();
+        // All connections are closed, on both sides.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.orphans = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
         self.instance = instance(&self.store, &self.time).await?;
         let restored = self.core().restore_sessions().await;
         restored.map_err(|error| error.to_string())?;
@@ -182,14 +191,15 @@ impl World {
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
+        let tasks = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
         let held = self.sessions.iter().filter(|one| one.strong_count() > 0);
         Left {
             sessions: self.core().sessions().count(),
             held: held.count(),
             strangers: self.instance.strangers(),
-            tasks: tokio::runtime::Handle::current()
-                .metrics()
-                .num_alive_tasks(),
+            tasks: tasks.saturating_sub(self.orphans),
             panics: self.panics + self.instance.panics(),
         }
     }

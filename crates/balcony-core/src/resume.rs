@@ -100,6 +100,16 @@ impl Core {
         });
     }
 
+    /// Ends a session with a stream error. What its client has not got is seen to at once, before
+    /// anything that comes later for its account.
+    pub fn end_session(self: &Arc<Self>, session: &Arc<Session>, error: StreamError) {
+        session.end(Some(error));
+        let left = session.counts().then(|| self.look_after(session, None));
+        if let Some(pending) = left.flatten() {
+            tokio::spawn(pending);
+        }
+    }
+
     /// Ends a session, if it has not ended, that another one is about to take the place of. When
     /// what is answered is through, what its client had not got is where the next session finds it.
     #[must_use]

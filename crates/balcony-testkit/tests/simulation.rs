@@ -13,6 +13,10 @@ use balcony_testkit::sim::{self, Fault, Outcome};
 /// About ten seconds in a debug build.
 const SEEDS: u64 = 400;
 
+/// Seeds that failed once: what a session that is ended while its client is away leaves behind
+/// must be in the offline queue before what comes later.
+const FOUND: [u64; 2] = [8_849, 9_998];
+
 /// Seeds in which a server with a fault must be found.
 const TRIES: u64 = 40;
 
@@ -22,9 +26,11 @@ fn wish<T: FromStr>(name: &str) -> Option<T> {
 
 #[test]
 fn a_stream_has_one_connection_and_loses_nothing() {
-    let seeds = match wish("BALCONY_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..wish("BALCONY_SIM_SEEDS").unwrap_or(SEEDS),
+    let seeds: Vec<u64> = match wish("BALCONY_SIM_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..wish("BALCONY_SIM_SEEDS").unwrap_or(SEEDS))
+            .chain(FOUND)
+            .collect(),
     };
     let mut failed = Vec::new();
     for seed in seeds {

@@ -59,7 +59,7 @@ impl Core {
     /// # Errors
     /// As [`Core::create_account`], and [`Error::NoSuchAccount`].
     pub async fn set_password(
-        &self,
+        self: &Arc<Self>,
         account: &Jid,
         password: &str,
         keep: Option<&Session>,
@@ -77,7 +77,7 @@ impl Core {
         // RFC 6120 §4.9.3.16: authentication needs to be negotiated again.
         for session in self.sessions.of(account.bare_str()) {
             if keep.is_none_or(|keep| keep.id() != session.id()) {
-                session.end(Some(StreamError::new(StreamCondition::Reset)));
+                self.end_session(&session, StreamError::new(StreamCondition::Reset));
             }
         }
         Ok(())
@@ -87,7 +87,7 @@ impl Core {
     ///
     /// # Errors
     /// [`Error::NoSuchHost`], [`Error::NoSuchAccount`], [`Error::Store`].
-    pub async fn set_enabled(&self, account: &Jid, enabled: bool) -> Result<(), Error> {
+    pub async fn set_enabled(self: &Arc<Self>, account: &Jid, enabled: bool) -> Result<(), Error> {
         let (host, user) = self.local_account(account)?;
         let set = Write::SetEnabled {
             host,
@@ -163,9 +163,9 @@ impl Core {
     }
 
     /// Ends all sessions of an account with a stream error.
-    pub fn end_sessions(&self, account: &Jid, condition: StreamCondition) {
+    pub fn end_sessions(self: &Arc<Self>, account: &Jid, condition: StreamCondition) {
         for session in self.sessions.of(account.bare_str()) {
-            session.end(Some(StreamError::new(condition)));
+            self.end_session(&session, StreamError::new(condition));
         }
     }
 

@@ -52,7 +52,8 @@ use balcony_cluster::{AccountHash, Cluster};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
 use balcony_proto::stream::{StreamCondition, StreamError};
-use balcony_store::{KeyCount, Store};
+use balcony_store::{KeyCount, Store, StreamId};
+use parking_lot::Mutex;
 
 use config::Config;
 use host::Hosts;
@@ -94,6 +95,9 @@ pub struct Core {
     lines: Arc<lines::Lines>,
     requests: requests::Requests,
     delivered: delivered::Delivered,
+    /// Streams that are over, until the store has it: of which account, and how much was handled;
+    /// `None` where that is nobody's concern any more.
+    ended_streams: Mutex<HashMap<StreamId, (Jid, Option<u32>)>>,
     /// True from the end of an orderly stop on: nothing that waits for a client goes on.
     at_rest: tokio::sync::watch::Sender<bool>,
     /// Makes salts for accounts that are not there, the same ones each time.
@@ -144,6 +148,7 @@ impl Core {
             lines: Arc::default(),
             requests: requests::Requests::default(),
             delivered: delivered::Delivered::default(),
+            ended_streams: Mutex::default(),
             at_rest: tokio::sync::watch::Sender::new(false),
             key_counts: ArcSwap::default(),
             account_hasher: foldhash::fast::RandomState::default(),
@@ -286,7 +291,10 @@ impl Core {
             self.announce(session);
         }
         let left = self.look_after(session, None);
-        let farewell = self.fire(Event::Ended(Arc::clone(session)));
+        // Its connection and one that wanted to resume it may both see to its end.
+        let first = session.bury();
+        let farewell = first.then(|| self.fire(Event::Ended(Arc::clone(session))));
+        let farewell = farewell.flatten();
         if left.is_none() {
             return farewell;
         }

@@ -83,6 +83,7 @@ impl Core {
                 }
                 let mut at_rest = core.at_rest.subscribe();
                 tokio::select! {
+                    biased;
                     // The next start has the session.
                     _ = at_rest.wait_for(|at_rest| *at_rest) => return,
                     () = parked.0.notified() => {}
@@ -91,12 +92,22 @@ impl Core {
             }
             if session.expire(number) {
                 tracing::info!(jid = %session.jid(), "did not come back");
-                drop(core.note_stream_end(&session, true));
+                core.note_stream_end(&session, true);
                 if let Some(pending) = core.ended(&session) {
                     pending.await;
                 }
             }
         });
+    }
+
+    /// Ends a session with a stream error. What its client has not got is seen to at once, before
+    /// anything that comes later for its account.
+    pub fn end_session(self: &Arc<Self>, session: &Arc<Session>, error: StreamError) {
+        session.end(Some(error));
+        let left = session.counts().then(|| self.look_after(session, None));
+        if let Some(pending) = left.flatten() {
+            tokio::spawn(pending);
+        }
     }
 
     /// Ends a session, if it has not ended, that another one is about to take the place of. When
@@ -211,6 +222,7 @@ impl Core {
             });
         }
         if session.has_ended() {
+            self.note_stream_end(&session, true);
             if let Some(pending) = self.ended(&session) {
                 pending.await;
             }
@@ -239,6 +251,9 @@ impl Core {
 
     /// How many stanzas of a stream that is not here any more were handled.
     async fn handled_before(&self, account: &Jid, id: StreamId) -> Option<u32> {
+        if let Some((owner, handled)) = self.ended_streams.lock().get(&id) {
+            return handled.filter(|_| owner.as_str() == account.bare_str());
+        }
         match self.store.streams().get(id).await {
             Ok(row) => row
                 .filter(|row| row.account == account.as_str())
@@ -267,14 +282,29 @@ impl Core {
 
     /// A stream is over for good, or with `remember` for its client's purposes: one that comes back
     /// late learns what was handled. Nobody need wait for it.
-    #[must_use]
-    pub fn note_stream_end(&self, session: &Session, remember: bool) -> Option<Ticket> {
-        let id = session.stream_id()?;
-        let handled = session.handled();
-        Some(self.store.commit(WriteSet::from(match remember {
-            true => Write::StreamHandled { id, handled },
-            false => Write::StreamRemove { id },
-        })))
+    pub fn note_stream_end(self: &Arc<Self>, session: &Session, remember: bool) {
+        let Some(id) = session.stream_id() else {
+            return;
+        };
+        let handled = remember.then(|| session.handled());
+        let ticket = self.store.commit(WriteSet::from(match handled {
+            Some(handled) => Write::StreamHandled { id, handled },
+            None => Write::StreamRemove { id },
+        }));
+        // Who asks before it is committed hears it from here: less than it knows already would
+        // have it send again what was handled.
+        let known = (session.account().clone(), handled);
+        self.ended_streams.lock().insert(id, known);
+        let core = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(cause) = ticket.await {
+                tracing::warn!(%cause, "what a stream had handled may be forgotten");
+            }
+            let mut ended = core.ended_streams.lock();
+            if ended.get(&id).is_some_and(|(_, last)| *last == handled) {
+                ended.remove(&id);
+            }
+        });
     }
 
     /// Streams that live are remembered longer: each is renewed once a day, about as many in each

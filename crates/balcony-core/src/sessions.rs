@@ -86,7 +86,10 @@ impl Sessions {
         }
         let session = Session::new(jid, id, now_seconds, wake);
         let replaced = match before.and_then(|at| list.get_mut(at)) {
-            Some(slot) => Some(std::mem::replace(slot, Arc::clone(&session))),
+            Some(slot) => {
+                session.succeed(slot);
+                Some(std::mem::replace(slot, Arc::clone(&session)))
+            }
             None => {
                 list.push(Arc::clone(&session));
                 self.count.fetch_add(1, Ordering::Relaxed);
@@ -138,12 +141,14 @@ impl Sessions {
             .cloned()
     }
 
-    /// The session of an account whose stream has this name.
+    /// The session of an account whose stream has this name. It may have ended, and its connection
+    /// not be through with what it has read.
     #[must_use]
     pub fn find_stream(&self, account: &Jid, id: StreamId) -> Option<Arc<Session>> {
         let sessions = self.of(account.bare_str()).into_iter();
-        let mut open = sessions.filter(|session| !session.has_ended());
-        open.find(|session| session.stream_id() == Some(id))
+        let mut all = sessions
+            .flat_map(|session| std::iter::successors(Some(session), |session| session.before()));
+        all.find(|session| session.stream_id() == Some(id))
     }
 
     /// How many sessions there are.

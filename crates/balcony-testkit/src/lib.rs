@@ -14,5 +14,6 @@ pub mod reader;
 pub mod run;
 pub mod script;
 pub mod server;
+pub mod sim;
 
 pub use server::TestServer;

@@ -109,7 +109,12 @@ impl MemoryLink {
 
     /// Ends what the server sends. A server that drops a connection calls it.
     pub fn hang_up(&self) {
-        self.change(|state| state.server_closed = true);
+        let source = self.change(|state| {
+            state.server_closed = true;
+            state.source.take()
+        });
+        // Unlocked: a session that loses its connection may want to say so.
+        drop(source);
     }
 }
 

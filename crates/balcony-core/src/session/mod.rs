@@ -9,8 +9,8 @@ mod output;
 mod queue;
 mod window;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI8, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
@@ -58,6 +58,10 @@ pub struct Session {
     traced: AtomicBool,
     /// Set with the queue locked, read without.
     ended: AtomicBool,
+    /// Everybody was told of its end.
+    buried: AtomicBool,
+    /// The session that had the full JID before.
+    before: Mutex<Weak<Session>>,
     /// Uptime in seconds when the resource was bound.
     bound_at: u32,
     /// Uptime in seconds when the client last sent something.
@@ -90,6 +94,8 @@ impl Session {
             priority: AtomicI8::new(0),
             traced: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            buried: AtomicBool::new(false),
+            before: Mutex::default(),
             bound_at: now_seconds,
             last_active: AtomicU32::new(now_seconds),
             presence: Mutex::default(),
@@ -140,9 +146,27 @@ impl Session {
         self.presence.lock().clone()
     }
 
+    /// It has the full JID of another one, which is about to end.
+    pub(crate) fn succeed(&self, before: &Arc<Session>) {
+        *self.before.lock() = Arc::downgrade(before);
+    }
+
+    /// The session that had the full JID before, as long as somebody still sees to its end.
+    pub(crate) fn before(&self) -> Option<Arc<Session>> {
+        self.before.lock().upgrade()
+    }
+
     /// Makes the session available with this presence, which carries its full JID as `from`.
     /// Answers whether it was available before.
+    ///
+    /// Those that had the full JID before are available no more, though their connections may take
+    /// a while to close: who hears of this session has nothing to hear of their ends.
     pub fn show(&self, presence: Stanza, priority: i8) -> bool {
+        let mut before = self.before();
+        while let Some(session) = before {
+            session.hide();
+            before = session.before();
+        }
         *self.presence.lock() = Some(presence);
         self.priority.store(priority, Ordering::Relaxed);
         self.shown.swap(Shown::Available as u8, Ordering::Relaxed) == Shown::Available as u8
@@ -187,6 +211,11 @@ impl Session {
     /// Notes that the client sent something.
     pub fn touch(&self, now_seconds: u32) {
         self.last_active.store(now_seconds, Ordering::Relaxed);
+    }
+
+    /// Whether nobody was told of its end yet; whoever asks first tells them.
+    pub(crate) fn bury(&self) -> bool {
+        !self.buried.swap(true, Ordering::Relaxed)
     }
 
     /// Whether an operator watches this session's streams.

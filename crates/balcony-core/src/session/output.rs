@@ -248,11 +248,14 @@ impl Session {
 
     /// From the next stanza on the client's stanzas and ours are counted, and ours kept until they
     /// are acknowledged. `reply` tells the client so. With `resumable` the session outlives its
-    /// connection.
+    /// connection. Nothing of it when the session ended meanwhile: its stream is closed.
     pub fn count(&self, reply: Box<[u8]>, resumable: Option<(StreamId, Duration)>) {
+        let mut queue = self.queue.lock();
+        if self.has_ended() {
+            return;
+        }
         self.received.store(0, Ordering::Relaxed);
         self.handled.store(0, Ordering::Relaxed);
-        let mut queue = self.queue.lock();
         queue.counting = Some(Box::new(Window::new(resumable)));
         let wake = queue.push(Outgoing::Count(reply));
         drop(queue);

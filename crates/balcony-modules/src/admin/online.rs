@@ -46,7 +46,8 @@ fn end_sessions(ctx: &Ctx<'_>, call: &Call, jid: &Jid) -> Result<(), StanzaError
     }
     for session in sessions {
         // RFC 6120 §4.9.3.14: the condition for what an operator decides.
-        session.end(Some(StreamError::new(StreamCondition::PolicyViolation)));
+        let error = StreamError::new(StreamCondition::PolicyViolation);
+        ctx.core().end_session(&session, error);
     }
     tracing::info!(%jid, by = %call.requester, "session ended");
     Ok(())

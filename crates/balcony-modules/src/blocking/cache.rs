@@ -195,7 +195,8 @@ pub(super) fn on_bound<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<
         if let Err(cause) = begin(ctx, session).await {
             // §3.3: nothing of a blocked JID may be delivered, so nobody may be here unguarded.
             tracing::error!(%cause, session = %session.jid(), "no block list; ended");
-            session.end(Some(StreamError::new(StreamCondition::InternalServerError)));
+            let error = StreamError::new(StreamCondition::InternalServerError);
+            ctx.core().end_session(session, error);
         }
     })
 }

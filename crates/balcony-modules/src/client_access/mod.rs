@@ -118,7 +118,8 @@ fn end_sessions(ctx: &Ctx<'_>, account: &Jid, client: &Client) {
     for session in ctx.sessions_of(account) {
         if one(&session) || another(&session) {
             // RFC 6120 §4.9.3.12: the client is not authorized any more.
-            session.end(Some(StreamError::new(StreamCondition::NotAuthorized)));
+            let error = StreamError::new(StreamCondition::NotAuthorized);
+            ctx.core().end_session(&session, error);
         }
     }
 }

@@ -167,7 +167,7 @@ fn user_sessions(core: &Core, account: &Jid) -> Answer {
     }
 }
 
-fn session_end(core: &Core, jid: &str, reason: Option<String>) -> Result<Answer, Error> {
+fn session_end(core: &Arc<Core>, jid: &str, reason: Option<String>) -> Result<Answer, Error> {
     let jid = account(jid)?;
     let mut sessions = core.sessions().of(jid.bare_str());
     sessions.retain(|session| jid.is_bare() || *session.jid() == jid);
@@ -180,7 +180,7 @@ fn session_end(core: &Core, jid: &str, reason: Option<String>) -> Result<Answer,
     let mut error = StreamError::new(StreamCondition::PolicyViolation);
     error.text = reason.map(Into::into);
     for session in sessions {
-        session.end(Some(error.clone()));
+        core.end_session(&session, error.clone());
     }
     Ok(Answer::Done)
 }

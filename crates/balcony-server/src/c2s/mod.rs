@@ -70,6 +70,7 @@ async fn open<L: Link>(instance: &Instance, link: &Arc<L>, security: Security) -
     let timeouts = instance.core.config().limits.timeouts;
     if security == Security::DirectTls {
         let tls = tokio::select! {
+            biased;
             tls = link.start_tls(timeouts.tls_handshake) => tls,
             () = instance.stopping() => return None,
         };
@@ -82,6 +83,7 @@ async fn open<L: Link>(instance: &Instance, link: &Arc<L>, security: Security) -
         };
     }
     tokio::select! {
+        biased;
         first = read(link, <[u8]>::to_vec) => match first {
             Ok(Read::Data(first)) => Some(Opening::Plain { began, first }),
             Ok(Read::Closed(_)) | Err(_) => None,

@@ -174,15 +174,17 @@ impl<L: Link> Negotiation<'_, L> {
             bytes.len()
         });
         let result = tokio::select! {
-            read = read => read,
-            () = sleep(left) => {
-                machine.handle(Input::Timeout, self.now());
-                return;
-            }
+            // Reading comes last: whoever always has bytes ready has no more time than others.
+            biased;
             () = self.instance.stopping() => {
                 machine.handle(Input::Shutdown, self.now());
                 return;
             }
+            () = sleep(left) => {
+                machine.handle(Input::Timeout, self.now());
+                return;
+            }
+            read = read => read,
         };
         if machine.failed_logins() > failed {
             tracing::info!(peer = %self.link.peer(), "login failed");

@@ -179,8 +179,12 @@ impl Steady {
     async fn begin(&mut self, rest: Vec<u8>) -> Option<End> {
         if self.instance.is_stopping() {
             // It was bound after all others had been told.
-            let error = StreamError::new(StreamCondition::SystemShutdown);
-            return Some(End::Fault(Box::new(error)));
+            let error = Box::new(StreamError::new(StreamCondition::SystemShutdown));
+            return Some(match self.session().resumable_for() {
+                // A stream that was resumed is kept over the restart like all others.
+                Some(_) => End::Interrupted(error),
+                None => End::Fault(error),
+            });
         }
         self.take_all(rest).await
     }
@@ -189,13 +193,17 @@ impl Steady {
     async fn converse<L: Link>(&mut self, link: &Arc<L>, ending: &Notify) -> End {
         let mut rest: Option<Pin<Box<Sleep>>> = None;
         loop {
+            let rests = rest.is_some();
             let woken = tokio::select! {
-                woken = self.woken(link, rest.is_some()) => woken,
+                // The end goes first: whoever wants the session waits for it. The order is fixed
+                // so that a run in virtual time is the same each time.
+                biased;
+                () = ending.notified() => return self.ending(),
                 () = sleep(rest.as_mut()) => {
                     rest = None;
                     continue;
                 }
-                () = ending.notified() => return self.ending(),
+                woken = self.woken(link, rests) => woken,
             };
             match woken {
                 Woken::Committed => {
@@ -267,12 +275,14 @@ impl Steady {
         // What was taken on is done, whatever became of the client.
         self.lane.drain(core, &session).await;
         let end = match end {
+            // Its stream is closed with what it was ended with, whoever wants it besides.
+            End::Lost | End::Interrupted(_) | End::Replaced if session.has_ended() => End::ByServer,
             // It has a new connection already, whatever became of this one.
             End::Lost | End::Interrupted(_) if self.attachment.is_replaced() => End::Replaced,
             end => end,
         };
         match end {
-            End::Lost if session.resumable_for().is_some() && !session.has_ended() => {
+            End::Lost if session.resumable_for().is_some() => {
                 tracing::info!(jid = %session.jid(), "cut off");
                 link.drop_source();
                 core.detach(self.attachment);
@@ -289,20 +299,24 @@ impl Steady {
                 drop(self.attachment);
                 return link.finish(within).await;
             }
-            End::ByServer => {}
+            // XEP-0198 §5: a client that comes back late learns what was handled.
+            End::ByServer => core.note_stream_end(&session, true),
             End::Closed => {
-                drop(core.note_stream_end(&session, false));
+                core.note_stream_end(&session, false);
                 session.end(None);
             }
             End::Lost => session.end(None),
             End::Fault(error) => {
                 let condition = error.condition.as_str();
                 tracing::info!(jid = %session.jid(), condition, "the stream has a fault");
+                core.note_stream_end(&session, true);
                 session.end(Some(*error));
             }
         }
         // Before what comes while the connection closes.
         let left = core.make_way(&session);
+        // Whoever wanted to resume it need not wait for the connection to close.
+        drop(self.attachment);
         // The session takes nothing more; what it has is written with the stream's end.
         link.finish(within).await;
         tracing::info!(jid = %session.jid(), "gone");

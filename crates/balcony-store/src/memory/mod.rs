@@ -76,6 +76,18 @@ impl MemoryStore {
         }
     }
 
+    /// Commits the first of what waits; the rest of it, and what comes, waits on. Answers whether
+    /// there was one.
+    pub fn release_one(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.held.is_empty() {
+            return false;
+        }
+        let (set, resolve) = state.held.remove(0);
+        resolve.resolve(state.commit(&set));
+        true
+    }
+
     fn read<T: Send + 'static>(&self, read: impl FnOnce(&Tables) -> T) -> BoxFuture<'_, Result<T>> {
         let state = self.state.lock();
         let answer = match state.closed {
@@ -220,6 +232,19 @@ mod tests {
         store.release_commits();
         assert_eq!(ticket.await, Ok(Committed::default()));
         assert_eq!(store.secrets().get("a").await, Ok(Some(vec![1])));
+    }
+
+    #[tokio::test]
+    async fn held_commits_are_released_one_by_one_in_their_order() {
+        let store = MemoryStore::new();
+        store.hold_commits();
+        let (first, mut second) = (store.commit(secret("a")), store.commit(secret("b")));
+        assert!(store.release_one());
+        assert_eq!(first.await, Ok(Committed::default()));
+        assert_eq!(second.try_outcome(), None);
+        assert!(store.release_one());
+        assert!(!store.release_one());
+        assert_eq!(second.await, Ok(Committed::default()));
     }
 
     #[tokio::test]

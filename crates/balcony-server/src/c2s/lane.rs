@@ -18,12 +18,19 @@ const MAX: usize = 64;
 /// are on their way already: so these do not wait for it. It is done before anything that is no
 /// message, and before the stanza is counted.
 #[derive(Default)]
-pub(super) struct Lane {
+pub(super) struct Lane(
+    /// `None` while there is nothing: an idle session holds no buffer.
+    Option<Box<Busy>>,
+);
+
+/// A lane with something in it.
+#[derive(Default)]
+struct Busy {
     waiting: VecDeque<Step>,
-    /// What stanzas that are through led to, in their order.
+    /// What stanzas that are through led to, in their order; rarely anything.
     working: VecDeque<Working>,
     /// The client asked how much is handled while something was not yet.
-    pub(super) owes_answer: bool,
+    owes_answer: bool,
 }
 
 #[expect(
@@ -44,29 +51,39 @@ struct Working {
 
 impl Lane {
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.working.is_empty()
+        self.0.is_none()
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() + self.working.len() >= MAX
+        let busy = self.0.as_ref();
+        busy.is_some_and(|busy| busy.waiting.len() + busy.working.len() >= MAX)
     }
 
     pub(super) fn push(&mut self, committing: Committing) {
-        self.waiting.push_back(Step::Commits(committing));
+        let busy = self.0.get_or_insert_default();
+        busy.waiting.push_back(Step::Commits(committing));
     }
 
     /// A stanza is through.
     pub(super) fn done(&mut self, session: &Session) {
-        match self.is_empty() {
-            true => session.handle(),
-            false => self.waiting.push_back(Step::Done),
+        match &mut self.0 {
+            None => session.handle(),
+            Some(busy) => busy.waiting.push_back(Step::Done),
+        }
+    }
+
+    /// The client asked how much is handled: it is told again when all that is here is.
+    pub(super) fn owe_answer(&mut self) {
+        if let Some(busy) = &mut self.0 {
+            busy.owes_answer = true;
         }
     }
 
     /// Ready when there is a first and it can be finished. Does what was led to meanwhile.
     pub(super) fn poll_ready(&mut self, context: &mut Context<'_>, session: &Session) -> Poll<()> {
         let _ = self.poll_working(context, session);
-        match self.waiting.front_mut() {
+        let first = self.0.as_mut().and_then(|busy| busy.waiting.front_mut());
+        match first {
             Some(Step::Commits(committing)) => committing.poll_ready(context),
             Some(Step::Done) => Poll::Ready(()),
             None => Poll::Pending,
@@ -75,10 +92,12 @@ impl Lane {
 
     /// Ready when all that was led to is done.
     fn poll_working(&mut self, context: &mut Context<'_>, session: &Session) -> Poll<()> {
-        while let Some(first) = self.working.front_mut() {
+        while let Some(first) = self.0.as_mut().and_then(|busy| busy.working.front_mut()) {
             ready!(first.pending.as_mut().poll(context));
             (0..first.stanzas).for_each(|_| session.handle());
-            self.working.pop_front();
+            if let Some(busy) = &mut self.0 {
+                busy.working.pop_front();
+            }
             self.rest(session);
         }
         Poll::Ready(())
@@ -86,13 +105,14 @@ impl Lane {
 
     /// Finishes the first, which is ready.
     pub(super) fn finish_first(&mut self, core: &Arc<Core>, session: &Session) {
-        let pending = match self.waiting.pop_front() {
+        let Some(busy) = &mut self.0 else { return };
+        let pending = match busy.waiting.pop_front() {
             Some(Step::Commits(committing)) => committing.finish(core),
             Some(Step::Done) => None,
             None => return,
         };
-        match (pending, self.working.back_mut()) {
-            (Some(pending), _) => self.working.push_back(Working {
+        match (pending, busy.working.back_mut()) {
+            (Some(pending), _) => busy.working.push_back(Working {
                 pending,
                 stanzas: 1,
             }),
@@ -103,19 +123,15 @@ impl Lane {
     }
 
     fn rest(&mut self, session: &Session) {
-        if self.is_empty() {
-            // An idle session holds no buffer.
-            self.waiting = VecDeque::new();
-            self.working = VecDeque::new();
-            if std::mem::take(&mut self.owes_answer) {
-                session.enqueue_element(balcony_core::Outgoing::Handled);
-            }
+        let done = |busy: &mut Box<Busy>| busy.waiting.is_empty() && busy.working.is_empty();
+        if self.0.take_if(done).is_some_and(|busy| busy.owes_answer) {
+            session.enqueue_element(balcony_core::Outgoing::Handled);
         }
     }
 
     /// Finishes all.
     pub(super) async fn drain(&mut self, core: &Arc<Core>, session: &Session) {
-        while !self.waiting.is_empty() {
+        while self.0.as_ref().is_some_and(|busy| !busy.waiting.is_empty()) {
             poll_fn(|context| self.poll_ready(context, session)).await;
             self.finish_first(core, session);
         }

@@ -61,7 +61,7 @@ fn management(
             // §4: at once, with what is handled by now; the rest is said when it is.
             if session.counts() {
                 session.enqueue_element(Outgoing::Handled);
-                lane.owes_answer = !lane.is_empty();
+                lane.owe_answer();
             }
             Ok(None)
         }

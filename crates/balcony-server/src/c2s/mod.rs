@@ -111,6 +111,6 @@ mod tests {
         let task = size(&|instance, link, security| serve::<TcpLink>(instance, link, security));
         assert!(task <= 256, "every connection costs {task} bytes");
         let idle = size(&|instance, link, stream| steady::run::<TcpLink>(instance, link, stream));
-        assert!(idle <= 544, "an idle session costs {idle} bytes");
+        assert!(idle <= 512, "an idle session costs {idle} bytes");
     }
 }

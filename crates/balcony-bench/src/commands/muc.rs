@@ -31,6 +31,9 @@ pub(crate) struct Muc {
     /// The domain of the rooms
     #[arg(long, default_value = "conference.localhost")]
     service: String,
+    /// Nobody is told who else is there (`muc#roomconfig_presencebroadcast`)
+    #[arg(long)]
+    quiet: bool,
     /// Bytes of a body
     #[arg(long, default_value_t = 100, value_parser = bounded(40, 200_000))]
     size: u64,
@@ -49,7 +52,7 @@ impl Muc {
         report.set("speakers", self.speakers);
         report.set("size", self.size);
 
-        let mut entering = Entering::new(&room, occupants);
+        let mut entering = Entering::new(&room, occupants, self.quiet);
         fleet.engine.send(0, entry(&room, 0).as_bytes());
         let limit = target.limit();
         let owned = |entering: &Entering| entering.open;
@@ -82,6 +85,7 @@ impl Muc {
         );
         let mut entered = Report::new(format!("muc-entry-{}", target.tls.as_str()), &target.label);
         entered.set("occupants", self.occupants);
+        entered.set("quiet", self.quiet);
         entered.push(run);
         entered.publish(target.json.as_deref())?;
 
@@ -114,6 +118,7 @@ fn entry(room: &str, session: usize) -> String {
 struct Entering {
     room: String,
     occupants: usize,
+    quiet: bool,
     /// The first one is its owner, and has let the others in (§10.1.2).
     open: bool,
     presences: u64,
@@ -121,10 +126,11 @@ struct Entering {
 }
 
 impl Entering {
-    fn new(room: &str, occupants: usize) -> Entering {
+    fn new(room: &str, occupants: usize, quiet: bool) -> Entering {
         Entering {
             room: room.to_owned(),
             occupants,
+            quiet,
             open: false,
             presences: 0,
             subjects: 0,
@@ -135,7 +141,10 @@ impl Entering {
     /// those who were there the newcomer.
     fn is_over(&self) -> bool {
         let others = self.occupants as u64 - 1;
-        let all = others * (others + 1) + others;
+        let all = match self.quiet {
+            true => others,
+            false => others * (others + 1) + others,
+        };
         self.presences >= all && self.subjects >= self.occupants
     }
 }
@@ -151,12 +160,7 @@ impl Load for Entering {
                 self.presences += 1;
                 return Ok(());
             }
-            let configure = format!(
-                "<iq type='set' id='open' to='{}'>\
-                 <query xmlns='http://jabber.org/protocol/muc#owner'>\
-                 <x xmlns='jabber:x:data' type='submit'/></query></iq>",
-                self.room
-            );
+            let configure = configuration(&self.room, self.quiet);
             engine.send(session, configure.as_bytes());
         } else if markup::is(stanza, "message") {
             self.subjects += 1;
@@ -165,4 +169,19 @@ impl Load for Entering {
         }
         Ok(())
     }
+}
+
+/// §10.1.2, or §10.2 with what is to be changed.
+fn configuration(room: &str, quiet: bool) -> String {
+    let fields = match quiet {
+        true => {
+            "<field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value>\
+             </field><field var='muc#roomconfig_presencebroadcast'/>"
+        }
+        false => "",
+    };
+    format!(
+        "<iq type='set' id='open' to='{room}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+         <x xmlns='jabber:x:data' type='submit'>{fields}</x></query></iq>"
+    )
 }

@@ -22,6 +22,7 @@ pub mod offline;
 pub mod ping;
 pub mod presence;
 pub mod private;
+pub mod pubsub;
 pub mod push;
 pub mod register;
 pub mod reporting;
@@ -71,7 +72,8 @@ pub static MODULES: &[&ModuleSpec] = &[
     &time::MODULE,
     &last::MODULE,
     &extdisco::MODULE,
-    // What accounts keep.
+    // What accounts keep and tell.
     &private::MODULE,
     &vcard::MODULE,
+    &pubsub::MODULE,
 ];

@@ -175,6 +175,14 @@ pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 /// Options of a publication (XEP-0060 §7.1.5).
 pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+/// What owners of publish-subscribe nodes ask for (XEP-0060 §8).
+pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
+/// Conditions of publish-subscribe (XEP-0060 §17.2).
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
+/// The form of a node's configuration (XEP-0060 §16.4.4).
+pub const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+/// The form of what a node tells about itself (XEP-0060 §16.4.3).
+pub const NODE_META_DATA: &str = "http://jabber.org/protocol/pubsub#meta-data";
 /// Push notifications (XEP-0357).
 pub const PUSH: &str = "urn:xmpp:push:0";
 /// What a push notification tells (XEP-0357 §7).

@@ -7,6 +7,7 @@ mod access;
 pub mod adhoc;
 pub mod admin;
 pub mod archive;
+pub mod avatar;
 pub mod blocking;
 pub mod caps;
 pub mod carbons;
@@ -76,4 +77,5 @@ pub static MODULES: &[&ModuleSpec] = &[
     &private::MODULE,
     &vcard::MODULE,
     &pubsub::MODULE,
+    &avatar::MODULE,
 ];

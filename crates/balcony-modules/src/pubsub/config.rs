@@ -17,13 +17,13 @@ pub(super) const ACCESS_MODEL: &str = "pubsub#access_model";
 pub(super) const PUBLISH_MODEL: &str = "pubsub#publish_model";
 pub(super) const MAX_ITEMS: &str = "pubsub#max_items";
 const GROUPS: &str = "pubsub#roster_groups_allowed";
-const PERSIST: &str = "pubsub#persist_items";
+pub(super) const PERSIST: &str = "pubsub#persist_items";
 const NOTIFICATIONS: &str = "pubsub#deliver_notifications";
 const PAYLOADS: &str = "pubsub#deliver_payloads";
 const NOTIFY_CONFIG: &str = "pubsub#notify_config";
 const NOTIFY_DELETE: &str = "pubsub#notify_delete";
 const NOTIFY_RETRACT: &str = "pubsub#notify_retract";
-const SEND_LAST: &str = "pubsub#send_last_published_item";
+pub(super) const SEND_LAST: &str = "pubsub#send_last_published_item";
 
 /// Bytes of a title and the like: a long line.
 const LINE: usize = 256;

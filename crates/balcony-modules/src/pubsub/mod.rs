@@ -7,15 +7,18 @@
 //! order.
 
 mod access;
+pub(crate) mod bookmarks;
 mod catch_up;
 mod config;
 mod discovery;
+mod displayed;
 mod errors;
 mod event;
 mod interest;
 mod items;
 mod node;
 mod notify;
+mod own;
 mod owner;
 mod people;
 mod publish;
@@ -25,10 +28,11 @@ mod settings;
 mod subscribe;
 
 pub(crate) use discovery::{identity, info, items_of, nodes};
+pub(crate) use own::{exists, open_item, public, publish};
 
 use balcony_core::module::{
-    EventKind, Feature, Handle, IqHandler, IqKind, Listen, Listener, ModuleSpec, Spec, Target,
-    WaitingHandler,
+    Band, EventKind, Feature, Handle, Hook, HookSpec, IqHandler, IqKind, Kinds, Listen, Listener,
+    ModuleSpec, Spec, Stage, Target, WaitingHandler,
 };
 use balcony_proto::ns;
 
@@ -58,6 +62,14 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             "Persistent Storage of Private Data via PubSub",
             "1.1.1",
         ),
+        Spec::xep("XEP-0048", "Bookmarks", "1.2").note("in private storage"),
+        Spec::xep("XEP-0402", "PEP Native Bookmarks", "1.2.0")
+            .note("the same as those in private storage (§5.3)"),
+        Spec::xep("XEP-0490", "Message Displayed Synchronization", "1.0.1")
+            .note("with server assist (§4.5)"),
+        Spec::xep("XEP-0172", "User Nickname", "1.1").note("as any node"),
+        Spec::xep("XEP-0292", "vCard4 Over XMPP", "0.12.0").note("as any node"),
+        Spec::xep("XEP-0384", "OMEMO Encryption", "0.9.1").note("as any node"),
     ],
     features: FEATURES,
     iq: &[
@@ -66,6 +78,15 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         iq(ns::PUBSUB_OWNER, IqKind::Get, request::get_owner),
         iq(ns::PUBSUB_OWNER, IqKind::Set, request::set_owner),
     ],
+    hooks: &[HookSpec {
+        stage: Stage::Sending,
+        // XEP-0490 §5.2: before it is archived.
+        band: Band::Transform,
+        kinds: Kinds::MESSAGE,
+        after: &[],
+        changes: &["displayed"],
+        hook: Hook::Now(displayed::assist),
+    }],
     on: &[
         Listener {
             event: EventKind::Bound,
@@ -78,7 +99,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     ],
     config: &[&settings::SECTION],
     state: Some(|_| Box::new(State::default())),
-    conversations: &["xep-0060", "xep-0163"],
+    conversations: &["xep-0060", "xep-0163", "xep-0402", "xep-0490"],
     ..ModuleSpec::NOTHING
 };
 
@@ -140,4 +161,6 @@ const FEATURES: &[Feature] = &[
     // §6.5.4
     Feature::account("http://jabber.org/protocol/pubsub#rsm"),
     Feature::account("http://jabber.org/protocol/pubsub#subscribe"),
+    Feature::account(ns::BOOKMARKS_COMPAT),
+    Feature::account(ns::MDS_ASSIST),
 ];

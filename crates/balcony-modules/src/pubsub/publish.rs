@@ -63,13 +63,13 @@ impl Publication {
     }
 
     /// What is to be published by the server itself for an account.
-    pub(super) fn own(node: &str, id: String, payload: Element, options: DataForm) -> Self {
+    pub(super) fn own(node: &str, id: String, payload: Element, options: Option<DataForm>) -> Self {
         Self {
             node: node.to_owned(),
             with_item: true,
             id: Some(id),
             payload: Some(payload),
-            options: Some(options),
+            options,
         }
     }
 

@@ -6,6 +6,8 @@ use balcony_proto::stanza::StanzaError;
 use balcony_proto::xml::Element;
 
 use super::owner::Done;
+use crate::avatar;
+
 use super::{State, errors, event, items, notify, owner, people, publish, subscribe};
 
 /// Who asks for what.
@@ -133,10 +135,14 @@ async fn publication(
     publish: &Element,
 ) -> Answer {
     let publication = publish::Publication::parse(&asked.pubsub, publish)?;
+    let payload = publication.payload.clone();
     let published = publish::put(ctx, &asked.owner, &asked.who, publication).await?;
     // Whoever publishes hears first that it worked, and then what the others hear.
     let answer = ctx.answer(request, publish::answer(&published));
     tell_published(ctx, &published).await;
+    if let Some(payload) = &payload {
+        avatar::published(ctx, &asked.owner, &published.node.name, payload).await;
+    }
     answer
 }
 

@@ -7,7 +7,8 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
 use balcony_store::LastItem;
 
-use super::config::{NodeConfig, SendLast};
+use super::choices::SendLast;
+use super::config::NodeConfig;
 use super::relation::Relation;
 use super::{interest, notify};
 use crate::roster;

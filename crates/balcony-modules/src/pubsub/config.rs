@@ -1,13 +1,14 @@
 //! What a node is: its configuration, and the form by which owners change it (XEP-0060 §8.2,
-//! §16.4.4), which is also what a publication may demand (§7.1.5).
+//! §16.4.4).
 
 use balcony_proto::ns;
 use balcony_proto::stanza::StanzaError;
-use balcony_proto::xep::data_form::{DataForm, FORM_TYPE, Field, FieldType, FormType, Submission};
+use balcony_proto::xep::data_form::{DataForm, Field, FieldType, FormType, Submission};
 use balcony_proto::xml::Element;
 use balcony_store::Stored;
 
 use super::access::{AccessModel, PublishModel};
+use super::choices::{ACCESS, LAST, MaxItems, PUBLISH, SendLast, choice, read};
 use super::errors;
 
 pub(super) const TITLE: &str = "pubsub#title";
@@ -31,25 +32,6 @@ const LINE: usize = 256;
 const MOST_GROUPS: usize = 100;
 /// A form in canonical form, with its own namespace.
 const CANONICAL: u16 = 1;
-
-/// How many items a node keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MaxItems {
-    /// So many.
-    Of(u32),
-    /// As many as the server allows (`max`).
-    Most,
-}
-
-/// When the last item is sent to somebody without being asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SendLast {
-    Never,
-    /// When they subscribe.
-    OnSub,
-    /// And when they come online.
-    OnSubAndPresence,
-}
 
 /// A node's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,80 +73,6 @@ impl Default for NodeConfig {
             notify_delete: true,
             notify_retract: true,
             send_last: SendLast::OnSubAndPresence,
-        }
-    }
-}
-
-const ACCESS: [(AccessModel, &str, &str); 4] = [
-    (AccessModel::Open, "open", "Everybody"),
-    (AccessModel::Presence, "presence", "Who sees my presence"),
-    (AccessModel::Roster, "roster", "Groups of my contacts"),
-    (AccessModel::Whitelist, "whitelist", "Whom I have listed"),
-];
-const PUBLISH: [(PublishModel, &str, &str); 3] = [
-    (PublishModel::Publishers, "publishers", "Publishers"),
-    (PublishModel::Subscribers, "subscribers", "Subscribers"),
-    (PublishModel::Open, "open", "Everybody"),
-];
-const LAST: [(SendLast, &str, &str); 3] = [
-    (SendLast::Never, "never", "Never"),
-    (SendLast::OnSub, "on_sub", "To new subscribers"),
-    (
-        SendLast::OnSubAndPresence,
-        "on_sub_and_presence",
-        "To new subscribers and to who comes online",
-    ),
-];
-
-fn word<T: PartialEq + Copy>(all: &[(T, &'static str, &str)], one: T) -> &'static str {
-    let found = all.iter().find(|(other, _, _)| *other == one);
-    found.map_or("", |(_, word, _)| word)
-}
-
-fn read<T: Copy>(all: &[(T, &str, &str)], text: &str) -> Option<T> {
-    let found = all.iter().find(|(_, word, _)| *word == text);
-    found.map(|(one, _, _)| *one)
-}
-
-fn choice<T: PartialEq + Copy>(
-    var: &str,
-    label: &str,
-    all: &[(T, &'static str, &str)],
-    chosen: T,
-) -> Field {
-    let field = Field::new(FieldType::ListSingle, var).labelled(label);
-    let offered = all.iter();
-    let field = offered.fold(field, |field, (_, word, label)| {
-        field.with_choice(*word, *label)
-    });
-    field.with_value(word(all, chosen))
-}
-
-impl AccessModel {
-    pub(super) fn as_str(self) -> &'static str {
-        word(&ACCESS, self)
-    }
-}
-
-impl PublishModel {
-    pub(super) fn as_str(self) -> &'static str {
-        word(&PUBLISH, self)
-    }
-}
-
-impl MaxItems {
-    pub(super) fn written(self) -> String {
-        match self {
-            MaxItems::Of(number) => number.to_string(),
-            MaxItems::Most => "max".to_owned(),
-        }
-    }
-
-    /// How many it is where the server allows `limit`.
-    pub(super) fn within(self, limit: u32) -> u32 {
-        match self {
-            MaxItems::Of(number) => number.min(limit),
-            MaxItems::Most => limit,
         }
     }
 }
@@ -326,41 +234,6 @@ impl NodeConfig {
         let send_last = value(SEND_LAST).and_then(|word| read(&LAST, word));
         self.send_last = send_last.unwrap_or(self.send_last);
     }
-
-    /// The configuration with the options of a publication (§7.1.5).
-    ///
-    /// # Errors
-    /// `bad-request` for another form and for fields that are not known, else as
-    /// [`with_submitted`](Self::with_submitted).
-    pub(super) fn with_options(&self, options: &DataForm) -> Result<NodeConfig, StanzaError> {
-        if options.form_type_name() != Some(ns::PUBLISH_OPTIONS) {
-            return Err(errors::invalid_options("not a form of options".to_owned()));
-        }
-        let known = self.form(FormType::Form);
-        let mut form = DataForm::about(FormType::Submit, ns::NODE_CONFIG);
-        for field in options.fields.iter().filter(|f| f.var() != Some(FORM_TYPE)) {
-            let var = field.var().unwrap_or_default();
-            if known.field(var).is_none() {
-                return Err(errors::invalid_options(format!("{var} is not known")));
-            }
-            form.fields.push(field.clone());
-        }
-        self.with_submitted(&form)
-    }
-
-    /// Whether a node of this configuration is one that the options of a publication ask for
-    /// (§7.1.5).
-    ///
-    /// # Errors
-    /// As [`with_options`](Self::with_options).
-    pub(super) fn meets(&self, options: &DataForm, limit: u32) -> Result<bool, StanzaError> {
-        let mut wanted = self.with_options(options)?;
-        // Two numbers above what the server allows are the same.
-        if wanted.max_items.within(limit) == self.max_items.within(limit) {
-            wanted.max_items = self.max_items;
-        }
-        Ok(wanted == *self)
-    }
 }
 
 fn unacceptable(text: String) -> StanzaError {
@@ -370,13 +243,6 @@ fn unacceptable(text: String) -> StanzaError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use balcony_proto::stanza::Condition;
-
-    fn options(fields: &[(&str, &str)]) -> DataForm {
-        let form = DataForm::about(FormType::Submit, ns::PUBLISH_OPTIONS);
-        let fields = fields.iter().map(|(var, value)| Field::of(*var, *value));
-        fields.fold(form, DataForm::with_field)
-    }
 
     #[test]
     fn a_configuration_is_kept_and_read_back() {
@@ -397,41 +263,5 @@ mod tests {
         let mut row = NodeConfig::default().kept();
         row.format = 99;
         assert_eq!(NodeConfig::of(&row).access, AccessModel::Whitelist);
-    }
-
-    #[test]
-    fn options_are_met_by_a_node_that_is_so() {
-        let private = [
-            (PERSIST, "true"),
-            (MAX_ITEMS, "max"),
-            (SEND_LAST, "never"),
-            (ACCESS_MODEL, "whitelist"),
-        ];
-        let node = NodeConfig::default();
-        assert_eq!(node.meets(&options(&private), 10), Ok(false));
-        let node = node.with_options(&options(&private)).unwrap();
-        assert_eq!(node.access, AccessModel::Whitelist);
-        assert_eq!(node.meets(&options(&private), 10), Ok(true));
-        assert_eq!(node.meets(&options(&[(MAX_ITEMS, "500")]), 10), Ok(true));
-        assert_eq!(node.meets(&options(&[(MAX_ITEMS, "9")]), 10), Ok(false));
-        assert_eq!(node.meets(&options(&[(PERSIST, "0")]), 10), Ok(false));
-    }
-
-    #[test]
-    fn unknown_options_and_access_models_are_refused() {
-        let condition = |fields: &[(&str, &str)]| {
-            let refused = NodeConfig::default().with_options(&options(fields));
-            let error = refused.unwrap_err();
-            (error.condition, error.app.map(|app| app.name().to_owned()))
-        };
-        let bad = (Condition::BadRequest, Some("invalid-options".to_owned()));
-        assert_eq!(condition(&[("pubsub#digest", "1")]), bad);
-        let model = Some("unsupported-access-model".to_owned());
-        let authorize = condition(&[(ACCESS_MODEL, "authorize")]);
-        assert_eq!(authorize, (Condition::NotAcceptable, model));
-        for number in ["0", "-1", "many"] {
-            let refused = condition(&[(MAX_ITEMS, number)]);
-            assert_eq!(refused, (Condition::NotAcceptable, None), "{number}");
-        }
     }
 }

@@ -93,11 +93,9 @@ pub(crate) async fn items_of(
     let Some(node) = readable(ctx, request, name).await? else {
         return Ok(None);
     };
-    let found = items::all(ctx, &node).await?.into_iter();
+    let ids = items::ids(ctx, &node).await?.into_iter();
     Ok(Some(
-        found
-            .map(|item| Item::new(account.clone()).named(item.id))
-            .collect(),
+        ids.map(|id| Item::new(account.clone()).named(id)).collect(),
     ))
 }
 

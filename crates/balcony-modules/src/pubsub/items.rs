@@ -21,8 +21,11 @@ const ANSWER_BYTES: usize = 1 << 20;
 /// in memory.
 const READ: u32 = 20;
 
-/// Items that may be asked for by their ids in one request.
+/// Items that `disco#items` tells of; whoever wants all asks for the items.
 const IDS: usize = 200;
+
+/// Items that may be asked for by their ids in one request: a page of the store.
+const NAMED: usize = 20;
 
 /// §6.5.2: the items of a node for whoever may read them.
 ///
@@ -71,7 +74,7 @@ impl Wanted {
             .filter_map(|item| item.attr("id"))
             .map(str::to_owned)
             .collect();
-        if ids.len() > IDS {
+        if ids.len() > NAMED {
             return Err(StanzaError::policy_violation().with_text("too many items at once"));
         }
         if !ids.is_empty() {
@@ -117,43 +120,59 @@ impl Wanted {
         matches!(self.place, ItemsPlace::Last | ItemsPlace::Before(_))
     }
 
-    /// Reads until there is enough.
+    /// Reads until there is enough, or too much for one answer.
     async fn read(mut self, ctx: &mut Ctx<'_>, node: &Node) -> Result<Found, StanzaError> {
-        if let ItemsPlace::Ids(_) = self.place {
-            // A few, whose sizes are known to their asker.
-            let page = part(ctx, node, self.place, u32::MAX).await?;
-            return Ok(Found {
-                items: page.items,
-                count: None,
-            });
-        }
-        let mut items: Vec<PubsubItem> = Vec::new();
-        let mut bytes = 0;
+        let backward = self.is_backward();
+        let mut found = Gathered::default();
         loop {
-            let left = self
-                .limit
-                .saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX));
+            let left = self.limit.saturating_sub(found.count());
             let page = part(ctx, node, self.place.clone(), left.min(READ)).await?;
             let (complete, count) = (page.complete, page.count);
-            bytes += page.items.iter().map(size).sum::<usize>();
-            let end = left <= READ || complete;
-            match self.is_backward() {
-                false => items.extend(page.items),
-                true => drop(items.splice(0..0, page.items)),
-            }
-            let cut = bytes >= ANSWER_BYTES && !complete && left > READ;
-            if end || cut {
+            found.take(page.items, backward);
+            let next = found.items.last().map(|item| item.id.clone());
+            let enough = left <= READ || complete;
+            let (Some(id), false) = (next, enough || found.cut) else {
                 // §6.5.4: what is cut is marked as a page.
-                let count = (self.paged || cut).then_some(count);
+                let count = (self.paged || found.cut).then_some(count);
+                if backward {
+                    found.items.reverse();
+                }
+                let items = found.items;
                 return Ok(Found { items, count });
-            }
-            let next = match self.is_backward() {
-                false => items.last().map(|item| ItemsPlace::After(item.id.clone())),
-                true => items
-                    .first()
-                    .map(|item| ItemsPlace::Before(item.id.clone())),
             };
-            self.place = next.unwrap_or(ItemsPlace::First);
+            self.place = match backward {
+                false => ItemsPlace::After(id),
+                true => ItemsPlace::Before(id),
+            };
+        }
+    }
+}
+
+/// Items that were read so far, in the order of the reading.
+#[derive(Default)]
+struct Gathered {
+    items: Vec<PubsubItem>,
+    bytes: usize,
+    /// The rest is too much.
+    cut: bool,
+}
+
+impl Gathered {
+    fn count(&self) -> u32 {
+        u32::try_from(self.items.len()).unwrap_or(u32::MAX)
+    }
+
+    fn take(&mut self, mut items: Vec<PubsubItem>, backward: bool) {
+        if backward {
+            items.reverse();
+        }
+        for item in items {
+            self.bytes += size(&item);
+            if self.bytes > ANSWER_BYTES && !self.items.is_empty() {
+                self.cut = true;
+                return;
+            }
+            self.items.push(item);
         }
     }
 }
@@ -181,10 +200,32 @@ async fn part(
 /// All items of a node, for what the server makes of them.
 ///
 /// # Errors
-/// When the store does not answer.
+/// `resource-constraint` when they are too much, and when the store does not answer.
 pub(super) async fn all(ctx: &mut Ctx<'_>, node: &Node) -> Result<Vec<PubsubItem>, StanzaError> {
-    let page = part(ctx, node, ItemsPlace::First, u32::MAX).await?;
-    Ok(page.items)
+    let found = Wanted::whole(ItemsPlace::First).read(ctx, node).await?;
+    match found.count {
+        None => Ok(found.items),
+        Some(_) => Err(StanzaError::resource_constraint()),
+    }
+}
+
+/// The ids of the first items of a node.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn ids(ctx: &mut Ctx<'_>, node: &Node) -> Result<Vec<String>, StanzaError> {
+    let mut ids: Vec<String> = Vec::new();
+    loop {
+        let place = match ids.last() {
+            Some(id) => ItemsPlace::After(id.clone()),
+            None => ItemsPlace::First,
+        };
+        let page = part(ctx, node, place, READ).await?;
+        ids.extend(page.items.into_iter().map(|item| item.id));
+        if page.complete || ids.len() >= IDS {
+            return Ok(ids);
+        }
+    }
 }
 
 /// The item of an id.

@@ -9,6 +9,7 @@
 mod access;
 pub(crate) mod bookmarks;
 mod catch_up;
+mod choices;
 mod config;
 mod discovery;
 mod displayed;
@@ -16,8 +17,10 @@ mod errors;
 mod event;
 mod interest;
 mod items;
+mod known;
 mod node;
 mod notify;
+mod options;
 mod own;
 mod owner;
 mod people;
@@ -119,7 +122,7 @@ pub(crate) struct State {
     /// Whose turn it is to change the nodes of an account.
     turns: Turns,
     ids: notify::Ids,
-    interests: interest::Interests,
+    interests: known::Interests,
 }
 
 /// XEP-0060 §10: what is true of the nodes of accounts.

@@ -12,7 +12,7 @@ use balcony_proto::xml::Element;
 use balcony_store::{PubsubItem, SubscriptionState};
 
 use super::access::{self, AccessModel};
-use super::config::SendLast;
+use super::choices::SendLast;
 use super::event;
 use super::interest;
 use super::items;

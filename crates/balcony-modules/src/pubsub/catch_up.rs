@@ -17,14 +17,14 @@ use crate::roster;
 /// milliseconds, for which others may have to wait.
 const CONTACTS: usize = 50;
 
-/// Sends a client the last items of these nodes, its own and those of its contacts. Behind the
-/// client's presence, so that nothing else waits for it.
-pub(super) fn begin(core: &Arc<Core>, session: &Arc<Session>, nodes: Vec<String>) {
+/// Sends a client the last items of these nodes: those of one account, or its own and those of all
+/// its contacts. In a task, so that nothing else waits for it.
+pub(super) fn begin(core: &Arc<Core>, session: &Arc<Session>, nodes: Vec<String>, of: Option<Jid>) {
     let (core, session) = (Arc::clone(core), Arc::clone(session));
     interest::begin_hearing(&session);
     tokio::spawn(async move {
-        let of = Arc::clone(&session);
-        let sent = core.lend(move |ctx| Box::pin(async move { run(ctx, &of, &nodes).await }));
+        let to = Arc::clone(&session);
+        let sent = core.lend(move |ctx| Box::pin(async move { run(ctx, &to, &nodes, of).await }));
         if let Err(error) = sent.await {
             let condition = error.condition.as_str();
             tracing::warn!(session = %session.jid(), condition, "last items are not sent");
@@ -37,16 +37,12 @@ async fn run(
     ctx: &mut Ctx<'_>,
     session: &Arc<Session>,
     nodes: &[String],
+    of: Option<Jid>,
 ) -> Result<(), StanzaError> {
-    let contacts = roster::contacts(ctx, session.account()).await;
-    let contacts = contacts.map_err(|cause| stanza_error(&cause))?;
-    let mut owners = vec![session.account().to_string()];
-    let seen = contacts
-        .items()
-        .iter()
-        .filter(|contact| contact.standing.sees_presence());
-    let ours = seen.filter(|contact| ctx.host(contact.jid.domain()).is_some());
-    owners.extend(ours.map(|contact| contact.jid.to_string()));
+    let owners = match of {
+        Some(account) => vec![account.to_string()],
+        None => owners(ctx, session).await?,
+    };
     for some in owners.chunks(CONTACTS) {
         let last = ctx.store().pubsub().last_items(some, nodes).await;
         let last = last.map_err(|cause| stanza_error(&cause))?;
@@ -58,6 +54,19 @@ async fn run(
         }
     }
     Ok(())
+}
+
+/// Whose nodes a client hears of: its own account's, and its contacts'.
+async fn owners(ctx: &mut Ctx<'_>, session: &Session) -> Result<Vec<String>, StanzaError> {
+    let contacts = roster::contacts(ctx, session.account()).await;
+    let contacts = contacts.map_err(|cause| stanza_error(&cause))?;
+    let seen = contacts.items().iter();
+    let seen = seen.filter(|contact| contact.standing.sees_presence());
+    let ours = seen.filter(|contact| ctx.host(contact.jid.domain()).is_some());
+    let own = std::iter::once(session.account().to_string());
+    Ok(own
+        .chain(ours.map(|contact| contact.jid.to_string()))
+        .collect())
 }
 
 /// Sends the items of one owner.

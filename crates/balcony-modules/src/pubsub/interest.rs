@@ -29,7 +29,12 @@ struct Interest {
 }
 
 /// Note of a session that is being sent last items: what it has heard meanwhile is not sent again.
-struct Hearing(HashSet<(Jid, String)>);
+#[derive(Default)]
+struct Hearing {
+    heard: HashSet<(Jid, String)>,
+    /// How many are at sending it some.
+    senders: u32,
+}
 
 /// Whether a client is available and wants to hear of a node.
 pub(super) fn wants(session: &Session, node: &str) -> bool {
@@ -45,30 +50,58 @@ pub(super) fn wants(session: &Session, node: &str) -> bool {
 /// A client that is about to hear news of a node need not be sent its last item.
 pub(super) fn heard(session: &Session, owner: &Jid, node: &str) {
     session.notes(|notes| {
-        if let Some(Hearing(heard)) = notes.get_mut() {
-            heard.insert((owner.clone(), node.to_owned()));
+        if let Some(hearing) = notes.get_mut::<Hearing>() {
+            hearing.heard.insert((owner.clone(), node.to_owned()));
         }
     });
 }
 
 /// From now on it is noted what a client hears.
 pub(super) fn begin_hearing(session: &Session) {
-    session.notes(|notes| drop(notes.set(Hearing(HashSet::new()))));
+    session.notes(|notes| match notes.get_mut::<Hearing>() {
+        Some(hearing) => hearing.senders += 1,
+        None => drop(notes.set(Hearing {
+            senders: 1,
+            ..Hearing::default()
+        })),
+    });
 }
 
 /// Whether a client has heard of a node meanwhile.
 pub(super) fn has_heard(session: &Session, owner: &Jid, node: &str) -> bool {
     let of = (owner.clone(), node.to_owned());
-    session.notes(|notes| {
-        notes
-            .get()
-            .is_some_and(|Hearing(heard)| heard.contains(&of))
-    })
+    let has = |hearing: &Hearing| hearing.heard.contains(&of);
+    session.notes(|notes| notes.get().is_some_and(has))
 }
 
 /// The last items are sent.
 pub(super) fn end_hearing(session: &Session) {
-    session.notes(|notes| drop(notes.take::<Hearing>()));
+    session.notes(|notes| {
+        let Some(hearing) = notes.get_mut::<Hearing>() else {
+            return;
+        };
+        hearing.senders = hearing.senders.saturating_sub(1);
+        if hearing.senders == 0 {
+            notes.take::<Hearing>();
+        }
+    });
+}
+
+/// A contact is subscribed to an account's presence from now on, and thereby to its nodes (XEP-0060
+/// §9.1.2): its clients get the last items (XEP-0163 §4.3.4).
+pub(crate) fn introduce(ctx: &Ctx<'_>, account: &Jid, contact: &Jid) {
+    for session in ctx.sessions_of(contact) {
+        let all = |interest: &Interest| Arc::clone(&interest.wants);
+        let wants: Option<Wants> = session.notes(|notes| notes.get().map(all));
+        let nodes: Vec<String> = wants
+            .iter()
+            .flat_map(|wants| wants.iter())
+            .map(|node| node.to_string())
+            .collect();
+        if session.is_available() && !nodes.is_empty() {
+            catch_up::begin(ctx.core(), &session, nodes, Some(account.clone()));
+        }
+    }
 }
 
 /// A client shows itself, with its capabilities.
@@ -180,8 +213,8 @@ fn settle(core: &Arc<Core>, session: &Arc<Session>, key: &Key, wants: &Wants, ca
     let before = before.filter(|_| cause == Cause::Changed);
     let had = before.map(|before| before.wants).unwrap_or_default();
     let new = wants.iter().filter(|node| !had.contains(node));
-    let new: Vec<String> = new.map(|node| String::from(&**node)).collect();
+    let new: Vec<String> = new.map(|node| node.to_string()).collect();
     if cause != Cause::Restarted && !new.is_empty() {
-        catch_up::begin(core, session, new);
+        catch_up::begin(core, session, new, None);
     }
 }

@@ -269,3 +269,37 @@ fn written(node: &Node, found: &Found) -> Payload {
     let pubsub = Element::new(ns::PUBSUB, "pubsub").with_child(items);
     Payload::from_element(&pubsub.with_children(set.map(|set| set.to_element())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use balcony_store::Stored;
+
+    fn item(id: &str, bytes: usize) -> PubsubItem {
+        PubsubItem {
+            id: id.to_owned(),
+            publisher: "juliet@localhost".to_owned(),
+            published_at: 0,
+            payload: Stored {
+                format: 1,
+                bytes: vec![b'x'; bytes],
+            },
+        }
+    }
+
+    #[test]
+    fn an_answer_is_cut_where_it_becomes_too_large_and_has_one_item_at_least() {
+        let half = ANSWER_BYTES / 2;
+        for (backward, first) in [(false, "a"), (true, "c")] {
+            let mut found = Gathered::default();
+            let items = vec![item("a", half), item("b", half - 2), item("c", half)];
+            found.take(items, backward);
+            let ids: Vec<&str> = found.items.iter().map(|item| &*item.id).collect();
+            assert_eq!(ids, [first, "b"]);
+            assert!(found.cut);
+        }
+        let mut found = Gathered::default();
+        found.take(vec![item("a", 2 * ANSWER_BYTES)], false);
+        assert!(!found.cut && found.items.len() == 1);
+    }
+}

@@ -31,6 +31,7 @@ mod settings;
 mod subscribe;
 
 pub(crate) use discovery::{identity, info, items_of, nodes};
+pub(crate) use interest::introduce;
 pub(crate) use own::{exists, open_item, public, publish};
 
 use balcony_core::module::{
@@ -53,7 +54,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             .note("on accounts"),
         Spec::xep("XEP-0163", "Personal Eventing Protocol", "1.2.2").partial(
             "contacts on other servers, which need federation; implicit subscriptions by directed \
-             presence; `replyto`; subscriptions that lost their access are silent, and stay",
+             presence; `replyto`",
         ),
         Spec::xep(
             "XEP-0222",

@@ -9,7 +9,7 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{MessageType, Payload, Stanza, StanzaError};
 use balcony_proto::xep::delay::Delay;
 use balcony_proto::xml::Element;
-use balcony_store::{PubsubItem, SubscriptionState};
+use balcony_store::{PubsubItem, SubscriptionState, Write};
 
 use super::access::{self, AccessModel};
 use super::choices::SendLast;
@@ -136,8 +136,15 @@ async fn add_subscribers(
         let Ok(jid) = Jid::parse(&subscription.jid) else {
             continue;
         };
-        let stands = subscription.state == SubscriptionState::Subscribed;
-        if !stands || !may_hear(ctx, node, &jid).await? {
+        if subscription.state != SubscriptionState::Subscribed {
+            continue;
+        }
+        let standing = node.standing(ctx, &jid).await?;
+        if access::may_read(node.config.access, standing).is_err() {
+            cancel(ctx, node, &jid).await;
+            continue;
+        }
+        if is_blocked(ctx, &node.owner, &jid).await? {
             continue;
         }
         if jid.is_full() {
@@ -152,12 +159,24 @@ async fn add_subscribers(
     Ok(())
 }
 
+/// XEP-0163 §7.1: who may not see the node any more is not subscribed any more. Found out when
+/// there is something to tell, which comes to the same for whoever is told.
+async fn cancel(ctx: &mut Ctx<'_>, node: &Node, jid: &Jid) {
+    let write = Write::SubscriptionRemove {
+        owner: node.owner.to_string(),
+        node: node.name.clone(),
+        jid: jid.to_string(),
+        subid: None,
+    };
+    // The node may be gone just now, and its subscriptions with it.
+    let gone = ctx.commit(write.into()).await;
+    if let Err(cause) = gone.map(drop) {
+        tracing::debug!(%cause, %jid, "a subscription was not canceled");
+    }
+}
+
 /// Whether somebody may see the node, and neither blocks the other (XEP-0163 §4.3.3).
-pub(super) async fn may_hear(
-    ctx: &mut Ctx<'_>,
-    node: &Node,
-    who: &Jid,
-) -> Result<bool, StanzaError> {
+async fn may_hear(ctx: &mut Ctx<'_>, node: &Node, who: &Jid) -> Result<bool, StanzaError> {
     let standing = node.standing(ctx, who).await?;
     let may = access::may_read(node.config.access, standing).is_ok();
     Ok(may && !is_blocked(ctx, &node.owner, who).await?)

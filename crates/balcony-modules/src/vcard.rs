@@ -88,9 +88,8 @@ fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
         }
         let (account, card) = (request.account()?, vcard.element());
         keep(ctx, &account, &card).await?;
-        let answer = ctx.answer(request, Payload::empty());
         avatar::vcard_published(ctx, &account, &card).await;
-        answer
+        Ok(Payload::empty())
     })
 }
 

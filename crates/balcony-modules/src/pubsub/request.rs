@@ -137,12 +137,13 @@ async fn publication(
     let publication = publish::Publication::parse(&asked.pubsub, publish)?;
     let payload = publication.payload.clone();
     let published = publish::put(ctx, &asked.owner, &asked.who, publication).await?;
-    // Whoever publishes hears first that it worked, and then what the others hear.
-    let answer = ctx.answer(request, publish::answer(&published));
-    tell_published(ctx, &published).await;
+    // Before anybody hears of an avatar, who may look into the vCard then.
     if let Some(payload) = &payload {
         avatar::published(ctx, &asked.owner, &published.node.name, payload).await;
     }
+    // Whoever publishes hears first that it worked, and then what the others hear.
+    let answer = ctx.answer(request, publish::answer(&published));
+    tell_published(ctx, &published).await;
     answer
 }
 

@@ -11,6 +11,11 @@ use super::own;
 
 /// §4.5.3: the element is taken out before anybody keeps or gets the message, and published.
 pub(super) fn assist(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+    // Hot: most messages say no such thing.
+    let found = envelope.stanza.payload.find(ns::MDS, "displayed");
+    let Some(displayed) = found.map(|found| found.element()) else {
+        return Flow::Continue;
+    };
     let (Some(session), Some(to)) = (envelope.session().cloned(), envelope.to().cloned()) else {
         return Flow::Continue;
     };
@@ -18,12 +23,6 @@ pub(super) fn assist(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         return Flow::Continue;
     }
     let payload = &mut envelope.stanza.payload;
-    let Some(displayed) = payload
-        .find(ns::MDS, "displayed")
-        .map(|found| found.element())
-    else {
-        return Flow::Continue;
-    };
     *payload = payload.without(|child| child.is(ns::MDS, "displayed"));
     let core = Arc::clone(ctx.core());
     // Nothing in the message waits for it. Tasks of a worker begin in the order of their spawning,

@@ -72,7 +72,12 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         Spec::xep("XEP-0490", "Message Displayed Synchronization", "1.0.1")
             .note("with server assist (§4.5)"),
         Spec::xep("XEP-0172", "User Nickname", "1.1").note("as any node"),
-        Spec::xep("XEP-0292", "vCard4 Over XMPP", "0.12.0").note("as any node"),
+        Spec::xep("XEP-0292", "vCard4 Over XMPP", "0.12.0")
+            .partial(
+                "the feature of §7; the node for vCards of contacts (§5.2) is closed only where \
+                 its client says so",
+            )
+            .note("as any node"),
         Spec::xep("XEP-0384", "OMEMO Encryption", "0.9.1").note("as any node"),
     ],
     features: FEATURES,

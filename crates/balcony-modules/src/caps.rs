@@ -12,7 +12,7 @@ pub(crate) const NODE: &str = "urn:uuid:9f2f4f3e-1c2b-4f6d-8a57-0b1e6c5a7d21";
 pub static MODULE: ModuleSpec = ModuleSpec {
     name: "caps",
     specs: &[Spec::xep("XEP-0115", "Entity Capabilities", "1.6.0")
-        .note("the server's own; those of clients pass in their presence")],
+        .note("the server's own; those of clients are asked for once and proved, for XEP-0163")],
     features: &[Feature::host(ns::CAPS)],
     // §6.3
     stream_features: &[StreamFeature {

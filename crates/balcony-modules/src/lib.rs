@@ -7,6 +7,7 @@ mod access;
 pub mod adhoc;
 pub mod admin;
 pub mod archive;
+pub mod avatar;
 pub mod blocking;
 pub mod caps;
 pub mod carbons;
@@ -22,6 +23,7 @@ pub mod offline;
 pub mod ping;
 pub mod presence;
 pub mod private;
+pub mod pubsub;
 pub mod push;
 pub mod register;
 pub mod reporting;
@@ -71,7 +73,9 @@ pub static MODULES: &[&ModuleSpec] = &[
     &time::MODULE,
     &last::MODULE,
     &extdisco::MODULE,
-    // What accounts keep.
+    // What accounts keep and tell.
     &private::MODULE,
     &vcard::MODULE,
+    &pubsub::MODULE,
+    &avatar::MODULE,
 ];

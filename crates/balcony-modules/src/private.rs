@@ -10,6 +10,7 @@ use balcony_proto::xml::Element;
 use balcony_store::{Bounds, Error, Stored, Write, WriteSet};
 
 use crate::keys::key;
+use crate::pubsub::bookmarks;
 
 /// An element in canonical form with its own namespace.
 const CANONICAL: u16 = 1;
@@ -92,7 +93,12 @@ fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
         let found = found.await.map_err(|cause| stanza_error(&cause))?;
         let kept = found.and_then(|row| decode(&row));
         // Nothing is kept: the element itself, empty.
-        let element = kept.unwrap_or_else(|| empty(wanted));
+        let mut element = kept.unwrap_or_else(|| empty(wanted));
+        if bookmarks::are_in(wanted)
+            && let Some(all) = bookmarks::collate(ctx, &request.account()?, element.clone()).await?
+        {
+            element = all;
+        }
         Ok(Payload::from_element(
             &Element::new(ns::PRIVATE, "query").with_child(element),
         ))
@@ -115,7 +121,20 @@ fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
         let mut writes = WriteSet::new();
         for element in query.children() {
             check_namespace(element)?;
+            // XEP-0402 §5.3.2: rooms become items.
+            let is_list = bookmarks::are_in(element);
+            let element = match is_list {
+                true => &bookmarks::rest(element.clone()),
+                false => element,
+            };
             writes.push(write(&account, element, bounds));
+        }
+        let mut lists = query
+            .children()
+            .filter(|element| bookmarks::are_in(element));
+        if let Some(list) = lists.next() {
+            bookmarks::replace(ctx, &request.account()?, list, writes).await?;
+            return Ok(Payload::empty());
         }
         match ctx.commit(writes).await {
             Ok(_) => Ok(Payload::empty()),

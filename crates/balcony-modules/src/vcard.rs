@@ -4,6 +4,7 @@ use balcony_core::module::{
     Answer, BoxFuture, Ctx, Feature, Handle, IqHandler, IqKind, KeyKind, ModuleSpec, Request,
     Section, Spec, Target, stanza_error,
 };
+use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Payload, StanzaError};
 use balcony_proto::xml::Element;
@@ -12,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
+use crate::avatar;
 use crate::keys::key;
 
 /// The payload of a stanza in canonical form.
@@ -84,23 +86,55 @@ fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
         if vcard.bytes().len() > ctx.config().values("limits").size("vcard") {
             return Err(StanzaError::policy_violation().with_text("the vCard is too large"));
         }
-        let write = Write::VCardSet {
-            account: request.account()?.to_string(),
-            vcard: VCard {
-                photo_sha1: photo_hash(&vcard.element()),
-                payload: Stored {
-                    format: CANONICAL,
-                    bytes: vcard.bytes().to_vec(),
-                },
-            },
-        };
-        match ctx.commit(write.into()).await {
-            Ok(_) => Ok(Payload::empty()),
-            // An anonymous account, or one that was deleted meanwhile.
-            Err(Error::NotFound) => Err(StanzaError::not_allowed()),
-            Err(cause) => Err(stanza_error(&cause)),
-        }
+        let (account, card) = (request.account()?, vcard.element());
+        keep(ctx, &account, &card).await?;
+        avatar::vcard_published(ctx, &account, &card).await;
+        Ok(Payload::empty())
     })
+}
+
+async fn keep(ctx: &mut Ctx<'_>, account: &Jid, card: &Element) -> Result<(), StanzaError> {
+    let write = Write::VCardSet {
+        account: account.to_string(),
+        vcard: VCard {
+            photo_sha1: photo(card).map(|(_, image)| Sha1::digest(image).into()),
+            payload: Stored {
+                format: CANONICAL,
+                bytes: card.to_bytes(ns::CLIENT),
+            },
+        },
+    };
+    match ctx.commit(write.into()).await {
+        Ok(_) => Ok(()),
+        // An anonymous account, or one that was deleted meanwhile.
+        Err(Error::NotFound) => Err(StanzaError::not_allowed()),
+        Err(cause) => Err(stanza_error(&cause)),
+    }
+}
+
+/// Gives an account's vCard another `<PHOTO/>`; `None`: takes it away.
+///
+/// # Errors
+/// `policy-violation` when it becomes too large, and those of the store.
+pub(crate) async fn set_photo(
+    ctx: &mut Ctx<'_>,
+    account: &Jid,
+    photo: Option<Element>,
+) -> Result<(), StanzaError> {
+    let found = ctx.store().vcards().get(account.as_str()).await;
+    let found = found.map_err(|cause| stanza_error(&cause))?;
+    let kept = found.and_then(|vcard| decode(&vcard.payload));
+    let kept = kept.and_then(|payload| Some(payload.first()?.element()));
+    if kept.is_none() && photo.is_none() {
+        return Ok(());
+    }
+    let mut card = kept.unwrap_or_else(|| Element::new(ns::VCARD, "vCard"));
+    card.retain(|child| !child.is(ns::VCARD, "PHOTO"));
+    let card = card.with_children(photo);
+    if card.to_bytes("").len() > ctx.config().values("limits").size("vcard") {
+        return Err(StanzaError::policy_violation());
+    }
+    keep(ctx, account, &card).await
 }
 
 fn decode(row: &Stored) -> Option<Payload> {
@@ -114,13 +148,17 @@ fn decode(row: &Stored) -> Option<Payload> {
     payload
 }
 
-/// XEP-0153 §3.1: SHA-1 of the image itself. `None` without a photo that can be read.
-fn photo_hash(vcard: &Element) -> Option<[u8; 20]> {
+/// The photo of a vCard: what type of image it says to be, and the image itself, of which XEP-0153
+/// §3.1 takes the hash. `None` without one that can be read.
+pub(crate) fn photo(vcard: &Element) -> Option<(String, Vec<u8>)> {
     let photo = vcard.child(ns::VCARD, "PHOTO")?;
     let mut text = photo.child_text(ns::VCARD, "BINVAL")?;
     text.retain(|c| !c.is_ascii_whitespace());
     let image = STANDARD.decode(text).ok()?;
-    (!image.is_empty()).then(|| Sha1::digest(image).into())
+    let kind = photo.child_text(ns::VCARD, "TYPE");
+    let kind = kind.filter(|kind| kind.starts_with("image/"));
+    let kind = kind.unwrap_or_else(|| "image/png".to_owned());
+    (!image.is_empty()).then_some((kind, image))
 }
 
 #[cfg(test)]
@@ -129,7 +167,8 @@ mod tests {
 
     fn hash(photo: &str) -> Option<[u8; 20]> {
         let text = format!("<vCard xmlns='vcard-temp'><FN>Juliet</FN>{photo}</vCard>");
-        photo_hash(&Element::parse(text.as_bytes(), "").unwrap())
+        let card = Element::parse(text.as_bytes(), "").unwrap();
+        self::photo(&card).map(|(_, image)| Sha1::digest(image).into())
     }
 
     #[test]

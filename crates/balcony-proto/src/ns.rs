@@ -175,6 +175,30 @@ pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 /// Options of a publication (XEP-0060 §7.1.5).
 pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+/// What owners of publish-subscribe nodes ask for (XEP-0060 §8).
+pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
+/// Conditions of publish-subscribe (XEP-0060 §17.2).
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
+/// The form of a node's configuration (XEP-0060 §16.4.4).
+pub const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+/// The form of what a node tells about itself (XEP-0060 §16.4.3).
+pub const NODE_META_DATA: &str = "http://jabber.org/protocol/pubsub#meta-data";
+/// The data of an avatar (XEP-0084 §4.1).
+pub const AVATAR_DATA: &str = "urn:xmpp:avatar:data";
+/// What an avatar is (XEP-0084 §4.2).
+pub const AVATAR_METADATA: &str = "urn:xmpp:avatar:metadata";
+/// Avatars in vCards are those that are published (XEP-0398 §2).
+pub const AVATAR_CONVERSION: &str = "urn:xmpp:pep-vcard-conversion:0";
+/// Bookmarks as items (XEP-0402).
+pub const BOOKMARKS: &str = "urn:xmpp:bookmarks:1";
+/// Bookmarks as items are those of private storage (XEP-0402 §6).
+pub const BOOKMARKS_COMPAT: &str = "urn:xmpp:bookmarks:1#compat";
+/// Bookmarks in private storage (XEP-0048).
+pub const BOOKMARKS_STORAGE: &str = "storage:bookmarks";
+/// What was displayed (XEP-0490).
+pub const MDS: &str = "urn:xmpp:mds:displayed:0";
+/// What was displayed may be said in a message (XEP-0490 §4.5.2).
+pub const MDS_ASSIST: &str = "urn:xmpp:mds:server-assist:0";
 /// Push notifications (XEP-0357).
 pub const PUSH: &str = "urn:xmpp:push:0";
 /// What a push notification tells (XEP-0357 §7).

@@ -156,6 +156,18 @@ impl Core {
         })
     }
 
+    /// Gives a task of a module the hands that a handler has. What it puts on its way is done when
+    /// it returns.
+    pub async fn lend<R, F>(self: &Arc<Self>, work: F) -> R
+    where
+        F: for<'a, 'c> FnOnce(&'a mut Ctx<'c>) -> BoxFuture<'a, R>,
+    {
+        let mut works = Works::default();
+        let done = work(&mut Ctx::new(self, &mut works)).await;
+        finish(self, Rest { walk: None, works }).await;
+        done
+    }
+
     /// Looks after a stanza that no client got, because the session that had it ended or was full.
     pub(crate) fn left_over(self: &Arc<Self>, item: Item) -> Option<Pending> {
         let Item {

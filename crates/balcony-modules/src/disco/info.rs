@@ -1,11 +1,11 @@
 //! `disco#info` (XEP-0030 §3).
 
 use balcony_core::module::{Answer, BoxFuture, Ctx, Request, Target};
-use balcony_proto::stanza::StanzaError;
+use balcony_proto::stanza::{Payload, StanzaError};
 
 use super::known::{account_known, host_known};
 use super::node::{self, Asked};
-use crate::access;
+use crate::{access, pubsub};
 
 /// About a host, or the account of whoever asks.
 pub(super) fn answer(ctx: &mut Ctx<'_>, request: &Request) -> Answer {
@@ -23,13 +23,18 @@ pub(super) fn answer(ctx: &mut Ctx<'_>, request: &Request) -> Answer {
     Ok(known.answer.clone())
 }
 
-/// About another account. §8: who may not see its presence learns no more than of an account that
-/// does not exist.
-pub(super) fn answer_about_other<'a>(
+/// About an account. §8: who may not see its presence learns no more than of an account that does
+/// not exist, but of the nodes that are for everybody (XEP-0163 §6.2).
+pub(super) fn answer_about_account<'a>(
     ctx: &'a mut Ctx<'_>,
     request: &'a Request,
 ) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
+        if let Some(node) = node::named(&request.payload()?)
+            && let Some(info) = pubsub::info(ctx, request, &node).await?
+        {
+            return Ok(Payload::from_element(&info.to_element()));
+        }
         if !access::sees_presence(ctx, request).await? {
             return Err(StanzaError::service_unavailable());
         }

@@ -7,7 +7,7 @@ use balcony_proto::xep::disco::{Item, Items};
 use balcony_proto::xep::rsm::PageRequest;
 
 use super::node::{self, Asked};
-use crate::access;
+use crate::{access, pubsub};
 
 /// Items of one page. XEP-0030 §6.2: nobody should walk a list of more than twenty; whoever pages
 /// has said that they can handle one, and a hundred items are about 10 KB.
@@ -24,27 +24,43 @@ pub(super) fn answer(ctx: &mut Ctx<'_>, request: &Request) -> Answer {
             };
             node::items(ctx, &asked)?
         }
-        None => {
-            let mut items = resources(ctx, request)?;
-            items.extend(node::top_items(ctx, request)?);
-            items
-        }
+        None => top(ctx, request)?,
     };
     written(request, node, items)
 }
 
-/// Of another account. §8: who may not see its presence gets an empty answer, node or not, as for
-/// an account that does not exist.
-pub(super) fn answer_about_other<'a>(
+/// Of an account. §8: who may not see its presence gets what is for everybody, and nothing more, as
+/// for an account that does not exist.
+pub(super) fn answer_about_account<'a>(
     ctx: &'a mut Ctx<'_>,
     request: &'a Request,
 ) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
-        if access::sees_presence(ctx, request).await? {
-            return answer(ctx, request);
+        let named = node::named(&request.payload()?);
+        if let Some(node) = &named
+            && let Some(items) = pubsub::items_of(ctx, request, node).await?
+        {
+            return written(request, named, items);
         }
-        written(request, node::named(&request.payload()?), Vec::new())
+        let sees = access::sees_presence(ctx, request).await?;
+        let mut items = match &named {
+            Some(_) if sees => return answer(ctx, request),
+            None if sees => top(ctx, request)?,
+            _ => Vec::new(),
+        };
+        if named.is_none() {
+            // XEP-0163 §6.2
+            items.extend(pubsub::nodes(ctx, request).await?);
+        }
+        written(request, named, items)
     })
+}
+
+/// What an entity itself has.
+fn top(ctx: &Ctx<'_>, request: &Request) -> Result<Vec<Item>, StanzaError> {
+    let mut items = resources(ctx, request)?;
+    items.extend(node::top_items(ctx, request)?);
+    Ok(items)
 }
 
 /// The services of a host: those on domains below its own, and those that are below none.

@@ -10,7 +10,7 @@ use balcony_proto::xep::disco::{Identity, Info};
 use parking_lot::RwLock;
 
 use super::contact;
-use crate::caps;
+use crate::{caps, pubsub};
 
 /// What people call the software.
 pub(crate) const SOFTWARE: &str = "Balcony";
@@ -87,9 +87,10 @@ fn make(config: Arc<Config>, modules: &[&'static ModuleSpec]) -> Answers {
     };
     // §3.1: the first identity of an account.
     let identity = Identity::new("account", "registered");
-    let account = with_features(Info::of(identity), &config, modules, |feature| {
+    let mut account = with_features(Info::of(identity), &config, modules, |feature| {
         feature.account
     });
+    account.identities.push(pubsub::identity());
     Answers {
         hosts: config.hosts.iter().map(|entry| host(&entry.name)).collect(),
         account: Known::new(account),

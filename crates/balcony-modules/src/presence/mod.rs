@@ -33,7 +33,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             stage: Stage::Sending,
             band: Band::Transform,
             kinds: Kinds::PRESENCE,
-            after: &[],
+            after: &["avatar"],
             changes: &["presence of the session"],
             hook: Hook::Waits(sending),
         },

@@ -18,6 +18,7 @@ use balcony_proto::ns;
 use balcony_proto::stanza::{PresenceType, Stanza};
 use balcony_proto::xml::Element;
 
+use crate::pubsub;
 use crate::roster::{self, Before, Change, ItemChange, PendingChange, Standing};
 use machine::Approval;
 use state::State;
@@ -121,6 +122,7 @@ fn show(ctx: &mut Ctx<'_>, account: &Jid, contact: &Jid) {
             ctx.send(presence.with_to(contact.clone()));
         }
     }
+    pubsub::introduce(ctx, account, contact);
 }
 
 /// Each available resource becomes unavailable to a contact that is subscribed no more (§3.2.2,

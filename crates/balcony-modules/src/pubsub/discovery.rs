@@ -1,0 +1,130 @@
+//! What `disco#info` and `disco#items` tell of nodes (XEP-0060 §5.2–5.5, XEP-0163 §6).
+
+use balcony_core::module::{Ctx, Request, stanza_error};
+use balcony_proto::ns;
+use balcony_proto::stanza::StanzaError;
+use balcony_proto::xep::data_form::{DataForm, Field, FieldType, FormType};
+use balcony_proto::xep::date_time;
+use balcony_proto::xep::disco::{Identity, Info, Item};
+
+use super::access;
+use super::config::{ACCESS_MODEL, DESCRIPTION, MAX_ITEMS, NodeConfig, PUBLISH_MODEL, TITLE, TYPE};
+use super::items;
+use super::node::{self, Node};
+use super::notify;
+use super::relation::Relation;
+
+/// XEP-0163 §6.1: what an account is beside an account.
+pub(crate) fn identity() -> Identity {
+    Identity::new("pubsub", "pep")
+}
+
+/// A node of the account that is asked about, for whoever may read it. `None`: no such node.
+///
+/// # Errors
+/// Those of [`access`], and when the store does not answer.
+async fn readable(
+    ctx: &mut Ctx<'_>,
+    request: &Request,
+    name: &str,
+) -> Result<Option<Node>, StanzaError> {
+    let (account, who) = (request.account()?, request.from()?.clone());
+    let Some(node) = node::find(ctx, &account, name).await? else {
+        return Ok(None);
+    };
+    if notify::is_blocked(ctx, &account, &who).await? {
+        return Ok(None);
+    }
+    let standing = node.standing(ctx, &who).await?;
+    access::may_read(node.config.access, standing)?;
+    Ok(Some(node))
+}
+
+/// §5.3, §5.4: what a node is. `None`: the account has no such node.
+///
+/// # Errors
+/// As those of reading its items.
+pub(crate) async fn info(
+    ctx: &mut Ctx<'_>,
+    request: &Request,
+    name: &str,
+) -> Result<Option<Info>, StanzaError> {
+    let node = readable(ctx, request, name).await?;
+    Ok(node.map(|node| {
+        let info = Info::of(Identity::new("pubsub", "leaf")).with_feature(ns::PUBSUB);
+        info.with_form(meta_data(&node)).about(node.name)
+    }))
+}
+
+/// §16.4.3
+fn meta_data(node: &Node) -> DataForm {
+    let config = &node.config;
+    let line = |var: &str, value: &str| Field::new(FieldType::TextSingle, var).with_value(value);
+    let lines = [
+        (TITLE, config.title.as_deref()),
+        (DESCRIPTION, config.description.as_deref()),
+        (TYPE, config.kind.as_deref()),
+    ];
+    let lines = lines
+        .iter()
+        .filter_map(|(var, value)| Some(line(var, (*value)?)));
+    let created = date_time::format_utc(node.data.created);
+    let list = |var: &str, value| Field::new(FieldType::ListSingle, var).with_value(value);
+    let form = DataForm::about(FormType::Result, ns::NODE_META_DATA);
+    lines
+        .fold(form, DataForm::with_field)
+        .with_field(line("pubsub#creation_date", &created))
+        .with_field(Field::new(FieldType::JidMulti, "pubsub#owner").with_value(node.owner.as_str()))
+        .with_field(list(ACCESS_MODEL, config.access.as_str()))
+        .with_field(list(PUBLISH_MODEL, config.publish.as_str()))
+        .with_field(line(MAX_ITEMS, &config.max_items.written()))
+}
+
+/// §5.5: the items of a node. `None`: the account has no such node.
+///
+/// # Errors
+/// As those of reading its items.
+pub(crate) async fn items_of(
+    ctx: &mut Ctx<'_>,
+    request: &Request,
+    name: &str,
+) -> Result<Option<Vec<Item>>, StanzaError> {
+    let account = request.account()?;
+    let Some(node) = readable(ctx, request, name).await? else {
+        return Ok(None);
+    };
+    let ids = items::ids(ctx, &node).await?.into_iter();
+    Ok(Some(
+        ids.map(|id| Item::new(account.clone()).named(id)).collect(),
+    ))
+}
+
+/// §5.2; XEP-0163 §6.2: the nodes of an account that whoever asks may read.
+///
+/// # Errors
+/// When the store does not answer.
+pub(crate) async fn nodes(ctx: &mut Ctx<'_>, request: &Request) -> Result<Vec<Item>, StanzaError> {
+    let (account, who) = (request.account()?, request.from()?.clone());
+    let found = ctx
+        .store()
+        .pubsub()
+        .nodes(account.as_str(), None, u32::MAX)
+        .await;
+    let found = found.map_err(|cause| stanza_error(&cause))?;
+    if found.is_empty() || notify::is_blocked(ctx, &account, &who).await? {
+        return Ok(Vec::new());
+    }
+    let mut relation = Relation::of(ctx, &account, &who).await?;
+    let mut items = Vec::new();
+    for entry in found {
+        let config = NodeConfig::of(&entry.config);
+        if relation.may_read(ctx, &entry.node, &config).await? {
+            items.push(Item {
+                jid: account.clone(),
+                node: Some(entry.node),
+                name: config.title,
+            });
+        }
+    }
+    Ok(items)
+}

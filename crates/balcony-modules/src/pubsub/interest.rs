@@ -1,0 +1,220 @@
+//! What clients want to hear of (XEP-0060 §9.2): the nodes whose names stand with `+notify` in what
+//! the client's capabilities (XEP-0115) promise.
+//!
+//! A hash that nobody has told of before is asked for once, whoever announces it; the answer counts
+//! for all who announce it when it proves itself, and else for who gave it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use balcony_core::module::{Core, Ctx, Event, Session};
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::{IqType, Kind, Stanza};
+use balcony_proto::xep::caps::Caps;
+use balcony_proto::xep::disco::Info;
+use balcony_proto::xml::Element;
+
+use super::known::{Cause, Key, Wants, read};
+use super::{State, catch_up};
+
+/// How long a client may take to answer. One that is slower is asked again when it comes online.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Note of a session: what its client wants.
+struct Interest {
+    key: Key,
+    wants: Wants,
+}
+
+/// Note of a session that is being sent last items: what it has heard meanwhile is not sent again.
+#[derive(Default)]
+struct Hearing {
+    heard: HashSet<(Jid, String)>,
+    /// How many are at sending it some.
+    senders: u32,
+}
+
+/// Whether a client is available and wants to hear of a node.
+pub(super) fn wants(session: &Session, node: &str) -> bool {
+    let wants = |interest: &Interest| {
+        let found = interest
+            .wants
+            .binary_search_by(|wanted| (**wanted).cmp(node));
+        found.is_ok()
+    };
+    session.is_available() && session.notes(|notes| notes.get().is_some_and(wants))
+}
+
+/// A client that is about to hear news of a node need not be sent its last item.
+pub(super) fn heard(session: &Session, owner: &Jid, node: &str) {
+    session.notes(|notes| {
+        if let Some(hearing) = notes.get_mut::<Hearing>() {
+            hearing.heard.insert((owner.clone(), node.to_owned()));
+        }
+    });
+}
+
+/// From now on it is noted what a client hears.
+pub(super) fn begin_hearing(session: &Session) {
+    session.notes(|notes| match notes.get_mut::<Hearing>() {
+        Some(hearing) => hearing.senders += 1,
+        None => drop(notes.set(Hearing {
+            senders: 1,
+            ..Hearing::default()
+        })),
+    });
+}
+
+/// Whether a client has heard of a node meanwhile.
+pub(super) fn has_heard(session: &Session, owner: &Jid, node: &str) -> bool {
+    let of = (owner.clone(), node.to_owned());
+    let has = |hearing: &Hearing| hearing.heard.contains(&of);
+    session.notes(|notes| notes.get().is_some_and(has))
+}
+
+/// The last items are sent.
+pub(super) fn end_hearing(session: &Session) {
+    session.notes(|notes| {
+        let Some(hearing) = notes.get_mut::<Hearing>() else {
+            return;
+        };
+        hearing.senders = hearing.senders.saturating_sub(1);
+        if hearing.senders == 0 {
+            notes.take::<Hearing>();
+        }
+    });
+}
+
+/// A contact is subscribed to an account's presence from now on, and thereby to its nodes (XEP-0060
+/// §9.1.2): its clients get the last items (XEP-0163 §4.3.4).
+pub(crate) fn introduce(ctx: &Ctx<'_>, account: &Jid, contact: &Jid) {
+    for session in ctx.sessions_of(contact) {
+        let all = |interest: &Interest| Arc::clone(&interest.wants);
+        let wants: Option<Wants> = session.notes(|notes| notes.get().map(all));
+        let nodes: Vec<String> = wants
+            .iter()
+            .flat_map(|wants| wants.iter())
+            .map(|node| node.to_string())
+            .collect();
+        if session.is_available() && !nodes.is_empty() {
+            catch_up::begin(ctx.core(), &session, nodes, Some(account.clone()));
+        }
+    }
+}
+
+/// A client shows itself, with its capabilities.
+pub(super) fn on_available(ctx: &mut Ctx<'_>, event: &Event) {
+    let Event::Available { session, first } = event else {
+        return;
+    };
+    let cause = match first {
+        true => Cause::CameOnline,
+        false => Cause::Changed,
+    };
+    look(ctx.core(), session, cause);
+}
+
+/// A session that an orderly stop wrote down has its presence already.
+pub(super) fn on_bound(ctx: &mut Ctx<'_>, event: &Event) {
+    if let Event::Bound(session) = event
+        && session.is_available()
+    {
+        look(ctx.core(), session, Cause::Restarted);
+    }
+}
+
+fn caps_of(session: &Session) -> Option<Caps> {
+    let presence = session.presence()?;
+    let caps = presence.payload.find(ns::CAPS, "c")?;
+    Caps::parse(&caps.element())
+}
+
+fn key(caps: &Caps) -> Key {
+    (caps.hash.clone(), caps.ver.clone())
+}
+
+fn look(core: &Arc<Core>, session: &Arc<Session>, cause: Cause) {
+    let Some(state) = core.state::<State>() else {
+        return;
+    };
+    let Some(caps) = caps_of(session) else {
+        // Who says nothing wants nothing (§9.2).
+        session.notes(|notes| drop(notes.take::<Interest>()));
+        return;
+    };
+    let key = key(&caps);
+    let noted = |interest: &Interest| (interest.key == key).then(|| Arc::clone(&interest.wants));
+    let before = session.notes(|notes| notes.get().and_then(noted));
+    match before {
+        Some(_) if cause != Cause::CameOnline => {}
+        Some(wants) => settle(core, session, &key, &wants, cause),
+        None => match state.interests.known(&key) {
+            Some(wants) => settle(core, session, &key, &wants, cause),
+            None if state.interests.wait(&key, session, cause) => {
+                tokio::spawn(ask(Arc::clone(core), caps));
+            }
+            None => {}
+        },
+    }
+}
+
+/// Asks the clients that announce a hash, until the answer of one proves itself.
+async fn ask(core: Arc<Core>, caps: Caps) {
+    let key = key(&caps);
+    let Some(state) = core.state::<State>() else {
+        return;
+    };
+    while let Some((session, cause)) = state.interests.next(&key) {
+        if session.has_ended() {
+            continue;
+        }
+        let Some(info) = question(&core, &session, &caps).await else {
+            continue;
+        };
+        let wants = read(&info);
+        settle(&core, &session, &key, &wants, cause);
+        // XEP-0115 §5.4: what does not prove itself counts for nobody else.
+        if caps.proves(&info) {
+            for (session, cause) in state.interests.learn(&key, &wants) {
+                settle(&core, &session, &key, &wants, cause);
+            }
+        }
+    }
+}
+
+/// XEP-0115 §6.2
+async fn question(core: &Arc<Core>, session: &Session, caps: &Caps) -> Option<Info> {
+    let query = Element::new(ns::DISCO_INFO, "query").with_attr("node", caps.disco_node());
+    let iq = Stanza::new(Kind::Iq(IqType::Get))
+        .with_from(session.account().domain_jid())
+        .with_to(session.jid().clone())
+        .with_element(query);
+    let answer = core.request(iq, PATIENCE).await.ok()?;
+    if answer.is_error() {
+        return None;
+    }
+    let query = answer.payload.find(ns::DISCO_INFO, "query")?;
+    Some(Info::parse(&query.element()))
+}
+
+/// It is known what a client wants: it gets the last items that it has not got (XEP-0163 §4.3.4).
+fn settle(core: &Arc<Core>, session: &Arc<Session>, key: &Key, wants: &Wants, cause: Cause) {
+    // It has changed its mind meanwhile.
+    if caps_of(session).is_none_or(|caps| self::key(&caps) != *key) {
+        return;
+    }
+    let interest = Interest {
+        key: key.clone(),
+        wants: Arc::clone(wants),
+    };
+    let before = session.notes(|notes| notes.set(interest));
+    let before = before.filter(|_| cause == Cause::Changed);
+    let had = before.map(|before| before.wants).unwrap_or_default();
+    let new = wants.iter().filter(|node| !had.contains(node));
+    let new: Vec<String> = new.map(|node| node.to_string()).collect();
+    if cause != Cause::Restarted && !new.is_empty() {
+        catch_up::begin(core, session, new, None);
+    }
+}

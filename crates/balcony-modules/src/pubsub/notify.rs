@@ -1,0 +1,238 @@
+//! Who is told of what happens on a node (XEP-0163 §4, XEP-0060 §9), and how.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use balcony_core::module::{Ctx, Session, stanza_error};
+use balcony_proto::jid::Jid;
+use balcony_proto::stanza::{MessageType, Payload, Stanza, StanzaError};
+use balcony_proto::xep::delay::Delay;
+use balcony_proto::xml::Element;
+use balcony_store::{PubsubItem, SubscriptionState, Write};
+
+use super::access::{self, AccessModel};
+use super::choices::SendLast;
+use super::event;
+use super::interest;
+use super::items;
+use super::node::Node;
+use crate::{blocking, roster};
+
+/// Ids of notifications (XEP-0060 §12.4).
+#[derive(Default)]
+pub(super) struct Ids(AtomicU64);
+
+impl Ids {
+    /// One that no other notification of this run of the server has.
+    fn next(&self) -> String {
+        format!("event{}", self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A notification for somebody.
+fn message(ctx: &Ctx<'_>, owner: &Jid, payload: &Payload) -> Stanza {
+    let id = ctx.state::<super::State>().map(|state| state.ids.next());
+    // §12.7: headlines are not kept for who is offline. XEP-0163 §4.3.1: from the bare JID.
+    Stanza::message(MessageType::Headline)
+        .with_from(owner.clone())
+        .with_id(id.unwrap_or_default())
+        .with_payload(payload.clone())
+}
+
+/// Whom a node's news go to.
+#[derive(Default)]
+struct Audience {
+    sessions: Vec<Arc<Session>>,
+    /// Explicit subscribers none of whose clients has said what it wants.
+    others: Vec<Jid>,
+    seen: HashSet<u64>,
+}
+
+impl Audience {
+    fn add(&mut self, session: Arc<Session>) {
+        if self.seen.insert(session.id()) {
+            self.sessions.push(session);
+        }
+    }
+
+    /// The clients of an account that want to hear of a node. Answers how many there are.
+    fn add_interested(&mut self, ctx: &Ctx<'_>, account: &Jid, node: &str) -> usize {
+        let sessions = ctx.sessions_of(account).into_iter();
+        let interested = sessions.filter(|session| interest::wants(session, node));
+        interested.map(|session| self.add(session)).count()
+    }
+}
+
+/// Tells everybody who is to hear of something.
+pub(super) async fn tell(ctx: &mut Ctx<'_>, node: &Node, event: &Element) {
+    if !node.config.notifications {
+        return;
+    }
+    let audience = match audience(ctx, node).await {
+        Ok(audience) => audience,
+        Err(error) => {
+            let condition = error.condition.as_str();
+            tracing::warn!(owner = %node.owner, node = node.name, condition, "nobody is told");
+            return;
+        }
+    };
+    let payload = Payload::from_element(event);
+    for session in audience.sessions {
+        interest::heard(&session, &node.owner, &node.name);
+        let stanza = message(ctx, &node.owner, &payload).with_to(session.jid().clone());
+        ctx.push(&session, stanza);
+    }
+    for jid in audience.others {
+        let stanza = message(ctx, &node.owner, &payload).with_to(jid);
+        ctx.send(stanza);
+    }
+}
+
+async fn audience(ctx: &mut Ctx<'_>, node: &Node) -> Result<Audience, StanzaError> {
+    let mut audience = Audience::default();
+    // XEP-0163 §4: all the owner's clients that want it.
+    audience.add_interested(ctx, &node.owner, &node.name);
+    add_contacts(ctx, node, &mut audience).await?;
+    add_subscribers(ctx, node, &mut audience).await?;
+    Ok(audience)
+}
+
+/// XEP-0060 §9.1.2: contacts are subscribed by being subscribed to the owner's presence.
+async fn add_contacts(
+    ctx: &mut Ctx<'_>,
+    node: &Node,
+    audience: &mut Audience,
+) -> Result<(), StanzaError> {
+    if node.config.access == AccessModel::Whitelist && node.data.affiliations.is_empty() {
+        return Ok(());
+    }
+    let contacts = roster::contacts(ctx, &node.owner).await;
+    let contacts = contacts.map_err(|cause| stanza_error(&cause))?;
+    for contact in contacts
+        .items()
+        .iter()
+        .filter(|c| c.standing.shows_presence())
+    {
+        let sessions = ctx.sessions_of(&contact.jid).into_iter();
+        let wanting = sessions.filter(|session| interest::wants(session, &node.name));
+        let wanting: Vec<Arc<Session>> = wanting.collect();
+        if !wanting.is_empty() && may_hear(ctx, node, &contact.jid).await? {
+            wanting
+                .into_iter()
+                .for_each(|session| audience.add(session));
+        }
+    }
+    Ok(())
+}
+
+/// XEP-0060 §6.1; XEP-0163 §4.3.2.
+async fn add_subscribers(
+    ctx: &mut Ctx<'_>,
+    node: &Node,
+    audience: &mut Audience,
+) -> Result<(), StanzaError> {
+    for subscription in &node.data.subscriptions {
+        let Ok(jid) = Jid::parse(&subscription.jid) else {
+            continue;
+        };
+        if subscription.state != SubscriptionState::Subscribed {
+            continue;
+        }
+        let standing = node.standing(ctx, &jid).await?;
+        if access::may_read(node.config.access, standing).is_err() {
+            cancel(ctx, node, &jid).await;
+            continue;
+        }
+        if is_blocked(ctx, &node.owner, &jid).await? {
+            continue;
+        }
+        if jid.is_full() {
+            let session = ctx.sessions().find(&jid);
+            session
+                .into_iter()
+                .for_each(|session| audience.add(session));
+        } else if audience.add_interested(ctx, &jid, &node.name) == 0 {
+            audience.others.push(jid);
+        }
+    }
+    Ok(())
+}
+
+/// XEP-0163 §7.1: who may not see the node any more is not subscribed any more. Found out when
+/// there is something to tell, which comes to the same for whoever is told.
+async fn cancel(ctx: &mut Ctx<'_>, node: &Node, jid: &Jid) {
+    let write = Write::SubscriptionRemove {
+        owner: node.owner.to_string(),
+        node: node.name.clone(),
+        jid: jid.to_string(),
+        subid: None,
+    };
+    // The node may be gone just now, and its subscriptions with it.
+    let gone = ctx.commit(write.into()).await;
+    if let Err(cause) = gone.map(drop) {
+        tracing::debug!(%cause, %jid, "a subscription was not canceled");
+    }
+}
+
+/// Whether somebody may see the node, and neither blocks the other (XEP-0163 §4.3.3).
+async fn may_hear(ctx: &mut Ctx<'_>, node: &Node, who: &Jid) -> Result<bool, StanzaError> {
+    let standing = node.standing(ctx, who).await?;
+    let may = access::may_read(node.config.access, standing).is_ok();
+    Ok(may && !is_blocked(ctx, &node.owner, who).await?)
+}
+
+/// Whether the owner blocks somebody, or is blocked by them.
+pub(super) async fn is_blocked(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    who: &Jid,
+) -> Result<bool, StanzaError> {
+    if owner.as_str() == who.bare_str() {
+        return Ok(false);
+    }
+    if blocking::blocks_online(ctx.core(), &who.bare(), owner) {
+        return Ok(true);
+    }
+    let blocks = blocking::blocks(ctx, owner, who).await;
+    blocks.map_err(|cause| stanza_error(&cause))
+}
+
+/// The last item for somebody who has just subscribed (XEP-0060 §6.1.7).
+pub(super) async fn welcome(ctx: &mut Ctx<'_>, node: &Node, jid: Jid) {
+    let wanted = node.config.send_last != SendLast::Never && node.config.notifications;
+    let last = match wanted {
+        true => items::last(ctx, node).await.ok().flatten(),
+        false => None,
+    };
+    if let Some(item) = last {
+        let payload = past(&node.name, &item, node.config.payloads);
+        let stanza = message(ctx, &node.owner, &payload).with_to(jid);
+        ctx.send(stanza);
+    }
+}
+
+/// An item that was published some time ago, with that time (§6.1.7).
+fn past(node: &str, item: &PubsubItem, payloads: bool) -> Payload {
+    let delay = Delay {
+        from: None,
+        stamp: item.published_at,
+        reason: None,
+    };
+    let event = event::published(node, Some(item), payloads);
+    Payload::from_elements(&[event, delay.to_element()])
+}
+
+/// The last item of a node for a client that has just come online.
+pub(super) fn catch_up(
+    ctx: &mut Ctx<'_>,
+    session: &Arc<Session>,
+    owner: &Jid,
+    node: &str,
+    item: &PubsubItem,
+    payloads: bool,
+) {
+    let payload = past(node, item, payloads);
+    let stanza = message(ctx, owner, &payload).with_to(session.jid().clone());
+    ctx.push(session, stanza);
+}

@@ -1,0 +1,191 @@
+//! Affiliations and subscriptions: what owners see and change (XEP-0060 §8.9), and what everybody
+//! may ask about themselves (§5.6, §5.7).
+
+use std::collections::HashSet;
+
+use balcony_core::module::{Answer, Ctx, stanza_error};
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::{Payload, StanzaError};
+use balcony_proto::xml::Element;
+use balcony_store::{Error, NodeAffiliation, NodeSubscription, SubscriptionState, Write, WriteSet};
+
+use super::node::{self, Node};
+
+/// Affiliations of one node: more than a roster has contacts.
+const MOST: u32 = 5_000;
+
+/// What an owner wants for somebody; `None`: no affiliation any more.
+type Wish = (Jid, Option<NodeAffiliation>);
+
+fn affiliation(ns: &'static str, of: (&'static str, &str), word: &'static str) -> Element {
+    let (attr, value) = of;
+    Element::new(ns, "affiliation")
+        .with_attr(attr, value)
+        .with_attr("affiliation", word)
+}
+
+/// §8.9.1: the affiliations of a node.
+pub(super) async fn affiliations(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    who: &Jid,
+    asked: &Element,
+) -> Answer {
+    let node = node::owned(ctx, owner, node::named(asked)?, who).await?;
+    let own = (owner.as_str(), NodeAffiliation::Owner);
+    let others = node.data.affiliations.iter();
+    let others = others.map(|(jid, affiliation)| (jid.as_str(), *affiliation));
+    let all = std::iter::once(own).chain(others);
+    let all = all.map(|(jid, word)| affiliation(ns::PUBSUB_OWNER, ("jid", jid), word.as_str()));
+    let list = Element::new(ns::PUBSUB_OWNER, "affiliations")
+        .with_attr("node", node.name.as_str())
+        .with_children(all);
+    let pubsub = Element::new(ns::PUBSUB_OWNER, "pubsub").with_child(list);
+    Ok(Payload::from_element(&pubsub))
+}
+
+/// §8.9.2: they are changed, all or none.
+///
+/// DEVIATION: XEP-0060 §8.9.2.4 has what is sound in a request done beside an error for the rest.
+/// All or none is what its sender can reason about.
+pub(super) async fn affiliate(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    who: &Jid,
+    asked: &Element,
+) -> Answer {
+    let node = node::owned(ctx, owner, node::named(asked)?, who).await?;
+    let writes: WriteSet = wishes(&node, asked)?
+        .into_iter()
+        .map(|(jid, affiliation)| Write::NodeAffiliationSet {
+            owner: owner.to_string(),
+            node: node.name.clone(),
+            jid: jid.to_string(),
+            affiliation,
+            max: MOST,
+        })
+        .collect();
+    match ctx.commit(writes).await {
+        Ok(_) => Ok(Payload::empty()),
+        Err(Error::NotFound) => Err(StanzaError::item_not_found()),
+        Err(Error::Limit(_)) => Err(StanzaError::resource_constraint()),
+        Err(cause) => Err(stanza_error(&cause)),
+    }
+}
+
+fn wishes(node: &Node, asked: &Element) -> Result<Vec<Wish>, StanzaError> {
+    let mut wishes: Vec<Wish> = Vec::new();
+    let mut seen = HashSet::new();
+    let listed = asked.children();
+    for entry in listed.filter(|child| child.is(ns::PUBSUB_OWNER, "affiliation")) {
+        let jid = entry.attr("jid").ok_or_else(StanzaError::bad_request)?;
+        // §4.1: a bare JID.
+        let jid = Jid::parse(jid)
+            .map_err(|_| StanzaError::jid_malformed())?
+            .bare();
+        // §8.9.2.4
+        if !seen.insert(jid.clone()) {
+            return Err(StanzaError::bad_request());
+        }
+        let wish = match entry.attr("affiliation") {
+            // §8.9.2.1: as it is.
+            None => continue,
+            Some("none") => None,
+            Some(word) => Some(NodeAffiliation::parse(word).ok_or_else(StanzaError::bad_request)?),
+        };
+        if jid == node.owner && wish != Some(NodeAffiliation::Owner) {
+            // §8.9.2.4; XEP-0163 §2.2: the account is the owner.
+            return Err(StanzaError::not_acceptable());
+        }
+        if jid != node.owner {
+            wishes.push((jid, wish));
+        }
+    }
+    Ok(wishes)
+}
+
+/// §5.7: what whoever asks is to the nodes of an account.
+pub(super) async fn own_affiliations(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    who: &Jid,
+    asked: &Element,
+) -> Answer {
+    let wanted = asked.attr("node");
+    let found = match who.bare_str() == owner.as_str() {
+        true => {
+            let nodes = ctx
+                .store()
+                .pubsub()
+                .nodes(owner.as_str(), None, u32::MAX)
+                .await;
+            let nodes = nodes.map_err(|cause| stanza_error(&cause))?.into_iter();
+            nodes
+                .map(|entry| (entry.node, NodeAffiliation::Owner))
+                .collect()
+        }
+        false => {
+            let found = ctx
+                .store()
+                .pubsub()
+                .affiliations_of(owner.as_str(), who.bare_str());
+            found.await.map_err(|cause| stanza_error(&cause))?
+        }
+    };
+    let found = found
+        .iter()
+        .filter(|(node, _)| wanted.is_none_or(|wanted| wanted == node));
+    let found = found.map(|(node, word)| affiliation(ns::PUBSUB, ("node", node), word.as_str()));
+    let list = Element::new(ns::PUBSUB, "affiliations")
+        .with_opt_attr("node", wanted)
+        .with_children(found);
+    Ok(Payload::from_element(
+        &Element::new(ns::PUBSUB, "pubsub").with_child(list),
+    ))
+}
+
+/// §5.6: the subscriptions of whoever asks.
+pub(super) async fn own_subscriptions(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    who: &Jid,
+    asked: &Element,
+) -> Answer {
+    let wanted = asked.attr("node");
+    let found = ctx
+        .store()
+        .pubsub()
+        .subscriptions_of(owner.as_str(), who.bare_str())
+        .await;
+    let found = found.map_err(|cause| stanza_error(&cause))?;
+    let found = found
+        .iter()
+        .filter(|(node, _)| wanted.is_none_or(|wanted| wanted == node));
+    let found = found.map(|(node, subscription)| written(node, subscription));
+    let list = Element::new(ns::PUBSUB, "subscriptions")
+        .with_opt_attr("node", wanted)
+        .with_children(found);
+    Ok(Payload::from_element(
+        &Element::new(ns::PUBSUB, "pubsub").with_child(list),
+    ))
+}
+
+/// A `<subscription/>`.
+pub(super) fn written(node: &str, subscription: &NodeSubscription) -> Element {
+    Element::new(ns::PUBSUB, "subscription")
+        .with_attr("node", node)
+        .with_attr("jid", subscription.jid.as_str())
+        .with_attr("subscription", subscription.state.as_str())
+}
+
+/// A subscription of this address.
+pub(super) fn subscription(jid: &Jid) -> NodeSubscription {
+    NodeSubscription {
+        jid: jid.to_string(),
+        subid: String::new(),
+        state: SubscriptionState::Subscribed,
+        options: None,
+        expires_at: None,
+    }
+}

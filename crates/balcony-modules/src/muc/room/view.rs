@@ -48,7 +48,7 @@ pub(in crate::muc) mod code {
 pub(in crate::muc) struct Said<'a> {
     /// For everybody.
     pub(in crate::muc) codes: &'a [u16],
-    /// For the occupant alone.
+    /// For the session alone whose presence it is.
     pub(in crate::muc) own_codes: &'a [u16],
     /// The next nickname.
     pub(in crate::muc) nick: Option<&'a str>,
@@ -149,7 +149,14 @@ impl State {
     pub(super) fn tell_itself(&self, shown: Shown<'_>, seats: &[Seat], out: &mut Out) {
         // One knows one's own address.
         let presence = self.presence(shown, true, true);
+        let said = Said {
+            own_codes: &[],
+            ..shown.said
+        };
+        let to_others = self.presence(shown.saying(said), true, true);
         for seat in seats {
+            let is_meant = seat.jid == shown.seat.jid;
+            let presence = if is_meant { &presence } else { &to_others };
             out.push(presence.clone().with_to(seat.jid.clone()));
         }
     }

@@ -129,6 +129,12 @@ impl State {
     /// Tells everybody in the room of an occupant, its own sessions last (§7.2.2). Where the
     /// presence of such occupants is not told, only these.
     pub(super) fn tell_all(&self, shown: Shown<'_>, out: &mut Out) {
+        self.tell_others(shown, out);
+        self.tell_itself(shown, &shown.occupant.seats, out);
+    }
+
+    /// Tells all but the occupant itself.
+    pub(super) fn tell_others(&self, shown: Shown<'_>, out: &mut Out) {
         let nick = shown.occupant.nick.as_str();
         if self.config.tells_of(shown.occupant.role) {
             let (mut open, mut hidden) = (None, None);
@@ -142,7 +148,6 @@ impl State {
                 }
             }
         }
-        self.tell_itself(shown, &shown.occupant.seats, out);
     }
 
     /// Tells sessions of the occupant itself (§7.2.2: status 110).

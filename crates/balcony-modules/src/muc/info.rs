@@ -129,7 +129,14 @@ pub(super) fn of_room(asked: &Asked<'_>, state: &State) -> Result<Payload, Stanz
         .into_iter()
         .fold(Info::of(identity), Info::with_feature);
     if config.archive {
-        info = info.with_feature(ns::MAM).with_feature(ns::MAM_EXTENDED);
+        let features = [
+            ns::MAM,
+            ns::MAM_EXTENDED,
+            ns::RETRACT,
+            ns::RETRACT_TOMBSTONE,
+            ns::MODERATE,
+        ];
+        info = features.into_iter().fold(info, Info::with_feature);
     }
     let info = info.with_form(more(state));
     Ok(Payload::from_element(&info.to_element()))

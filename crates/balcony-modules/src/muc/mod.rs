@@ -12,6 +12,7 @@ mod owner;
 mod past;
 mod register;
 mod relay;
+mod retract;
 mod room;
 mod rooms;
 mod serve;
@@ -34,6 +35,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             "Occupant identifiers for semi-anonymous MUCs",
             "1.0.1",
         ),
+        Spec::xep("XEP-0425", "Moderated Message Retraction", "0.3.0"),
         Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1"),
     ],
     service: Some(Service {
@@ -50,7 +52,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     session_notes: &[entry::NOTE],
     config: &[&settings::SECTION],
     state: Some(state),
-    conversations: &["xep-0045"],
+    conversations: &["xep-0045", "xep-0425"],
     ..ModuleSpec::NOTHING
 };
 

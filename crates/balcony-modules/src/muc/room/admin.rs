@@ -460,7 +460,9 @@ impl State {
         // §7.2.2: whose presence is not told any more does not stay where others saw it.
         if self.config.tells_of(before) && !self.config.tells_of(role) {
             occupant.role = before;
-            let gone = Shown::available(&occupant, &seat).leaving(None).saying(said);
+            let gone = Shown::available(&occupant, &seat)
+                .leaving(None)
+                .saying(said);
             self.tell_others(gone, out);
             occupant.role = role;
         }

@@ -35,7 +35,7 @@ impl History {
         }
     }
 
-    /// Takes the messages out for which `gone` says so.
+    /// Takes the messages out for which `keep` does not hold.
     pub(in crate::muc) fn retain(&mut self, keep: impl Fn(&Stanza) -> bool) {
         self.past.retain(|(_, message)| keep(message));
         self.bytes = self.past.iter().map(|(_, message)| message.size()).sum();

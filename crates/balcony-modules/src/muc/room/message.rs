@@ -6,6 +6,7 @@ use balcony_proto::stanza::{Child, ErrorType, MessageType, Payload, Stanza, Stan
 use balcony_proto::xml::Element;
 
 use super::{Affiliation, Occupant, Out, Role, State, Subject};
+use crate::muc::retract;
 
 /// A message that the room takes.
 #[derive(Debug)]
@@ -133,6 +134,13 @@ impl State {
         }
     }
 
+    /// Newcomers do not get the message with this id in the archive (XEP-0424 §5).
+    pub(in crate::muc) fn forget(&mut self, id: &str) {
+        let room = self.jid.clone();
+        self.history
+            .retain(|message| !retract::has_id(&message.payload, &room, id));
+    }
+
     /// One stanza for all sessions of all occupants.
     pub(in crate::muc) fn tell_everybody(&self, stanza: &Stanza, out: &mut Out) {
         for occupant in self.occupants() {
@@ -165,6 +173,9 @@ fn is_forged(child: &Child<'_>, room: &str) -> bool {
     let by_room = |name: &str| child.attr(name).is_some_and(|value| is_bare(&value, room));
     match (child.ns(), child.name()) {
         (ns::MUC_USER | ns::OCCUPANT_ID | ns::HATS, _) => true,
+        // What was taken back, and by whom, only the room says (XEP-0425 §5).
+        (ns::MODERATE, _) | (ns::RETRACT, "retracted") => true,
+        (ns::RETRACT, "retract") => child.element().child(ns::MODERATE, "moderated").is_some(),
         (ns::STANZA_ID, "stanza-id") => by_room("by"),
         (ns::DELAY, "delay") => by_room("from"),
         _ => false,

@@ -69,7 +69,8 @@ pub(super) async fn rooms(core: &Core, asked: &Asked<'_>) -> Result<Payload, Sta
         let config = rooms::config(&entry.config);
         let jid = Jid::from_parts(Some(&entry.room), domain, None).ok()?;
         let name = config.name.unwrap_or(entry.room);
-        config.public.then(|| Item::new(jid).named(name))
+        let shown = config.public && !rooms::is_locked(&entry.config);
+        shown.then(|| Item::new(jid).named(name))
     });
     let shown: Vec<Item> = shown.collect();
     let cut = shown.len() > wanted || more;

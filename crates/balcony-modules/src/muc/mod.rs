@@ -17,6 +17,7 @@ mod room;
 mod rooms;
 mod serve;
 mod settings;
+mod upkeep;
 mod voice;
 
 use balcony_core::module::{
@@ -45,10 +46,20 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         wait: serve::wait,
         committed: serve::committed,
     }),
-    on: &[Listener {
-        event: EventKind::Bound,
-        listen: Listen::Waits(on_bound),
-    }],
+    on: &[
+        Listener {
+            event: EventKind::Bound,
+            listen: Listen::Waits(on_bound),
+        },
+        Listener {
+            event: EventKind::AccountDeleted,
+            listen: Listen::Waits(upkeep::on_account_deleted),
+        },
+        Listener {
+            event: EventKind::Tick,
+            listen: Listen::Now(upkeep::on_tick),
+        },
+    ],
     session_notes: &[entry::NOTE],
     config: &[&settings::SECTION],
     state: Some(state),

@@ -1,8 +1,8 @@
 //! XEP-0054 vcard-temp 1.3.0: keeps a vCard for each account, which everybody may read.
 
 use balcony_core::module::{
-    Answer, BoxFuture, Ctx, Feature, Handle, IqHandler, IqKind, KeyKind, ModuleSpec, Request,
-    Section, Spec, Target, stanza_error,
+    Answer, BoxFuture, Config, Ctx, Feature, Handle, IqHandler, IqKind, KeyKind, ModuleSpec,
+    Request, Section, Spec, Target, stanza_error,
 };
 use balcony_proto::ns;
 use balcony_proto::stanza::{Payload, StanzaError};
@@ -81,18 +81,9 @@ fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
             return Err(StanzaError::forbidden());
         }
         let vcard = request.payload()?;
-        if vcard.bytes().len() > ctx.config().values("limits").size("vcard") {
-            return Err(StanzaError::policy_violation().with_text("the vCard is too large"));
-        }
         let write = Write::VCardSet {
             account: request.account()?.to_string(),
-            vcard: VCard {
-                photo_sha1: photo_hash(&vcard.element()),
-                payload: Stored {
-                    format: CANONICAL,
-                    bytes: vcard.bytes().to_vec(),
-                },
-            },
+            vcard: row(&ctx.config(), &Payload::from_element(&vcard.element()))?,
         };
         match ctx.commit(write.into()).await {
             Ok(_) => Ok(Payload::empty()),
@@ -103,7 +94,30 @@ fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
     })
 }
 
-fn decode(row: &Stored) -> Option<Payload> {
+/// A vCard as the store keeps it.
+///
+/// # Errors
+/// `policy-violation` for one that is too large.
+pub(crate) fn row(config: &Config, vcard: &Payload) -> Result<VCard, StanzaError> {
+    let child = vcard.first().ok_or_else(StanzaError::bad_request)?;
+    let bytes = child.bytes();
+    if bytes.len() > config.values("limits").size("vcard") {
+        return Err(StanzaError::policy_violation().with_text("the vCard is too large"));
+    }
+    let photo = child
+        .element()
+        .child(ns::VCARD, "PHOTO")
+        .and_then(photo_hash);
+    Ok(VCard {
+        photo_sha1: photo,
+        payload: Stored {
+            format: CANONICAL,
+            bytes: bytes.to_vec(),
+        },
+    })
+}
+
+pub(crate) fn decode(row: &Stored) -> Option<Payload> {
     let payload = match row.format {
         CANONICAL => Payload::parse(&row.bytes).ok(),
         _ => None,
@@ -114,9 +128,8 @@ fn decode(row: &Stored) -> Option<Payload> {
     payload
 }
 
-/// XEP-0153 §3.1: SHA-1 of the image itself. `None` without a photo that can be read.
-fn photo_hash(vcard: &Element) -> Option<[u8; 20]> {
-    let photo = vcard.child(ns::VCARD, "PHOTO")?;
+/// XEP-0153 §3.1: SHA-1 of the image itself. `None` for a `<PHOTO/>` that cannot be read.
+pub(crate) fn photo_hash(photo: &Element) -> Option<[u8; 20]> {
     let mut text = photo.child_text(ns::VCARD, "BINVAL")?;
     text.retain(|c| !c.is_ascii_whitespace());
     let image = STANDARD.decode(text).ok()?;
@@ -129,7 +142,8 @@ mod tests {
 
     fn hash(photo: &str) -> Option<[u8; 20]> {
         let text = format!("<vCard xmlns='vcard-temp'><FN>Juliet</FN>{photo}</vCard>");
-        photo_hash(&Element::parse(text.as_bytes(), "").unwrap())
+        let vcard = Element::parse(text.as_bytes(), "").unwrap();
+        photo_hash(vcard.child(ns::VCARD, "PHOTO")?)
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(super) fn of_service(asked: &Asked<'_>) -> Result<Payload, StanzaError> {
         ns::OCCUPANT_ID,
         ns::PING,
         ns::RSM,
+        ns::VCARD,
     ];
     let info = features.into_iter().fold(info, Info::with_feature);
     Ok(Payload::from_element(&info.to_element()))
@@ -111,6 +112,7 @@ pub(super) fn of_room(asked: &Asked<'_>, state: &State) -> Result<Payload, Stanz
         ns::PING,
         ns::REGISTER,
         ns::STANZA_ID,
+        ns::VCARD,
         either(
             config.password.is_some(),
             "muc_passwordprotected",
@@ -154,8 +156,15 @@ fn more(state: &State) -> DataForm {
     });
     let owners = state.listed_as(Affiliation::Owner);
     let flag = |var: &str, value| Field::boolean(var, value);
-    DataForm::about(FormType::Result, ROOM_INFO)
-        .with_field(line("muc#roomconfig_roomname", text(&config.name)))
+    let form = DataForm::about(FormType::Result, ROOM_INFO);
+    // XEP-0486 §5: not there without one.
+    let form = match state.avatar.is_empty() {
+        true => form,
+        false => form.with_field(
+            Field::new(FieldType::TextMulti, "muc#roominfo_avatarhash").with_values(&state.avatar),
+        ),
+    };
+    form.with_field(line("muc#roomconfig_roomname", text(&config.name)))
         .with_field(line("muc#roominfo_description", text(&config.description)))
         .with_field(line("muc#roominfo_lang", text(&config.lang)))
         .with_field(line(

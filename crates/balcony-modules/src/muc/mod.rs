@@ -3,6 +3,7 @@
 //! [`room`] is a room as a machine, without store and clock. [`rooms`] has those that somebody is
 //! in; [`serve`] is where a stanza for the service begins.
 
+mod card;
 mod deliver;
 mod entry;
 mod info;
@@ -29,6 +30,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     name: "muc",
     specs: &[
         Spec::xep("XEP-0045", "Multi-User Chat", "1.35.5"),
+        Spec::xep("XEP-0054", "vcard-temp", "1.3.0").note("of rooms"),
         Spec::xep("XEP-0249", "Direct MUC Invitations", "1.2").note("passed on and archived"),
         Spec::xep("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),
         Spec::xep(
@@ -37,6 +39,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             "1.0.1",
         ),
         Spec::xep("XEP-0425", "Moderated Message Retraction", "0.3.0"),
+        Spec::xep("XEP-0486", "MUC Avatars", "0.1.0"),
         Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1"),
     ],
     service: Some(Service {
@@ -63,7 +66,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     session_notes: &[entry::NOTE],
     config: &[&settings::SECTION],
     state: Some(state),
-    conversations: &["xep-0045", "xep-0425"],
+    conversations: &["xep-0045", "xep-0425", "xep-0486"],
     ..ModuleSpec::NOTHING
 };
 

@@ -16,7 +16,7 @@ use balcony_store::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::room::{Affiliation, Config, History, Listed, State, Subject, is_subject_change};
-use super::upkeep;
+use super::{card, upkeep};
 use crate::{stanza_id, stored};
 
 /// The form of a room's configuration as the store keeps it: the `<x/>` of XEP-0004.
@@ -83,6 +83,7 @@ impl Rooms {
             };
             let key = self.key(core).await?;
             let mut state = state(jid, &data, key);
+            state.avatar = card::kept(core, jid.as_str()).await?;
             state.history = past(core, jid, state.config.history).await?;
             return Ok(Some(self.insert(jid, state)));
         }

@@ -237,7 +237,10 @@ pub(super) fn committed(ctx: &mut Ctx<'_>, envelope: &mut Envelope) {
         spoken.message.payload.add(&stanza_id::element(to, id));
     }
     let remember = id.is_some() || is_worth_archiving(&spoken);
-    let mut out = Out::default();
+    let mut out = Out {
+        by: Some(spoken.session.bare()),
+        ..Out::default()
+    };
     let mut state = room.state();
     if let Some(id) = retracts {
         state.forget(&id.to_string());

@@ -74,6 +74,8 @@ pub(super) struct State {
     /// The owner has not said yet what it is to be (§10.1.1).
     pub(super) locked: bool,
     pub(super) subject: Option<Subject>,
+    /// The hashes of its pictures (XEP-0486).
+    pub(super) avatar: Vec<String>,
     /// By bare JID, or domain.
     pub(super) lists: HashMap<Jid, Listed>,
     /// Who has a nickname for himself, by what nicknames are compared by.
@@ -96,6 +98,9 @@ pub(super) struct State {
 pub(super) struct Out {
     /// Stanzas for occupants, each with its `to`, in the order in which they are to come.
     pub(super) stanzas: Vec<Stanza>,
+    /// The account that wrote them. `None`: the room tells them, and they are news to nobody who is
+    /// away.
+    pub(super) by: Option<Jid>,
     /// Sessions that are no longer in this room.
     pub(super) gone: Vec<(Jid, Jid)>,
 }
@@ -112,6 +117,7 @@ impl State {
             config,
             locked: false,
             subject: None,
+            avatar: Vec::new(),
             lists: HashMap::new(),
             reserved: HashMap::new(),
             occupants: BTreeMap::new(),

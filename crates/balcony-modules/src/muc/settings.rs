@@ -17,8 +17,8 @@ pub(super) static SECTION: Section = Section {
             "create",
             KeyKind::Choice(&["everyone", "accounts", "admins"]),
             "\"accounts\"",
-            "Who may make rooms: everyone, also from other servers; the accounts of this server; or \
-             the admins of a host.",
+            "Who may make rooms: everyone, also from other servers; the accounts of this server; \
+             or the admins of a host.",
         ),
         key(
             "rooms_per_account",

@@ -141,16 +141,28 @@ pub(super) fn of_room(asked: &Asked<'_>, state: &State) -> Result<Payload, Stanz
         ];
         info = features.into_iter().fold(info, Info::with_feature);
     }
-    let info = info.with_form(more(state));
+    let info = info.with_form(more(state, may_enter(asked, state)));
     Ok(Payload::from_element(&info.to_element()))
 }
 
+/// Whether what is talked about in the room is something for whoever asks.
+fn may_enter(asked: &Asked<'_>, state: &State) -> bool {
+    let affiliation = state.affiliation(&asked.from.bare());
+    let open = !state.config.members_only && state.config.password.is_none();
+    match affiliation {
+        Affiliation::Outcast => false,
+        Affiliation::None => open || state.seated(asked.from).is_some(),
+        _ => true,
+    }
+}
+
 /// §15.5.4
-fn more(state: &State) -> DataForm {
+fn more(state: &State, may_enter: bool) -> DataForm {
     let config = &state.config;
     let line = |var: &str, value: String| Field::new(FieldType::TextSingle, var).with_value(value);
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let subject = state.subject.as_ref().and_then(|subject| {
+    let subject = state.subject.as_ref().filter(|_| may_enter);
+    let subject = subject.and_then(|subject| {
         let child = subject.message.payload.find(ns::CLIENT, "subject");
         child.map(|child| child.text())
     });

@@ -29,7 +29,8 @@ use balcony_core::module::{
 pub static MODULE: ModuleSpec = ModuleSpec {
     name: "muc",
     specs: &[
-        Spec::xep("XEP-0045", "Multi-User Chat", "1.35.5"),
+        Spec::xep("XEP-0045", "Multi-User Chat", "1.35.5")
+            .partial("status 332 at a stop (§11.2): whoever resumes is in the room still"),
         Spec::xep("XEP-0054", "vcard-temp", "1.3.0").note("of rooms"),
         Spec::xep("XEP-0249", "Direct MUC Invitations", "1.2").note("passed on and archived"),
         Spec::xep("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),
@@ -40,7 +41,8 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         ),
         Spec::xep("XEP-0425", "Moderated Message Retraction", "0.3.0"),
         Spec::xep("XEP-0486", "MUC Avatars", "0.1.0"),
-        Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1"),
+        Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1")
+            .partial("the form does not say that the field is a number (XEP-0122)"),
     ],
     service: Some(Service {
         title: "Rooms",

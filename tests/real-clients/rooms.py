@@ -9,7 +9,7 @@ from _server import Server
 
 NAMES = ("romeo", "juliet", "nurse")
 PASSWORD = "wherefore art thou"
-ROOM = "orchard@conference.localhost"
+ROOM, CELL = "orchard@conference.localhost", "cell@conference.localhost"
 PLUGINS = ("xep_0004", "xep_0030", "xep_0045", "xep_0059", "xep_0199", "xep_0313", "xep_0359")
 MUC_USER = "{http://jabber.org/protocol/muc#user}"
 
@@ -127,6 +127,35 @@ async def stay(server):
         await phone.logout()
 
 
+async def rooms_of(client):
+    items = await client.plugin["xep_0030"].get_items(jid="conference.localhost", timeout=10)
+    return {item[0] for item in items["disco_items"]["items"]}
+
+
+async def pass_away(server):
+    with test("a room that was not to last goes after a crash (§10.1.1)"):
+        romeo = await login(server, "romeo")
+        muc = romeo.plugin["xep_0045"]
+        await muc.join_muc_wait(CELL, "Romeo", timeout=10)
+        form = await muc.get_room_config(CELL, timeout=10)
+        form.reply()
+        form["type"] = "submit"
+        form.set_values({**form.get_values(), "muc#roomconfig_publicroom": True})
+        await muc.set_room_config(CELL, form, timeout=10)
+        assert CELL in await rooms_of(romeo)
+        server.kill()
+        server.start()
+        romeo = await login(server, "romeo")
+        for _ in range(100):
+            if CELL not in await rooms_of(romeo):
+                break
+            await asyncio.sleep(0.2)
+        else:
+            raise AssertionError("it is still listed")
+        await refused(romeo.plugin["xep_0030"].get_info(jid=CELL, timeout=10), "item-not-found")
+    await romeo.logout()
+
+
 async def outlast(server):
     with test("the server is killed, and the room is as it was"):
         server.kill()
@@ -149,6 +178,7 @@ async def play(server):
     nurse = await login(server, "nurse")
     await read_later(nurse, romeo)
     await stay(server)
+    await pass_away(server)
     await outlast(server)
 
 

@@ -14,7 +14,7 @@ use super::room::{Affiliation, Listed, Out, Plan, Said, State};
 use super::rooms::{self, Room, Rooms, affiliation_set};
 
 /// Seconds after the start: sessions from before a restart are in their seats long before.
-const AFTER: u32 = 30;
+const AFTER: u32 = 10;
 
 /// Rooms that are looked at in one second: some milliseconds of reading.
 const SLICE: u32 = 200;

@@ -9,7 +9,7 @@ use balcony_proto::xep::disco::{Identity, Info, Item, Items};
 use balcony_proto::xep::rsm::{Page, PageRequest, Place};
 
 use super::iq::Asked;
-use super::room::{Affiliation, State};
+use super::room::{Affiliation, State, activity};
 use super::rooms;
 
 /// §15.5.4
@@ -94,7 +94,11 @@ pub(super) async fn rooms(core: &Core, asked: &Asked<'_>) -> Result<Payload, Sta
 }
 
 /// §6.4
-pub(super) fn of_room(asked: &Asked<'_>, state: &State) -> Result<Payload, StanzaError> {
+pub(super) fn of_room(
+    asked: &Asked<'_>,
+    state: &mut State,
+    now: i64,
+) -> Result<Payload, StanzaError> {
     if let Some(node) = asked.element.attr("node") {
         return own_nick(node, asked, state);
     }
@@ -141,7 +145,17 @@ pub(super) fn of_room(asked: &Asked<'_>, state: &State) -> Result<Payload, Stanz
         ];
         info = features.into_iter().fold(info, Info::with_feature);
     }
-    let info = info.with_form(more(state, may_enter(asked, state)));
+    let form = more(state, may_enter(asked, state));
+    // XEP-0502 §3.1: of no other room, and not without a value.
+    let told = state.config.persistent && state.config.public;
+    let hourly = told.then(|| state.activity.hourly(now)).flatten();
+    let form = match hourly {
+        Some(hourly) => {
+            form.with_field(Field::new(FieldType::TextSingle, activity::FIELD).with_value(hourly))
+        }
+        None => form,
+    };
+    let info = info.with_form(form);
     Ok(Payload::from_element(&info.to_element()))
 }
 

@@ -100,7 +100,7 @@ async fn of_room(
     room: &Arc<Room>,
 ) -> Result<Payload, StanzaError> {
     if asked.is(false, ns::DISCO_INFO, "query") {
-        return info::of_room(asked, &room.state());
+        return info::of_room(asked, &mut room.state(), ctx.utc_micros());
     }
     if asked.is(false, ns::DISCO_ITEMS, "query") {
         return info::occupants(asked, &room.state());

@@ -43,6 +43,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         Spec::xep("XEP-0486", "MUC Avatars", "0.1.0"),
         Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1")
             .partial("the form does not say that the field is a number (XEP-0122)"),
+        Spec::xep("XEP-0502", "MUC Activity Indicator", "0.1.0"),
     ],
     service: Some(Service {
         title: "Rooms",
@@ -68,7 +69,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     session_notes: &[entry::NOTE],
     config: &[&settings::SECTION],
     state: Some(state),
-    conversations: &["xep-0045", "xep-0425", "xep-0486"],
+    conversations: &["xep-0045", "xep-0425", "xep-0486", "xep-0502"],
     ..ModuleSpec::NOTHING
 };
 

@@ -122,6 +122,7 @@ impl State {
         remember: bool,
         out: &mut Out,
     ) {
+        self.activity.note(at, &spoken.message.payload);
         self.tell_everybody(&spoken.message, out);
         if spoken.is_subject {
             self.subject = Some(Subject {

@@ -1,6 +1,7 @@
 //! A room as a machine: what comes in changes its state and gives stanzas for its occupants. It
 //! reads no clock and asks no store.
 
+pub(super) mod activity;
 pub(super) mod admin;
 pub(super) mod config;
 mod enter;
@@ -85,6 +86,7 @@ pub(super) struct State {
     /// The nickname of each full JID, as compared.
     seats: HashMap<Jid, String>,
     pub(super) history: History,
+    pub(super) activity: activity::Activity,
     /// By which occupant ids are made (XEP-0421).
     key: [u8; 64],
     /// Requests between occupants.
@@ -123,6 +125,7 @@ impl State {
             occupants: BTreeMap::new(),
             seats: HashMap::new(),
             history: History::default(),
+            activity: activity::Activity::default(),
             key,
             relays: Relays::default(),
             closed: false,

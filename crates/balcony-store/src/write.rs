@@ -167,7 +167,7 @@ pub enum Write {
         /// What takes its place.
         tombstone: Stored,
     },
-    /// Puts a tombstone in the place of the message with this id (XEP-0425 §5), which keeps its id
+    /// Puts a tombstone in the place of the message with this id (XEP-0425 §4), which keeps its id
     /// and time. NotFound when the archive has no such message.
     ArchiveReplace {
         /// Whose archive.

@@ -14,7 +14,7 @@ use super::room::{Affiliation, Out, code};
 use super::rooms::Room;
 use crate::vcard;
 
-/// Everybody who may ask what the room is may see it (§4.4).
+/// Everybody who may ask what the room is may see it (§3.4).
 ///
 /// # Errors
 /// `item-not-found` for a room that has none.
@@ -26,10 +26,10 @@ pub(super) async fn get(core: &Core, asked: &Asked<'_>) -> Result<Payload, Stanz
     payload.ok_or_else(StanzaError::item_not_found)
 }
 
-/// §4.2: owners publish it, and everybody in the room hears that something changed.
+/// §3.2: owners publish it, and everybody in the room hears that something changed.
 ///
 /// # Errors
-/// `forbidden` for others (§8), `policy-violation` for what is too large.
+/// `forbidden` for others (§3.2), `policy-violation` for what is too large.
 pub(super) async fn set(
     ctx: &mut Ctx<'_>,
     asked: &Asked<'_>,
@@ -63,7 +63,7 @@ pub(super) async fn set(
     Ok(Payload::empty())
 }
 
-/// The hashes of a room's pictures, for whoever asks what the room is (§4.3).
+/// The hashes of a room's pictures, for whoever asks what the room is (§3.3).
 pub(super) async fn kept(core: &Core, room: &str) -> Result<Vec<String>, StanzaError> {
     let found = core.store().vcards().get(room).await;
     let found = found.map_err(|cause| stanza_error(&cause))?;
@@ -72,7 +72,7 @@ pub(super) async fn kept(core: &Core, room: &str) -> Result<Vec<String>, StanzaE
     Ok(vcard.as_ref().map(hashes).unwrap_or_default())
 }
 
-/// §6.1: of each of the pictures, which are one in several formats.
+/// §5.1: of each of the pictures, which are one in several formats.
 fn hashes(vcard: &Element) -> Vec<String> {
     let photos = vcard
         .children()

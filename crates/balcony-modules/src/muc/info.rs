@@ -183,7 +183,7 @@ fn more(state: &State, may_enter: bool) -> DataForm {
     let owners = state.listed_as(Affiliation::Owner);
     let flag = |var: &str, value| Field::boolean(var, value);
     let form = DataForm::about(FormType::Result, ROOM_INFO);
-    // XEP-0486 §5: not there without one.
+    // XEP-0486 §4: not there without one.
     let form = match state.avatar.is_empty() {
         true => form,
         false => form.with_field(

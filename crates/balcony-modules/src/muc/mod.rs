@@ -42,7 +42,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         Spec::xep("XEP-0425", "Moderated Message Retraction", "0.3.0"),
         Spec::xep("XEP-0486", "MUC Avatars", "0.1.0"),
         Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1")
-            .partial("the form does not say that the field is a number (XEP-0122)"),
+            .partial("XEP-0122 in the form, by which clients see that it takes a number"),
         Spec::xep("XEP-0502", "MUC Activity Indicator", "0.1.0"),
     ],
     service: Some(Service {

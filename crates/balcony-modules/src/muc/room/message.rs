@@ -25,7 +25,7 @@ impl State {
     /// # Errors
     /// `not-acceptable` for whoever is not in the room, `forbidden` for whoever may not speak
     /// (§7.4) or not change the subject (§8.1), `policy-violation` for whoever speaks again too
-    /// soon (XEP-0500 §5).
+    /// soon (XEP-0500 §6).
     pub(in crate::muc) fn speak(
         &mut self,
         session: &Jid,
@@ -61,7 +61,7 @@ impl State {
         })
     }
 
-    /// XEP-0500 §5: of texts, not of what is said about others; admins and owners need not wait.
+    /// XEP-0500 §6: of texts, not of what is said about others; admins and owners need not wait.
     fn check_pace(
         &self,
         occupant: &Occupant,

@@ -3,19 +3,20 @@
 import asyncio
 
 from _client import Client, log_to, refused
+from _device import Device
 from _report import run, test
 from _server import Server
 
 NAMES = ("romeo", "juliet", "nurse")
 PASSWORD = "wherefore art thou"
-ROOM = "orchard@conference.localhost"
+ROOM, CELL = "orchard@conference.localhost", "cell@conference.localhost"
+PLUGINS = ("xep_0004", "xep_0030", "xep_0045", "xep_0059", "xep_0199", "xep_0313", "xep_0359")
 MUC_USER = "{http://jabber.org/protocol/muc#user}"
 
 
 async def login(server, name):
     client = Client(server, f"{name}@localhost/here", PASSWORD)
-    for plugin in ("xep_0004", "xep_0030", "xep_0045", "xep_0059", "xep_0199", "xep_0313",
-                   "xep_0359"):
+    for plugin in PLUGINS:
         client.register_plugin(plugin)
     return await client.login()
 
@@ -101,6 +102,60 @@ async def read_later(nurse, romeo):
                       "item-not-found")
 
 
+async def stay(server):
+    phones = []
+    for name in NAMES[:2]:
+        phone = Device(server, f"{name}@localhost/phone", PASSWORD)
+        for plugin in PLUGINS:
+            phone.register_plugin(plugin)
+        await phone.login()
+        await enter(phone, f"{name}'s phone", maxstanzas=0)
+        phones.append(phone)
+    with test("over an orderly restart, whoever resumes is still in the room (XEP-0198 §5)"):
+        assert await asyncio.to_thread(server.terminate) == 0, server.process.returncode
+        await asyncio.gather(*(phone.ended() for phone in phones))
+        await asyncio.to_thread(server.start)
+        for phone in phones:
+            await phone.resume()
+        romeo, juliet = phones
+        romeo.send_message(mto=ROOM, mbody="still here", mtype="groupchat")
+        for phone in phones:
+            await phone.expect_message("still here", f"{ROOM}/romeo's phone")
+        juliet.send_message(mto=f"{ROOM}/romeo's phone", mbody="and I", mtype="chat")
+        await romeo.expect_message("and I", f"{ROOM}/juliet's phone")
+    for phone in phones:
+        await phone.logout()
+
+
+async def rooms_of(client):
+    items = await client.plugin["xep_0030"].get_items(jid="conference.localhost", timeout=10)
+    return {item[0] for item in items["disco_items"]["items"]}
+
+
+async def pass_away(server):
+    with test("a room that was not to last goes after a crash (§10.1.1)"):
+        romeo = await login(server, "romeo")
+        muc = romeo.plugin["xep_0045"]
+        await muc.join_muc_wait(CELL, "Romeo", timeout=10)
+        form = await muc.get_room_config(CELL, timeout=10)
+        form.reply()
+        form["type"] = "submit"
+        form.set_values({**form.get_values(), "muc#roomconfig_publicroom": True})
+        await muc.set_room_config(CELL, form, timeout=10)
+        assert CELL in await rooms_of(romeo)
+        server.kill()
+        server.start()
+        romeo = await login(server, "romeo")
+        for _ in range(100):
+            if CELL not in await rooms_of(romeo):
+                break
+            await asyncio.sleep(0.2)
+        else:
+            raise AssertionError("it is still listed")
+        await refused(romeo.plugin["xep_0030"].get_info(jid=CELL, timeout=10), "item-not-found")
+    await romeo.logout()
+
+
 async def outlast(server):
     with test("the server is killed, and the room is as it was"):
         server.kill()
@@ -122,6 +177,8 @@ async def play(server):
     await talk(romeo, juliet)
     nurse = await login(server, "nurse")
     await read_later(nurse, romeo)
+    await stay(server)
+    await pass_away(server)
     await outlast(server)
 
 

@@ -1,8 +1,8 @@
 //! XEP-0054 vcard-temp 1.3.0: keeps a vCard for each account, which everybody may read.
 
 use balcony_core::module::{
-    Answer, BoxFuture, Ctx, Feature, Handle, IqHandler, IqKind, KeyKind, ModuleSpec, Request,
-    Section, Spec, Target, stanza_error,
+    Answer, BoxFuture, Config, Ctx, Feature, Handle, IqHandler, IqKind, KeyKind, ModuleSpec,
+    Request, Section, Spec, Target, stanza_error,
 };
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
@@ -83,9 +83,6 @@ fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
             return Err(StanzaError::forbidden());
         }
         let vcard = request.payload()?;
-        if vcard.bytes().len() > ctx.config().values("limits").size("vcard") {
-            return Err(StanzaError::policy_violation().with_text("the vCard is too large"));
-        }
         let (account, card) = (request.account()?, vcard.element());
         keep(ctx, &account, &card).await?;
         avatar::vcard_published(ctx, &account, &card).await;
@@ -96,13 +93,7 @@ fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
 async fn keep(ctx: &mut Ctx<'_>, account: &Jid, card: &Element) -> Result<(), StanzaError> {
     let write = Write::VCardSet {
         account: account.to_string(),
-        vcard: VCard {
-            photo_sha1: photo(card).map(|(_, image)| Sha1::digest(image).into()),
-            payload: Stored {
-                format: CANONICAL,
-                bytes: card.to_bytes(ns::CLIENT),
-            },
-        },
+        vcard: row(&ctx.config(), card)?,
     };
     match ctx.commit(write.into()).await {
         Ok(_) => Ok(()),
@@ -110,6 +101,24 @@ async fn keep(ctx: &mut Ctx<'_>, account: &Jid, card: &Element) -> Result<(), St
         Err(Error::NotFound) => Err(StanzaError::not_allowed()),
         Err(cause) => Err(stanza_error(&cause)),
     }
+}
+
+/// A vCard as the store keeps it.
+///
+/// # Errors
+/// `policy-violation` for one that is too large.
+pub(crate) fn row(config: &Config, card: &Element) -> Result<VCard, StanzaError> {
+    let bytes = card.to_bytes(ns::CLIENT);
+    if bytes.len() > config.values("limits").size("vcard") {
+        return Err(StanzaError::policy_violation().with_text("the vCard is too large"));
+    }
+    Ok(VCard {
+        photo_sha1: card.child(ns::VCARD, "PHOTO").and_then(photo_hash),
+        payload: Stored {
+            format: CANONICAL,
+            bytes,
+        },
+    })
 }
 
 /// Gives an account's vCard another `<PHOTO/>`; `None`: takes it away.
@@ -130,14 +139,10 @@ pub(crate) async fn set_photo(
     }
     let mut card = kept.unwrap_or_else(|| Element::new(ns::VCARD, "vCard"));
     card.retain(|child| !child.is(ns::VCARD, "PHOTO"));
-    let card = card.with_children(photo);
-    if card.to_bytes("").len() > ctx.config().values("limits").size("vcard") {
-        return Err(StanzaError::policy_violation());
-    }
-    keep(ctx, account, &card).await
+    keep(ctx, account, &card.with_children(photo)).await
 }
 
-fn decode(row: &Stored) -> Option<Payload> {
+pub(crate) fn decode(row: &Stored) -> Option<Payload> {
     let payload = match row.format {
         CANONICAL => Payload::parse(&row.bytes).ok(),
         _ => None,
@@ -148,10 +153,18 @@ fn decode(row: &Stored) -> Option<Payload> {
     payload
 }
 
-/// The photo of a vCard: what type of image it says to be, and the image itself, of which XEP-0153
-/// §3.1 takes the hash. `None` without one that can be read.
+/// The photo of a vCard: what type of image it says to be, and the image itself. `None` without one
+/// that can be read.
 pub(crate) fn photo(vcard: &Element) -> Option<(String, Vec<u8>)> {
-    let photo = vcard.child(ns::VCARD, "PHOTO")?;
+    vcard.child(ns::VCARD, "PHOTO").and_then(image)
+}
+
+/// XEP-0153 §3.1: SHA-1 of the image itself. `None` for a `<PHOTO/>` that cannot be read.
+pub(crate) fn photo_hash(photo: &Element) -> Option<[u8; 20]> {
+    image(photo).map(|(_, image)| Sha1::digest(image).into())
+}
+
+fn image(photo: &Element) -> Option<(String, Vec<u8>)> {
     let mut text = photo.child_text(ns::VCARD, "BINVAL")?;
     text.retain(|c| !c.is_ascii_whitespace());
     let image = STANDARD.decode(text).ok()?;
@@ -167,8 +180,8 @@ mod tests {
 
     fn hash(photo: &str) -> Option<[u8; 20]> {
         let text = format!("<vCard xmlns='vcard-temp'><FN>Juliet</FN>{photo}</vCard>");
-        let card = Element::parse(text.as_bytes(), "").unwrap();
-        self::photo(&card).map(|(_, image)| Sha1::digest(image).into())
+        let vcard = Element::parse(text.as_bytes(), "").unwrap();
+        photo_hash(vcard.child(ns::VCARD, "PHOTO")?)
     }
 
     #[test]

@@ -141,6 +141,10 @@ pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
 pub const VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
 /// Message retraction (XEP-0424).
 pub const RETRACT: &str = "urn:xmpp:message-retract:1";
+/// Last message correction (XEP-0308).
+pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
+/// Moderated message retraction (XEP-0425).
+pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
 /// The feature of an archive that keeps tombstones (XEP-0424 §4).
 pub const RETRACT_TOMBSTONE: &str = "urn:xmpp:message-retract:1#tombstone";
 /// Jingle message initiation (XEP-0353).

@@ -167,6 +167,16 @@ pub enum Write {
         /// What takes its place.
         tombstone: Stored,
     },
+    /// Puts a tombstone in the place of the message with this id (XEP-0425 §4), which keeps its id
+    /// and time. NotFound when the archive has no such message.
+    ArchiveReplace {
+        /// Whose archive.
+        account: String,
+        /// The message.
+        id: ArchiveId,
+        /// What takes its place.
+        tombstone: Stored,
+    },
     /// Deletes archived messages of a host that are too old: a slice of the work, to be asked for
     /// again and again.
     ArchiveExpire {
@@ -661,7 +671,9 @@ impl Write {
                 ..
             } => stanza.bytes.len(),
             Write::ArchivePush { entry, .. } => entry.stanza.bytes.len(),
-            Write::ArchiveRetract { tombstone, .. } => tombstone.bytes.len(),
+            Write::ArchiveRetract { tombstone, .. } | Write::ArchiveReplace { tombstone, .. } => {
+                tombstone.bytes.len()
+            }
             Write::StreamKeep {
                 state: Some(state), ..
             } => state.bytes.len(),

@@ -280,7 +280,7 @@ impl Offline {
     }
 }
 
-/// `[muc]` or `[pubsub]`: domains of a service. Not in force yet.
+/// `[muc]` or `[pubsub]`: domains of a service. Those of `[pubsub]` are not in force yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// Prepared domainparts. Default: `conference.<host>` or `pubsub.<host>` for each host.

@@ -20,8 +20,10 @@ pub(super) fn on_tick(ctx: &mut Ctx<'_>, _: &Event) {
     let keep = i64::try_from(config.archive.keep.as_micros()).unwrap_or(i64::MAX);
     let before = ctx.utc_micros().saturating_sub(keep);
     let max_bytes = u64::try_from(config.archive.bytes).unwrap_or(u64::MAX);
-    for host in &config.hosts {
-        let (name, rows) = (host.name.clone(), SLICE);
+    let hosts = config.hosts.iter().map(|host| &host.name);
+    // Archives of rooms, too.
+    for name in hosts.chain(&config.muc.hosts) {
+        let (name, rows) = (name.clone(), SLICE);
         let expire = Write::ArchiveExpire {
             host: name.clone(),
             before,

@@ -8,7 +8,7 @@ use balcony_proto::stanza::Stanza;
 
 use super::entry;
 use super::room::Out;
-use crate::blocking;
+use crate::{blocking, push};
 
 /// Writes what a room says at once, so that everybody gets it in the order in which the room said
 /// it. Called while the room's state is locked, or by whoever is the only one to speak for it.
@@ -23,6 +23,10 @@ pub(super) fn deliver(core: &Arc<Core>, out: Out) {
         if let Some(session) = core.sessions().find(&to)
             && !is_blocked(core, &to, &stanza)
         {
+            let is_news = out.by.as_ref().is_some_and(|by| by != session.account());
+            if is_news {
+                push::on_room(core, &session, &stanza);
+            }
             core.push(&session, stanza);
         }
     }

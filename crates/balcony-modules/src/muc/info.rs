@@ -9,7 +9,7 @@ use balcony_proto::xep::disco::{Identity, Info, Item, Items};
 use balcony_proto::xep::rsm::{Page, PageRequest, Place};
 
 use super::iq::Asked;
-use super::room::{Affiliation, State};
+use super::room::{Affiliation, State, activity};
 use super::rooms;
 
 /// §15.5.4
@@ -37,6 +37,7 @@ pub(super) fn of_service(asked: &Asked<'_>) -> Result<Payload, StanzaError> {
         ns::OCCUPANT_ID,
         ns::PING,
         ns::RSM,
+        ns::VCARD,
     ];
     let info = features.into_iter().fold(info, Info::with_feature);
     Ok(Payload::from_element(&info.to_element()))
@@ -69,7 +70,8 @@ pub(super) async fn rooms(core: &Core, asked: &Asked<'_>) -> Result<Payload, Sta
         let config = rooms::config(&entry.config);
         let jid = Jid::from_parts(Some(&entry.room), domain, None).ok()?;
         let name = config.name.unwrap_or(entry.room);
-        config.public.then(|| Item::new(jid).named(name))
+        let shown = config.public && !rooms::is_locked(&entry.config);
+        shown.then(|| Item::new(jid).named(name))
     });
     let shown: Vec<Item> = shown.collect();
     let cut = shown.len() > wanted || more;
@@ -92,7 +94,11 @@ pub(super) async fn rooms(core: &Core, asked: &Asked<'_>) -> Result<Payload, Sta
 }
 
 /// §6.4
-pub(super) fn of_room(asked: &Asked<'_>, state: &State) -> Result<Payload, StanzaError> {
+pub(super) fn of_room(
+    asked: &Asked<'_>,
+    state: &mut State,
+    now: i64,
+) -> Result<Payload, StanzaError> {
     if let Some(node) = asked.element.attr("node") {
         return own_nick(node, asked, state);
     }
@@ -110,6 +116,7 @@ pub(super) fn of_room(asked: &Asked<'_>, state: &State) -> Result<Payload, Stanz
         ns::PING,
         ns::REGISTER,
         ns::STANZA_ID,
+        ns::VCARD,
         either(
             config.password.is_some(),
             "muc_passwordprotected",
@@ -129,25 +136,61 @@ pub(super) fn of_room(asked: &Asked<'_>, state: &State) -> Result<Payload, Stanz
         .into_iter()
         .fold(Info::of(identity), Info::with_feature);
     if config.archive {
-        info = info.with_feature(ns::MAM).with_feature(ns::MAM_EXTENDED);
+        let features = [
+            ns::MAM,
+            ns::MAM_EXTENDED,
+            ns::RETRACT,
+            ns::RETRACT_TOMBSTONE,
+            ns::MODERATE,
+        ];
+        info = features.into_iter().fold(info, Info::with_feature);
     }
-    let info = info.with_form(more(state));
+    let form = more(state, may_enter(asked, state));
+    // XEP-0502 §3.1: of no other room, and not without a value.
+    let told = state.config.persistent && state.config.public;
+    let hourly = told.then(|| state.activity.hourly(now)).flatten();
+    let form = match hourly {
+        Some(hourly) => {
+            form.with_field(Field::new(FieldType::TextSingle, activity::FIELD).with_value(hourly))
+        }
+        None => form,
+    };
+    let info = info.with_form(form);
     Ok(Payload::from_element(&info.to_element()))
 }
 
+/// Whether what is talked about in the room is something for whoever asks.
+fn may_enter(asked: &Asked<'_>, state: &State) -> bool {
+    let affiliation = state.affiliation(&asked.from.bare());
+    let open = !state.config.members_only && state.config.password.is_none();
+    match affiliation {
+        Affiliation::Outcast => false,
+        Affiliation::None => open || state.seated(asked.from).is_some(),
+        _ => true,
+    }
+}
+
 /// §15.5.4
-fn more(state: &State) -> DataForm {
+fn more(state: &State, may_enter: bool) -> DataForm {
     let config = &state.config;
     let line = |var: &str, value: String| Field::new(FieldType::TextSingle, var).with_value(value);
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let subject = state.subject.as_ref().and_then(|subject| {
+    let subject = state.subject.as_ref().filter(|_| may_enter);
+    let subject = subject.and_then(|subject| {
         let child = subject.message.payload.find(ns::CLIENT, "subject");
         child.map(|child| child.text())
     });
     let owners = state.listed_as(Affiliation::Owner);
     let flag = |var: &str, value| Field::boolean(var, value);
-    DataForm::about(FormType::Result, ROOM_INFO)
-        .with_field(line("muc#roomconfig_roomname", text(&config.name)))
+    let form = DataForm::about(FormType::Result, ROOM_INFO);
+    // XEP-0486 §4: not there without one.
+    let form = match state.avatar.is_empty() {
+        true => form,
+        false => form.with_field(
+            Field::new(FieldType::TextMulti, "muc#roominfo_avatarhash").with_values(&state.avatar),
+        ),
+    };
+    form.with_field(line("muc#roomconfig_roomname", text(&config.name)))
         .with_field(line("muc#roominfo_description", text(&config.description)))
         .with_field(line("muc#roominfo_lang", text(&config.lang)))
         .with_field(line(

@@ -12,7 +12,7 @@ use balcony_store::WriteSet;
 use super::deliver::deliver;
 use super::room::Out;
 use super::rooms::{Room, Rooms, affiliation_set};
-use super::{info, owner, past, register};
+use super::{card, info, owner, past, register};
 
 /// Answers a request, or says what is wrong with it.
 pub(super) async fn answer(ctx: &mut Ctx<'_>, stanza: &Stanza) -> Result<(), StanzaError> {
@@ -100,7 +100,7 @@ async fn of_room(
     room: &Arc<Room>,
 ) -> Result<Payload, StanzaError> {
     if asked.is(false, ns::DISCO_INFO, "query") {
-        return info::of_room(asked, &room.state());
+        return info::of_room(asked, &mut room.state(), ctx.utc_micros());
     }
     if asked.is(false, ns::DISCO_ITEMS, "query") {
         return info::occupants(asked, &room.state());
@@ -117,6 +117,12 @@ async fn of_room(
     }
     if asked.is(true, ns::MUC_OWNER, "query") {
         return owner::set(ctx, asked, room).await;
+    }
+    if asked.is(false, ns::VCARD, "vCard") {
+        return card::get(ctx.core(), asked).await;
+    }
+    if asked.is(true, ns::VCARD, "vCard") {
+        return card::set(ctx, asked, room).await;
     }
     if asked.is(false, ns::REGISTER, "query") {
         return register::requirements(asked, &room.state());

@@ -3,6 +3,7 @@
 //! [`room`] is a room as a machine, without store and clock. [`rooms`] has those that somebody is
 //! in; [`serve`] is where a stanza for the service begins.
 
+mod card;
 mod deliver;
 mod entry;
 mod info;
@@ -12,10 +13,12 @@ mod owner;
 mod past;
 mod register;
 mod relay;
+mod retract;
 mod room;
 mod rooms;
 mod serve;
 mod settings;
+mod upkeep;
 mod voice;
 
 use balcony_core::module::{
@@ -26,7 +29,9 @@ use balcony_core::module::{
 pub static MODULE: ModuleSpec = ModuleSpec {
     name: "muc",
     specs: &[
-        Spec::xep("XEP-0045", "Multi-User Chat", "1.35.5"),
+        Spec::xep("XEP-0045", "Multi-User Chat", "1.35.5")
+            .partial("status 332 at a stop (§11.2): whoever resumes is in the room still"),
+        Spec::xep("XEP-0054", "vcard-temp", "1.3.0").note("of rooms"),
         Spec::xep("XEP-0249", "Direct MUC Invitations", "1.2").note("passed on and archived"),
         Spec::xep("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),
         Spec::xep(
@@ -34,7 +39,11 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             "Occupant identifiers for semi-anonymous MUCs",
             "1.0.1",
         ),
-        Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1"),
+        Spec::xep("XEP-0425", "Moderated Message Retraction", "0.3.0"),
+        Spec::xep("XEP-0486", "MUC Avatars", "0.1.0"),
+        Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1")
+            .partial("XEP-0122 in the form, by which clients see that it takes a number"),
+        Spec::xep("XEP-0502", "MUC Activity Indicator", "0.1.0"),
     ],
     service: Some(Service {
         title: "Rooms",
@@ -43,14 +52,24 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         wait: serve::wait,
         committed: serve::committed,
     }),
-    on: &[Listener {
-        event: EventKind::Bound,
-        listen: Listen::Waits(on_bound),
-    }],
+    on: &[
+        Listener {
+            event: EventKind::Bound,
+            listen: Listen::Waits(on_bound),
+        },
+        Listener {
+            event: EventKind::AccountDeleted,
+            listen: Listen::Waits(upkeep::on_account_deleted),
+        },
+        Listener {
+            event: EventKind::Tick,
+            listen: Listen::Now(upkeep::on_tick),
+        },
+    ],
     session_notes: &[entry::NOTE],
     config: &[&settings::SECTION],
     state: Some(state),
-    conversations: &["xep-0045"],
+    conversations: &["xep-0045", "xep-0425", "xep-0486", "xep-0502"],
     ..ModuleSpec::NOTHING
 };
 

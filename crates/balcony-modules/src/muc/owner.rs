@@ -90,7 +90,7 @@ async fn configure(
     };
     let set = Write::RoomConfigSet {
         room: jid.to_string(),
-        config: kept(&config),
+        config: kept(&config, false),
     };
     let lists = plan.lists.iter();
     let lists = lists.map(|(who, listed)| affiliation_set(&jid, who, listed.as_ref()));

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use balcony_core::module::{Core, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
-use balcony_proto::xep::data_form::{DataForm, FormType};
+use balcony_proto::xep::data_form::{DataForm, Field, FormType};
 use balcony_proto::xml::Element;
 use balcony_proto::{ns, stanza::Stanza};
 use balcony_store::{
@@ -16,10 +16,14 @@ use balcony_store::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::room::{Affiliation, Config, History, Listed, State, Subject, is_subject_change};
+use super::{card, upkeep};
 use crate::{stanza_id, stored};
 
 /// The form of a room's configuration as the store keeps it: the `<x/>` of XEP-0004.
 const FORM: u16 = 1;
+
+/// The field of a room that is locked, which no owner sees.
+const LOCKED: &str = "locked";
 
 /// People on the lists of one room: a large organisation; the lists are read with the room.
 pub(super) const MAX_LISTED: u32 = 20_000;
@@ -29,6 +33,7 @@ pub(super) const MAX_LISTED: u32 = 20_000;
 pub(super) struct Rooms {
     loaded: Mutex<HashMap<Jid, Arc<Room>>>,
     key: OnceLock<[u8; 64]>,
+    pub(super) search: upkeep::Search,
 }
 
 /// A room in memory.
@@ -78,6 +83,7 @@ impl Rooms {
             };
             let key = self.key(core).await?;
             let mut state = state(jid, &data, key);
+            state.avatar = card::kept(core, jid.as_str()).await?;
             state.history = past(core, jid, state.config.history).await?;
             return Ok(Some(self.insert(jid, state)));
         }
@@ -126,7 +132,7 @@ impl Rooms {
             host: jid.domain().to_owned(),
             room: jid.local().unwrap_or_default().to_owned(),
             created: core.clock().utc_micros(),
-            config: kept(&config),
+            config: kept(&config, true),
         };
         let writes: WriteSet = [create, affiliation_set(jid, owner, Some(&listed))]
             .into_iter()
@@ -197,27 +203,49 @@ pub(super) fn delete(core: &Arc<Core>, jid: &Jid, room: &Arc<Room>) {
     });
 }
 
-/// A configuration as the store keeps it.
-pub(super) fn kept(config: &Config) -> Stored {
+/// A configuration as the store keeps it, with whether its owner has still to say what the room
+/// is to be.
+pub(super) fn kept(config: &Config, locked: bool) -> Stored {
+    let form = config.kept();
+    let form = match locked {
+        true => form.with_field(Field::boolean(LOCKED, true)),
+        false => form,
+    };
     Stored {
         format: FORM,
-        bytes: config.kept().to_element().to_bytes(ns::CLIENT),
+        bytes: form.to_element().to_bytes(ns::CLIENT),
     }
+}
+
+/// The form of a row, if this version can read it.
+fn form(row: &Stored) -> Option<DataForm> {
+    if row.format != FORM {
+        return None;
+    }
+    let element = Element::parse(&row.bytes, ns::CLIENT).ok()?;
+    DataForm::parse(&element).ok()
+}
+
+/// Whether its owner has still to say what the room is to be (XEP-0045 §10.1.1).
+pub(super) fn is_locked(row: &Stored) -> bool {
+    form(row).is_some_and(|form| form.value(LOCKED).is_some())
+}
+
+/// Whether a room is there while nobody is in it.
+pub(super) fn lasts(row: &Stored) -> bool {
+    config(row).persistent && !is_locked(row)
 }
 
 /// The configuration of a row; the usual one where this version cannot read it.
 pub(super) fn config(row: &Stored) -> Config {
-    let read = || {
-        let element = Element::parse(&row.bytes, ns::CLIENT).ok()?;
-        let form = DataForm::parse(&element).ok()?;
+    let read = |form| {
         let form = DataForm {
             form_type: FormType::Submit,
             ..form
         };
         Config::default().with_submitted(&form).ok()
     };
-    let config = if row.format == FORM { read() } else { None };
-    match config {
+    match form(row).and_then(read) {
         Some((config, _)) => config,
         None => {
             tracing::error!(
@@ -266,6 +294,7 @@ fn word(affiliation: Affiliation) -> Option<balcony_store::Affiliation> {
 fn state(jid: &Jid, data: &RoomData, key: [u8; 64]) -> State {
     use balcony_store::Affiliation as Kept;
     let mut state = State::new(jid.clone(), config(&data.config), key);
+    state.locked = is_locked(&data.config);
     for (listed, row) in &data.affiliations {
         let Ok(listed) = Jid::parse(listed) else {
             continue;

@@ -5,17 +5,31 @@ use std::sync::Arc;
 use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow, Side};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
-use balcony_proto::stanza::{IqType, Kind, MessageType, PresenceType, Stanza, StanzaError};
-use balcony_store::{ArchiveEntry, Write};
+use balcony_proto::stanza::{
+    IqType, Kind, MessageType, Payload, PresenceType, Stanza, StanzaError,
+};
+use balcony_store::{ArchiveEntry, ArchiveId, Write};
 
 use super::deliver::{deliver, send};
 use super::room::{Out, Spoken};
 use super::rooms::{Room, Rooms, kept_subject};
-use super::{entry, invite, iq, relay};
+use super::{entry, invite, iq, relay, retract};
 use crate::{archive, stanza_id, stored};
 
 /// Note of an envelope: what the room makes of it, once it is kept.
-struct Taken(Spoken, Arc<Room>);
+struct Taken {
+    spoken: Spoken,
+    room: Arc<Room>,
+    /// What it takes back.
+    retracts: Option<ArchiveId>,
+}
+
+/// Note of an envelope: what a moderator took back, and the message that tells everybody.
+struct Announced {
+    message: Stanza,
+    room: Arc<Room>,
+    retracts: ArchiveId,
+}
 
 /// What needs no look into the store.
 pub(super) fn take(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Option<Flow> {
@@ -47,6 +61,11 @@ pub(super) fn take(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Option<Flow> {
     match (room, kind) {
         // Whoever comes in may be the first.
         (None, Kind::Presence(PresenceType::Available)) => None,
+        (Some(_), Kind::Message(MessageType::Groupchat))
+            if to.is_bare() && retract::retracts(&envelope.stanza) =>
+        {
+            None
+        }
         // An invitation may change who is a member.
         (_, Kind::Message(MessageType::Normal)) if to.is_bare() => None,
         (room, kind) => Some(in_room(ctx, envelope, room, kind, (&from, &to))),
@@ -57,6 +76,18 @@ pub(super) fn take(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Option<Flow> {
 pub(super) fn wait<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, Flow> {
     Box::pin(async move {
         let stanza = envelope.stanza.clone();
+        let kept = match stanza.kind {
+            Kind::Message(MessageType::Groupchat) => Some(retract::by_author(ctx, envelope).await),
+            Kind::Iq(IqType::Set) if retract::moderates(&stanza) => {
+                Some(retract::by_moderator(ctx, envelope).await)
+            }
+            _ => None,
+        };
+        match kept {
+            Some(Ok(())) => return Flow::Continue,
+            Some(Err(error)) => return Flow::Reject(signed(error, envelope)),
+            None => {}
+        }
         let answer = match stanza.kind {
             Kind::Iq(_) => iq::answer(ctx, &stanza).await,
             Kind::Presence(_) => entry::enter(ctx, &stanza, envelope.received_at()).await,
@@ -104,7 +135,7 @@ fn in_room(
             Ok(())
         }
         (Kind::Message(MessageType::Groupchat), None) => {
-            return match speak(envelope, &room, from, to) {
+            return match speak(envelope, &room, (from, to), None) {
                 Ok(()) => Flow::Continue,
                 Err(error) => Flow::Reject(signed(error, envelope)),
             };
@@ -136,12 +167,13 @@ fn absent(kind: Kind) -> Flow {
     }
 }
 
-/// §7.4, §8.1: what everybody is to hear goes into the room's archive first.
-fn speak(
+/// §7.4, §8.1: what everybody is to hear goes into the room's archive first. What takes something
+/// back does so whatever it asks for itself (XEP-0424 §5).
+pub(super) fn speak(
     envelope: &mut Envelope,
     room: &Arc<Room>,
-    from: &Jid,
-    to: &Jid,
+    (from, to): (&Jid, &Jid),
+    retracts: Option<ArchiveId>,
 ) -> Result<(), StanzaError> {
     let received_at = envelope.received_at();
     let (spoken, archived, revealed) = {
@@ -156,7 +188,8 @@ fn speak(
             subject: Some(kept_subject(&spoken.message, received_at)),
         });
     }
-    if archived && (spoken.is_subject || is_worth_archiving(&spoken)) {
+    let lasts = spoken.is_subject || retracts.is_some() || is_worth_archiving(&spoken);
+    if archived && lasts {
         let entry = ArchiveEntry {
             received_at,
             with: spoken
@@ -171,7 +204,12 @@ fn speak(
         };
         envelope.archive(Side::Recipient, to.to_string(), entry);
     }
-    envelope.notes().set(Taken(spoken, Arc::clone(room)));
+    let room = Arc::clone(room);
+    envelope.notes().set(Taken {
+        spoken,
+        room,
+        retracts,
+    });
     Ok(())
 }
 
@@ -183,18 +221,77 @@ fn is_worth_archiving(spoken: &Spoken) -> bool {
 
 /// It is kept: now everybody gets it.
 pub(super) fn committed(ctx: &mut Ctx<'_>, envelope: &mut Envelope) {
-    let Some(Taken(mut spoken, room)) = envelope.notes().take::<Taken>() else {
+    if let Some(announced) = envelope.notes().take::<Announced>() {
+        return told(ctx, envelope, announced);
+    }
+    let Some(taken) = envelope.notes().take::<Taken>() else {
         return;
     };
+    let Taken {
+        mut spoken,
+        room,
+        retracts,
+    } = taken;
     let id = envelope.archive_id(Side::Recipient);
     if let (Some(id), Some(to)) = (id, envelope.to()) {
         spoken.message.payload.add(&stanza_id::element(to, id));
     }
     let remember = id.is_some() || is_worth_archiving(&spoken);
-    let mut out = Out::default();
+    let mut out = Out {
+        by: Some(spoken.session.bare()),
+        ..Out::default()
+    };
     let mut state = room.state();
+    if let Some(id) = retracts {
+        state.forget(&id.to_string());
+    }
     state.spoken(spoken, envelope.received_at(), remember, &mut out);
     deliver(ctx.core(), out);
+}
+
+/// What the room itself says, about a message that it took back.
+pub(super) fn announce(
+    envelope: &mut Envelope,
+    room: &Arc<Room>,
+    message: Stanza,
+    retracts: ArchiveId,
+) {
+    let jid = room.state().jid.to_string();
+    if room.state().config.archive {
+        let entry = ArchiveEntry {
+            received_at: envelope.received_at(),
+            with: jid.clone(),
+            incoming: false,
+            message_id: message.id.as_deref().map(str::to_owned),
+            stanza: stored::encode(&message),
+        };
+        envelope.archive(Side::Recipient, jid, entry);
+    }
+    let room = Arc::clone(room);
+    envelope.notes().set(Announced {
+        message,
+        room,
+        retracts,
+    });
+}
+
+/// Everybody hears it, and then the moderator that it is done (XEP-0425 §3.1).
+fn told(ctx: &mut Ctx<'_>, envelope: &Envelope, announced: Announced) {
+    let Announced {
+        mut message,
+        room,
+        retracts,
+    } = announced;
+    let mut out = Out::default();
+    let mut state = room.state();
+    if let Some(id) = envelope.archive_id(Side::Recipient) {
+        message.payload.add(&stanza_id::element(&state.jid, id));
+    }
+    state.forget(&retracts.to_string());
+    state.tell_everybody(&message, &mut out);
+    deliver(ctx.core(), out);
+    drop(state);
+    iq::reply(ctx, &envelope.stanza, Payload::empty());
 }
 
 /// §7.5

@@ -21,6 +21,8 @@ mod request;
 mod watch;
 mod worth;
 
+pub(crate) use watch::on_room;
+
 use balcony_core::module::{
     Band, EventKind, Feature, Handle, Hook, HookSpec, IqHandler, IqKind, Kinds, Listen, Listener,
     ModuleSpec, Spec, Stage, Target, WaitingHandler,

@@ -71,6 +71,25 @@ fn look_at(ctx: &mut Ctx<'_>, envelope: &Envelope, on_its_way: bool) -> Flow {
     Flow::Continue
 }
 
+/// A room gave one of its occupants a message that somebody else wrote. It is a matter of that
+/// device alone.
+pub(crate) fn on_room(core: &Arc<Core>, session: &Session, message: &Stanza) {
+    let known = core.state::<Registrations>();
+    let account = session.account();
+    if known.is_none_or(|known| known.has_none(account)) {
+        return;
+    }
+    let Some(resource) = resource(session).filter(|_| worth::is_worth_it(message)) else {
+        return;
+    };
+    let told = Told {
+        news: news(core, message, 1),
+        to: For::Only(vec![resource]),
+        on_its_way: false,
+    };
+    tell(core, account, told);
+}
+
 /// A message goes to the offline queue. The first time it has been looked at; what a session left
 /// behind was on its way before, to a device that seemed to be there.
 pub(super) fn undelivered(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{JULIET, ROMEO, archive, archived, create, delete, done, entry, stored};
-use crate::{ArchiveDefault, ArchiveEntry, ArchivePrefs, Error, Store, Write};
+use crate::{ArchiveDefault, ArchiveEntry, ArchiveId, ArchivePrefs, Error, Store, Write};
 
 const ELSEWHERE: &str = "romeo@example.com";
 
@@ -168,6 +168,40 @@ pub async fn retraction_meets_a_message_of_its_own_set(store: Arc<dyn Store>) {
     let set = [push, retract(JULIET, JULIET, "1")];
     store.commit(set.into_iter().collect()).await.unwrap();
     assert_eq!(archived(&*store, ROMEO).await, ["gone!"]);
+}
+
+fn replace(account: &str, id: ArchiveId) -> Write {
+    Write::ArchiveReplace {
+        account: account.into(),
+        id,
+        tombstone: stored("gone!"),
+    }
+}
+
+pub async fn message_is_replaced_by_its_id(store: Arc<dyn Store>) {
+    done(&*store, create(ROMEO)).await;
+    done(&*store, create(JULIET)).await;
+    let mut ids = Vec::new();
+    for text in ["a", "b", "c"] {
+        ids.push(archive(&*store, ROMEO, entry("nurse@x", text, 1)).await);
+    }
+    let theirs = archive(&*store, JULIET, entry("nurse@x", "d", 1)).await;
+    done(&*store, replace(ROMEO, ids[1])).await;
+    assert_eq!(archived(&*store, ROMEO).await, ["a", "gone!", "c"]);
+    // Not that of another archive, not one that never was, and nothing else of the same set.
+    for id in [theirs, ArchiveId(1)] {
+        let push = super::push_archive(ROMEO, entry("nurse@x", "e", 1));
+        let set = [push, replace(ROMEO, id)];
+        let refused = store.commit(set.into_iter().collect()).await;
+        assert_eq!(refused, Err(Error::NotFound));
+    }
+    assert_eq!(archived(&*store, ROMEO).await, ["a", "gone!", "c"]);
+    assert_eq!(archived(&*store, JULIET).await, ["d"]);
+    // It counts with its own size; and one that is trimmed is there no more.
+    done(&*store, trim(6, 100)).await;
+    assert_eq!(archived(&*store, ROMEO).await, ["gone!", "c"]);
+    let gone = store.commit(replace(ROMEO, ids[0]).into()).await;
+    assert_eq!(gone, Err(Error::NotFound));
 }
 
 pub async fn preferences_are_kept(store: Arc<dyn Store>) {

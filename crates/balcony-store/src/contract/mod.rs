@@ -71,6 +71,7 @@ macro_rules! contract_tests {
             keeping: large_archives_lose_their_oldest_messages,
             keeping: trimming_sees_what_the_same_set_archived,
             keeping: retracted_message_leaves_a_tombstone,
+            keeping: message_is_replaced_by_its_id,
             keeping: retraction_by_a_full_jid_means_no_other_resource,
             keeping: retraction_meets_a_message_of_its_own_set,
             keeping: preferences_are_kept,

@@ -34,7 +34,8 @@ pub(crate) fn with_ids(set: &WriteSet, ids: &[ArchiveId]) -> WriteSet {
                 stanza: Waiting::Archived(id),
                 ..
             }
-            | Write::ArchiveDelivered { id, .. } => *id = real(*id),
+            | Write::ArchiveDelivered { id, .. }
+            | Write::ArchiveReplace { id, .. } => *id = real(*id),
             _ => {}
         }
         write
@@ -156,6 +157,11 @@ pub(crate) fn archive_write() -> impl Strategy<Value = Write> {
         1 => Just(Write::TakeUp),
         1 => Just(Write::LayDown),
         2 => retract_write(),
+        1 => (account(), id(), text()).prop_map(|(account, id, text)| Write::ArchiveReplace {
+            account,
+            id,
+            tombstone: stored(&text),
+        }),
         // Which of the rows go first is not promised, so there is room for all.
         1 => (host(), 0..99_i64).prop_map(|(host, before)| Write::ArchiveExpire {
             host,

@@ -22,6 +22,7 @@ impl Tables {
             Write::ArchivePush { .. }
             | Write::ArchiveDelivered { .. }
             | Write::ArchiveRetract { .. }
+            | Write::ArchiveReplace { .. }
             | Write::ArchivePrefsSet { .. }
             | Write::ArchiveExpire { .. }
             | Write::ArchiveTrim { .. }
@@ -110,6 +111,11 @@ impl Tables {
             Write::ArchiveRetract { account, .. } | Write::ArchivePrefsSet { account, .. } => {
                 self.change(account)?.apply_archive(write);
             }
+            Write::ArchiveReplace {
+                account,
+                id,
+                tombstone,
+            } => self.change(account)?.archive_replace(*id, tombstone)?,
             Write::ArchiveExpire {
                 host,
                 before,

@@ -160,6 +160,13 @@ impl AccountData {
         }
     }
 
+    pub(super) fn archive_replace(&mut self, id: ArchiveId, tombstone: &Stored) -> Result<()> {
+        let mut rows = self.archive.rows.iter_mut();
+        let row = rows.find(|row| row.id == id).ok_or(Error::NotFound)?;
+        Arc::make_mut(row).entry.stanza = tombstone.clone();
+        Ok(())
+    }
+
     pub(super) fn archive_delivered(&mut self, seq: i64) {
         self.archive.delivered = self.archive.delivered.max(seq);
     }

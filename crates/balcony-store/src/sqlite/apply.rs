@@ -66,6 +66,7 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
         | Write::TakeUp
         | Write::LayDown
         | Write::ArchiveRetract { .. }
+        | Write::ArchiveReplace { .. }
         | Write::ArchiveExpire { .. }
         | Write::ArchiveTrim { .. }
         | Write::ArchivePrefsSet { .. } => archive::apply(conn, known, write),

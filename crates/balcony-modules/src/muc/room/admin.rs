@@ -24,8 +24,10 @@ pub(in crate::muc) struct Plan {
     roles: Vec<(String, Role)>,
     /// By whom.
     actor: Option<String>,
-    /// Of changes of roles; those of affiliations are in the lists.
+    /// Of changes of roles, by nickname.
     reasons: HashMap<String, String>,
+    /// Of changes of affiliations; the lists have those that stay.
+    why: HashMap<Jid, String>,
 }
 
 impl Plan {
@@ -124,10 +126,15 @@ impl State {
     /// are no secret.
     fn may_see(&self, who: Standing, affiliation: Affiliation) -> bool {
         let admin = who.affiliation >= Affiliation::Admin;
+        // §9.5: also who is not there, and then as what one would be.
+        let role = match who.role {
+            Role::None => Role::of_newcomer(who.affiliation, self.config.moderated),
+            role => role,
+        };
         let member = affiliation == Affiliation::Member
             && (self.config.non_anonymous || who.role == Role::Moderator)
             && who.affiliation >= Affiliation::Member
-            && self.config.member_list.contains(&who.role);
+            && self.config.member_list.contains(&role);
         admin || member
     }
 
@@ -212,10 +219,12 @@ impl State {
         if plan.lists.iter().any(|(other, _)| *other == jid) {
             return Err(StanzaError::bad_request().with_text("an address stands there twice"));
         }
-        may_affiliate(actor.affiliation, self.affiliation(&jid), then)?;
-        if then == Affiliation::Outcast && jid == session.bare() {
+        // §9.1: whoever may ban others does not ban himself.
+        let admin = actor.affiliation >= Affiliation::Admin;
+        if admin && then == Affiliation::Outcast && jid == session.bare() {
             return Err(StanzaError::conflict());
         }
+        may_affiliate(actor.affiliation, self.affiliation(&jid), then)?;
         // A domain is banned or let in; it is no owner.
         if jid.is_domain() && then >= Affiliation::Admin {
             return Err(StanzaError::not_allowed());
@@ -232,6 +241,9 @@ impl State {
                 .is_some_and(|owner| *owner != jid)
         {
             return Err(StanzaError::conflict().with_text("the nickname is another member's"));
+        }
+        if let Some(reason) = &item.reason {
+            plan.why.insert(jid.clone(), reason.clone());
         }
         let listed = (then != Affiliation::None).then_some(Listed {
             affiliation: then,
@@ -334,8 +346,8 @@ impl State {
         for (jid, listed) in &plan.lists {
             self.enlist(jid, listed.clone());
         }
-        for (jid, listed) in &plan.lists {
-            let reason = listed.as_ref().and_then(|listed| listed.reason.as_deref());
+        for (jid, _) in &plan.lists {
+            let reason = plan.why.get(jid).map(String::as_str);
             self.affiliate(jid, plan.actor.as_deref(), reason, out);
         }
         for (nick, role) in &plan.roles {
@@ -438,12 +450,23 @@ impl State {
         let Some(occupant) = self.occupants.get_mut(&compared(nick)) else {
             return;
         };
+        let before = occupant.role;
         occupant.affiliation = affiliation.unwrap_or(occupant.affiliation);
         occupant.role = role;
-        let occupant = occupant.clone();
-        if let Some(seat) = occupant.first() {
-            self.tell_all(Shown::available(&occupant, seat).saying(said), out);
+        let mut occupant = occupant.clone();
+        let Some(seat) = occupant.seats.last().cloned() else {
+            return;
+        };
+        // §7.2.2: whose presence is not told any more does not stay where others saw it.
+        if self.config.tells_of(before) && !self.config.tells_of(role) {
+            occupant.role = before;
+            let gone = Shown::available(&occupant, &seat)
+                .leaving(None)
+                .saying(said);
+            self.tell_others(gone, out);
+            occupant.role = role;
         }
+        self.tell_all(Shown::available(&occupant, &seat).saying(said), out);
     }
 
     /// §10.2: the room is for members now; whoever is none goes.

@@ -29,7 +29,7 @@ const HISTORY: &str = "muc#maxhistoryfetch";
 const LOGGING: &str = "muc#roomconfig_enablelogging";
 /// Not in the registry; what Prosody and its clients name it.
 const ARCHIVING: &str = "muc#roomconfig_enablearchiving";
-/// XEP-0500 §3
+/// XEP-0500 §5.1
 const SLOW_MODE: &str = "muc#roomconfig_slow_mode_duration";
 const ADMINS: &str = "muc#roomconfig_roomadmins";
 const OWNERS: &str = "muc#roomconfig_roomowners";

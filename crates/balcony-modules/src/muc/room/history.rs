@@ -34,6 +34,12 @@ impl History {
             }
         }
     }
+
+    /// Takes the messages out for which `keep` does not hold.
+    pub(in crate::muc) fn retain(&mut self, keep: impl Fn(&Stanza) -> bool) {
+        self.past.retain(|(_, message)| keep(message));
+        self.bytes = self.past.iter().map(|(_, message)| message.size()).sum();
+    }
 }
 
 /// How much of it somebody wants (§7.2.14). `None`: whatever is usual.

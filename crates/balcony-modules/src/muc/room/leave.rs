@@ -73,7 +73,8 @@ impl State {
     /// §11.1: a session does not answer any more.
     pub(in crate::muc) fn lost(&mut self, session: &Jid, out: &mut Out) -> bool {
         let said = Said {
-            codes: &[code::KICKED, code::ERROR],
+            // A kick, 307, is what somebody did: not this.
+            codes: &[code::ERROR],
             ..Said::default()
         };
         self.leave(session, None, said, out)

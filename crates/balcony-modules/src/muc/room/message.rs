@@ -6,6 +6,7 @@ use balcony_proto::stanza::{Child, ErrorType, MessageType, Payload, Stanza, Stan
 use balcony_proto::xml::Element;
 
 use super::{Affiliation, Occupant, Out, Role, State, Subject};
+use crate::muc::retract;
 
 /// A message that the room takes.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ impl State {
     /// # Errors
     /// `not-acceptable` for whoever is not in the room, `forbidden` for whoever may not speak
     /// (§7.4) or not change the subject (§8.1), `policy-violation` for whoever speaks again too
-    /// soon (XEP-0500 §5).
+    /// soon (XEP-0500 §6).
     pub(in crate::muc) fn speak(
         &mut self,
         session: &Jid,
@@ -60,7 +61,7 @@ impl State {
         })
     }
 
-    /// XEP-0500 §5: of texts, not of what is said about others; admins and owners need not wait.
+    /// XEP-0500 §6: of texts, not of what is said about others; admins and owners need not wait.
     fn check_pace(
         &self,
         occupant: &Occupant,
@@ -121,6 +122,7 @@ impl State {
         remember: bool,
         out: &mut Out,
     ) {
+        self.activity.note(at, &spoken.message.payload);
         self.tell_everybody(&spoken.message, out);
         if spoken.is_subject {
             self.subject = Some(Subject {
@@ -131,6 +133,13 @@ impl State {
             let most = self.config.history;
             self.history.push(at, spoken.message, most);
         }
+    }
+
+    /// Newcomers do not get the message with this id in the archive (XEP-0424 §5).
+    pub(in crate::muc) fn forget(&mut self, id: &str) {
+        let room = self.jid.clone();
+        self.history
+            .retain(|message| !retract::has_id(&message.payload, &room, id));
     }
 
     /// One stanza for all sessions of all occupants.
@@ -165,6 +174,9 @@ fn is_forged(child: &Child<'_>, room: &str) -> bool {
     let by_room = |name: &str| child.attr(name).is_some_and(|value| is_bare(&value, room));
     match (child.ns(), child.name()) {
         (ns::MUC_USER | ns::OCCUPANT_ID | ns::HATS, _) => true,
+        // What was taken back, and by whom, only the room says (XEP-0425 §5).
+        (ns::MODERATE, _) | (ns::RETRACT, "retracted") => true,
+        (ns::RETRACT, "retract") => child.element().child(ns::MODERATE, "moderated").is_some(),
         (ns::STANZA_ID, "stanza-id") => by_room("by"),
         (ns::DELAY, "delay") => by_room("from"),
         _ => false,

@@ -1,6 +1,7 @@
 //! A room as a machine: what comes in changes its state and gives stanzas for its occupants. It
 //! reads no clock and asks no store.
 
+pub(super) mod activity;
 pub(super) mod admin;
 pub(super) mod config;
 mod enter;
@@ -74,6 +75,8 @@ pub(super) struct State {
     /// The owner has not said yet what it is to be (§10.1.1).
     pub(super) locked: bool,
     pub(super) subject: Option<Subject>,
+    /// The hashes of its pictures (XEP-0486).
+    pub(super) avatar: Vec<String>,
     /// By bare JID, or domain.
     pub(super) lists: HashMap<Jid, Listed>,
     /// Who has a nickname for himself, by what nicknames are compared by.
@@ -83,6 +86,7 @@ pub(super) struct State {
     /// The nickname of each full JID, as compared.
     seats: HashMap<Jid, String>,
     pub(super) history: History,
+    pub(super) activity: activity::Activity,
     /// By which occupant ids are made (XEP-0421).
     key: [u8; 64],
     /// Requests between occupants.
@@ -96,6 +100,9 @@ pub(super) struct State {
 pub(super) struct Out {
     /// Stanzas for occupants, each with its `to`, in the order in which they are to come.
     pub(super) stanzas: Vec<Stanza>,
+    /// The account that wrote them. `None`: the room tells them, and they are news to nobody who is
+    /// away.
+    pub(super) by: Option<Jid>,
     /// Sessions that are no longer in this room.
     pub(super) gone: Vec<(Jid, Jid)>,
 }
@@ -112,11 +119,13 @@ impl State {
             config,
             locked: false,
             subject: None,
+            avatar: Vec::new(),
             lists: HashMap::new(),
             reserved: HashMap::new(),
             occupants: BTreeMap::new(),
             seats: HashMap::new(),
             history: History::default(),
+            activity: activity::Activity::default(),
             key,
             relays: Relays::default(),
             closed: false,

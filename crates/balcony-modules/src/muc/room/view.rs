@@ -48,7 +48,7 @@ pub(in crate::muc) mod code {
 pub(in crate::muc) struct Said<'a> {
     /// For everybody.
     pub(in crate::muc) codes: &'a [u16],
-    /// For the occupant alone.
+    /// For the session alone whose presence it is.
     pub(in crate::muc) own_codes: &'a [u16],
     /// The next nickname.
     pub(in crate::muc) nick: Option<&'a str>,
@@ -129,6 +129,12 @@ impl State {
     /// Tells everybody in the room of an occupant, its own sessions last (§7.2.2). Where the
     /// presence of such occupants is not told, only these.
     pub(super) fn tell_all(&self, shown: Shown<'_>, out: &mut Out) {
+        self.tell_others(shown, out);
+        self.tell_itself(shown, &shown.occupant.seats, out);
+    }
+
+    /// Tells all but the occupant itself.
+    pub(super) fn tell_others(&self, shown: Shown<'_>, out: &mut Out) {
         let nick = shown.occupant.nick.as_str();
         if self.config.tells_of(shown.occupant.role) {
             let (mut open, mut hidden) = (None, None);
@@ -142,14 +148,20 @@ impl State {
                 }
             }
         }
-        self.tell_itself(shown, &shown.occupant.seats, out);
     }
 
     /// Tells sessions of the occupant itself (§7.2.2: status 110).
     pub(super) fn tell_itself(&self, shown: Shown<'_>, seats: &[Seat], out: &mut Out) {
         // One knows one's own address.
         let presence = self.presence(shown, true, true);
+        let said = Said {
+            own_codes: &[],
+            ..shown.said
+        };
+        let to_others = self.presence(shown.saying(said), true, true);
         for seat in seats {
+            let is_meant = seat.jid == shown.seat.jid;
+            let presence = if is_meant { &presence } else { &to_others };
             out.push(presence.clone().with_to(seat.jid.clone()));
         }
     }

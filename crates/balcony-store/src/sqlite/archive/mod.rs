@@ -40,6 +40,11 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
         Write::TakeUp => push::take_up(conn, known),
         Write::LayDown => push::lay_down(conn),
         Write::ArchiveRetract { .. } => retract::apply(conn, known, write),
+        Write::ArchiveReplace {
+            account,
+            id,
+            tombstone,
+        } => retract::by_id(conn, known, (account, *id), tombstone),
         Write::ArchiveExpire { .. } | Write::ArchiveTrim { .. } => {
             retention::apply(conn, known, write)
         }

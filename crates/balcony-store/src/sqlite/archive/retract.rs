@@ -6,7 +6,7 @@ use crate::sqlite::apply::misplaced;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::known::Known;
 use crate::sqlite::statement::{one, run, walk};
-use crate::{Stored, Write};
+use crate::{ArchiveId, Error, Stored, Write};
 
 /// Which message is meant.
 struct Meant<'a> {
@@ -41,6 +41,25 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
         }
     }
     Ok(())
+}
+
+/// The same for the message with an id.
+pub(super) fn by_id(
+    conn: &Connection,
+    known: &mut Known,
+    (account, id): (&str, ArchiveId),
+    tombstone: &Stored,
+) -> Result<(), Fault> {
+    let number = known.account(conn, account)?;
+    let seq = known.ids().seq(number, id).ok_or(Error::NotFound)?;
+    let size = one(
+        conn,
+        "SELECT length(stanza) FROM archive WHERE seq = ?1 AND account_id = ?2",
+        (seq, number),
+        |row| row.get(0),
+    )?;
+    let size = size.ok_or(Error::NotFound)?;
+    replace(conn, number, (seq, size), tombstone)
 }
 
 /// The places of the newest messages with the party, the newest first.

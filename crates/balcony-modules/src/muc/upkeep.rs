@@ -1,0 +1,198 @@
+//! What becomes of rooms that nobody looks after: those that were not to last and are left from a
+//! crash, and those of accounts that are deleted.
+
+use std::sync::Arc;
+
+use balcony_core::module::{BoxFuture, Core, Ctx, Event, stanza_error};
+use balcony_proto::jid::Jid;
+use balcony_proto::stanza::StanzaError;
+use balcony_store::WriteSet;
+use parking_lot::Mutex;
+
+use super::deliver::deliver;
+use super::room::{Affiliation, Listed, Out, Plan, Said, State};
+use super::rooms::{self, Room, Rooms, affiliation_set};
+
+/// Seconds after the start: sessions from before a restart are in their seats long before.
+const AFTER: u32 = 10;
+
+/// Rooms that are looked at in one second: some milliseconds of reading.
+const SLICE: u32 = 200;
+
+/// How far the search for rooms without occupants has come.
+#[derive(Default)]
+pub(super) struct Search(Mutex<Progress>);
+
+enum Progress {
+    /// The next slice: the number of the domain, and the room behind which it begins.
+    Next(usize, Option<String>),
+    /// A slice is being looked at.
+    Busy,
+    /// Everything was looked at. A room that is emptied later goes at once.
+    Done,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Progress::Next(0, None)
+    }
+}
+
+/// Looks for rooms that a crash left behind, a slice at a time.
+pub(super) fn on_tick(ctx: &mut Ctx<'_>, _: &Event) {
+    if ctx.core().clock().coarse_seconds() < AFTER {
+        return;
+    }
+    let Some(rooms) = ctx.state::<Rooms>() else {
+        return;
+    };
+    let mut progress = rooms.search.0.lock();
+    let Progress::Next(number, after) = &*progress else {
+        return;
+    };
+    let Some(domain) = ctx.config().muc.hosts.get(*number).cloned() else {
+        *progress = Progress::Done;
+        return;
+    };
+    let (number, after) = (*number, after.clone());
+    *progress = Progress::Busy;
+    drop(progress);
+    let core = Arc::clone(ctx.core());
+    tokio::spawn(async move {
+        let next = match slice(&core, &domain, after.as_deref()).await {
+            Ok(Some(last)) => Progress::Next(number, Some(last)),
+            Ok(None) => Progress::Next(number + 1, None),
+            Err(cause) => {
+                tracing::warn!(?cause, domain, "rooms from before a crash are still there");
+                Progress::Next(number, after)
+            }
+        };
+        if let Some(rooms) = core.state::<Rooms>() {
+            *rooms.search.0.lock() = next;
+        }
+    });
+}
+
+/// Answers the last room that it looked at; `None`: there are no more.
+async fn slice(
+    core: &Arc<Core>,
+    domain: &str,
+    after: Option<&str>,
+) -> Result<Option<String>, StanzaError> {
+    let listed = core.store().rooms().list(domain, after, SLICE).await;
+    let listed = listed.map_err(|cause| stanza_error(&cause))?;
+    let last = listed.last().map(|entry| entry.room.clone());
+    let Some(rooms) = core.state::<Rooms>() else {
+        return Ok(None);
+    };
+    for entry in listed {
+        if rooms::lasts(&entry.config) {
+            continue;
+        }
+        let Ok(jid) = Jid::from_parts(Some(&entry.room), domain, None) else {
+            continue;
+        };
+        if let Some(room) = rooms.load(core, &jid).await? {
+            Rooms::leave_empty(core, &room);
+        }
+    }
+    Ok(last)
+}
+
+/// An account is gone, and is nothing to any room any more: who gets its name later is somebody
+/// else.
+pub(super) fn on_account_deleted<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<'a, ()> {
+    Box::pin(async move {
+        let Event::AccountDeleted(account) = event else {
+            return;
+        };
+        let core = ctx.core();
+        for domain in core.config().muc.hosts.clone() {
+            if let Err(cause) = leave_all(core, &domain, account).await {
+                tracing::warn!(?cause, %account, domain, "a deleted account is on lists of rooms");
+            }
+        }
+    })
+}
+
+async fn leave_all(core: &Arc<Core>, domain: &str, account: &Jid) -> Result<(), StanzaError> {
+    let found = core.store().rooms().rooms_of(domain, account.as_str());
+    let found = found.await.map_err(|cause| stanza_error(&cause))?;
+    let Some(rooms) = core.state::<Rooms>() else {
+        return Ok(());
+    };
+    for (local, _) in found {
+        let Ok(jid) = Jid::from_parts(Some(&local), domain, None) else {
+            continue;
+        };
+        if let Some(room) = rooms.load(core, &jid).await? {
+            delist(core, &jid, &room, account).await?;
+            Rooms::leave_empty(core, &room);
+        }
+    }
+    Ok(())
+}
+
+async fn delist(
+    core: &Arc<Core>,
+    jid: &Jid,
+    room: &Arc<Room>,
+    account: &Jid,
+) -> Result<(), StanzaError> {
+    let _changing = room.changing.lock().await;
+    let heirs = heirs(&room.state(), account);
+    let Some(heirs) = heirs else {
+        let mut out = Out::default();
+        let mut state = room.state();
+        state.put_all_out(Said::default(), &mut out);
+        state.closed = true;
+        deliver(core, out);
+        drop(state);
+        rooms::delete(core, jid, room);
+        return Ok(());
+    };
+    let gone = Plan::of(account.clone(), None);
+    let plans: Vec<Plan> = heirs
+        .into_iter()
+        .map(|(heir, listed)| Plan::of(heir, Some(listed)))
+        .chain([gone])
+        .collect();
+    let lists = plans.iter().flat_map(|plan| &plan.lists);
+    let writes = lists.map(|(who, listed)| affiliation_set(jid, who, listed.as_ref()));
+    let done = core.store().commit(writes.collect::<WriteSet>()).await;
+    done.map_err(|cause| stanza_error(&cause))?;
+    let mut out = Out::default();
+    let mut state = room.state();
+    for plan in &plans {
+        state.carry_out(plan, &mut out);
+    }
+    deliver(core, out);
+    Ok(())
+}
+
+/// Who owns a room when this account does not any more: the admins, where it was the last owner
+/// (XEP-0045 §10.4: a room keeps an owner). `None`: nobody has a part in the room, and it goes.
+fn heirs(state: &State, account: &Jid) -> Option<Vec<(Jid, Listed)>> {
+    let others = |affiliation: Affiliation| {
+        state
+            .lists
+            .iter()
+            .filter(move |(jid, listed)| *jid != account && listed.affiliation == affiliation)
+    };
+    let owned = state.affiliation(account) == Affiliation::Owner;
+    if !owned || others(Affiliation::Owner).next().is_some() {
+        return Some(Vec::new());
+    }
+    let admins: Vec<(Jid, Listed)> = others(Affiliation::Admin)
+        .map(|(jid, listed)| {
+            let listed = Listed {
+                affiliation: Affiliation::Owner,
+                ..listed.clone()
+            };
+            (jid.clone(), listed)
+        })
+        .collect();
+    // Members go on without anybody who could change the room.
+    let has_members = others(Affiliation::Member).next().is_some();
+    (!admins.is_empty() || has_members).then_some(admins)
+}

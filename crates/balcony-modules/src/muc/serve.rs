@@ -13,7 +13,7 @@ use balcony_store::{ArchiveEntry, ArchiveId, Write};
 use super::deliver::{deliver, send};
 use super::room::{Out, Spoken};
 use super::rooms::{Room, Rooms, kept_subject};
-use super::{entry, invite, iq, relay, retract};
+use super::{entry, invite, iq, relay, retract, settings};
 use crate::{archive, stanza_id, stored};
 
 /// Note of an envelope: what the room makes of it, once it is kept.
@@ -56,6 +56,15 @@ pub(super) fn take(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Option<Flow> {
             | PresenceType::Probe,
         ) => return Some(Flow::Handled),
         _ => {}
+    }
+    let leaves = kind == Kind::Presence(PresenceType::Unavailable);
+    if settings::is_too_large(&ctx.config(), &envelope.stanza) {
+        if !leaves {
+            let error = StanzaError::policy_violation().with_text("too large for a room");
+            return Some(Flow::Reject(signed(error, envelope)));
+        }
+        // Whoever goes is gone, without the farewell.
+        envelope.stanza.payload = Payload::empty();
     }
     let room = ctx.state::<Rooms>()?.get(&to.bare());
     match (room, kind) {

@@ -2,7 +2,7 @@
 
 use balcony_core::module::{Config as Server, Core, KeyKind, Section, stanza_error};
 use balcony_proto::jid::Jid;
-use balcony_proto::stanza::StanzaError;
+use balcony_proto::stanza::{Kind, PresenceType, Stanza, StanzaError};
 
 use super::room::Config;
 use crate::keys::key;
@@ -40,6 +40,26 @@ pub(super) static SECTION: Section = Section {
             "Nicknames in one room. Each new one is told to all others, and all others to it.",
         ),
         key(
+            "message_bytes",
+            KeyKind::Size {
+                min: 1_024,
+                max: 1 << 20,
+            },
+            "\"64KiB\"",
+            "Bytes of a message to a room or one of its occupants; a larger one is refused with \
+             `policy-violation`. A room sends each to everybody: the default holds a long text \
+             encrypted for some hundred devices.",
+        ),
+        key(
+            "presence_bytes",
+            KeyKind::Size {
+                min: 1_024,
+                max: 1 << 20,
+            },
+            "\"8KiB\"",
+            "The same for presence. What clients show of themselves takes about one kilobyte.",
+        ),
+        key(
             "public",
             KeyKind::Bool,
             "false",
@@ -72,6 +92,18 @@ pub(super) static SECTION: Section = Section {
 pub(super) fn max_users(config: &Server) -> usize {
     let most: u32 = config.values(SECTION.name).int("occupants");
     usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+/// §14.6: whether a stanza is too large to be told to everybody in a room.
+pub(super) fn is_too_large(config: &Server, stanza: &Stanza) -> bool {
+    let key = match stanza.kind {
+        // What is no content of a room: an error quotes what it is about.
+        _ if stanza.is_error() => return false,
+        Kind::Message(_) => "message_bytes",
+        Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => "presence_bytes",
+        Kind::Presence(_) | Kind::Iq(_) => return false,
+    };
+    stanza.payload.len() > config.values(SECTION.name).size(key)
 }
 
 /// What a room is that somebody is about to make.

@@ -33,7 +33,7 @@ pub(super) fn deliver(core: &Arc<Core>, out: Out) {
 }
 
 /// XEP-0191 §3.3: whoever blocks a room, or one of its occupants, hears nothing of it.
-fn is_blocked(core: &Core, to: &Jid, stanza: &Stanza) -> bool {
+pub(super) fn is_blocked(core: &Core, to: &Jid, stanza: &Stanza) -> bool {
     let from = stanza.from.as_ref();
     from.is_some_and(|from| blocking::blocks_online(core, &to.bare(), from))
 }

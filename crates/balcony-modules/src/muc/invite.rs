@@ -187,7 +187,11 @@ fn declined(
             .occupants()
             .find(|occupant| occupant.account == to.bare()),
     };
-    let inviter = inviter.ok_or_else(StanzaError::item_not_found)?;
+    // Whether somebody is there is not for everybody to know.
+    let banned = state.affiliation(&from.bare()) == Affiliation::Outcast;
+    let Some(inviter) = inviter.filter(|_| !banned) else {
+        return Ok(());
+    };
     let reason = decline.child(ns::MUC_USER, "reason").cloned();
     let decline = Element::new(ns::MUC_USER, "decline")
         .with_attr("from", from.bare_str())

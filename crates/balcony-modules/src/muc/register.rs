@@ -1,6 +1,6 @@
 //! Becoming a member with a nickname of one's own (XEP-0045 §7.10, §9.9).
 //!
-//! A room that is open takes whoever may enter it. One for members asks its admins.
+//! A room in which members are nothing special takes whoever asks. Any other asks its admins.
 
 use std::sync::Arc;
 
@@ -53,6 +53,10 @@ fn form() -> DataForm {
 fn check(asked: &Asked<'_>, state: &State) -> Result<(), StanzaError> {
     match state.affiliation(&asked.from.bare()) {
         Affiliation::Outcast => Err(StanzaError::not_allowed()),
+        // §7.2.10: for others it is not there yet.
+        affiliation if state.locked && affiliation != Affiliation::Owner => {
+            Err(StanzaError::item_not_found())
+        }
         _ => Ok(()),
     }
 }
@@ -76,7 +80,7 @@ pub(super) async fn set(
         let state = room.state();
         state.check_nick(&nick, &account)?;
         let now = state.affiliation(&account);
-        if now == Affiliation::None && state.config.members_only {
+        if now == Affiliation::None && decides_who_belongs(&state) {
             let requests = ask_admins(&state, asked.from, &nick);
             drop(state);
             send(ctx, requests);
@@ -86,6 +90,12 @@ pub(super) async fn set(
     };
     enlist(ctx.core(), room, account, listed).await?;
     Ok(Payload::empty())
+}
+
+/// Whether admins say who is a member: where a member may come in, or speak, and others may not.
+fn decides_who_belongs(state: &State) -> bool {
+    let config = &state.config;
+    config.members_only || config.moderated || config.password.is_some()
 }
 
 fn member(affiliation: Affiliation, nick: Option<String>) -> Listed {

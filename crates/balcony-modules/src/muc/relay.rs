@@ -16,6 +16,10 @@ use super::rooms::Room;
 /// Requests of one room that may be on their way: each of a hundred occupants asks another
 /// something. The oldest gets no answer then, and whoever asked asks again.
 const MAX: usize = 500;
+/// And of one session: a client that asks what each of the others can.
+const MAX_OF_ONE: usize = 50;
+/// Bytes of an id that is kept until the answer comes: those that clients make take 40.
+const MAX_ID: usize = 1_024;
 
 /// Requests that were passed on, and whose answers are to find their way back.
 #[derive(Debug, Default)]
@@ -66,6 +70,9 @@ fn ask(
         drop(state);
         iq::reply(ctx, request, Payload::empty());
         return Ok(());
+    }
+    if request.id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
+        return Err(StanzaError::policy_violation().with_text("the id is too long"));
     }
     let (sender, addressee) = state.both(from, nick)?;
     let sender = state.address(&sender.nick);
@@ -135,8 +142,16 @@ pub(super) fn answered(
 impl Relays {
     /// Notes a request; answers the id under which it is passed on.
     fn note(&mut self, from: &Jid, id: Option<Arc<str>>, nick: String, answers: Jid) -> String {
-        if self.waiting.len() >= MAX {
-            self.waiting.pop_front();
+        let own = self.waiting.iter().enumerate();
+        let own = own.filter(|(_, one)| one.from == *from);
+        let own: Vec<usize> = own.map(|(at, _)| at).collect();
+        // One's own oldest goes before anybody else's.
+        let gone = match own.first() {
+            Some(first) if own.len() >= MAX_OF_ONE => Some(*first),
+            _ => (self.waiting.len() >= MAX).then_some(0),
+        };
+        if let Some(gone) = gone {
+            self.waiting.remove(gone);
         }
         self.next += 1;
         self.waiting.push_back(Waiting {
@@ -154,5 +169,25 @@ impl Relays {
         let mut waiting = self.waiting.iter();
         let at = waiting.position(|one| one.number == number && one.answers == *from)?;
         self.waiting.remove(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asks_a_lot_loses_his_own_questions() {
+        let jid = |text: &str| Jid::parse(text).unwrap();
+        let (romeo, juliet) = (jid("romeo@localhost/a"), jid("juliet@localhost/b"));
+        let mut relays = Relays::default();
+        let mut ask = |from: &Jid| relays.note(from, None, "nurse".to_owned(), juliet.clone());
+        let first = ask(&juliet);
+        let asked: Vec<String> = (0..=MAX_OF_ONE).map(|_| ask(&romeo)).collect();
+        assert!(relays.take(&juliet, &asked[0]).is_none());
+        assert!(relays.take(&juliet, &asked[1]).is_some());
+        assert!(relays.take(&romeo, &first).is_none(), "another answers");
+        assert!(relays.take(&juliet, &first).is_some());
+        assert!(relays.take(&juliet, &first).is_none());
     }
 }

@@ -10,7 +10,7 @@ use balcony_proto::stanza::{
 };
 use balcony_store::{ArchiveEntry, ArchiveId, Write};
 
-use super::deliver::{deliver, send};
+use super::deliver::{deliver, is_blocked, send};
 use super::room::{Out, Spoken};
 use super::rooms::{Room, Rooms, kept_subject};
 use super::{entry, invite, iq, relay, retract, settings};
@@ -134,6 +134,11 @@ fn in_room(
                 Err(error) => Flow::Reject(signed(error, envelope)),
             };
         }
+        // §7.14: from the seat that is left. To another occupant it says that nobody else may see
+        // the sender, as when that one is blocked.
+        (Kind::Presence(PresenceType::Unavailable), Some(nick)) if !sits(&room, from, nick) => {
+            Ok(())
+        }
         (Kind::Presence(PresenceType::Unavailable), _) => {
             let payload = envelope.stanza.payload.clone();
             entry::leave(ctx.core(), &room, from, Some(&payload));
@@ -162,6 +167,13 @@ fn in_room(
         Ok(()) => Flow::Handled,
         Err(error) => Flow::Reject(signed(error, envelope)),
     }
+}
+
+/// Whether a session is the occupant with this nickname.
+fn sits(room: &Room, session: &Jid, nick: &str) -> bool {
+    let state = room.state();
+    let own = state.seated(session).map(|occupant| &occupant.nick);
+    own.is_some() && own == state.named(nick).map(|occupant| &occupant.nick)
 }
 
 /// For a room that is not in memory, in which therefore nobody is.
@@ -312,7 +324,15 @@ fn whisper(
     kind: MessageType,
 ) -> Result<(), StanzaError> {
     let from = envelope.from().ok_or_else(StanzaError::bad_request)?;
-    let sent = room.state().whisper(from, nick, &envelope.stanza, kind)?;
+    let mut sent = room.state().whisper(from, nick, &envelope.stanza, kind)?;
+    // What the guards of an account refuse would come back as if its owner were gone.
+    sent.retain(|stanza| {
+        let to = stanza.to.as_ref();
+        to.is_some_and(|to| !is_blocked(ctx.core(), to, stanza))
+    });
+    if sent.is_empty() {
+        return Err(StanzaError::service_unavailable());
+    }
     send(ctx, sent);
     Ok(())
 }

@@ -35,7 +35,7 @@ pub(super) async fn set(
     asked: &Asked<'_>,
     room: &Arc<Room>,
 ) -> Result<Payload, StanzaError> {
-    let _changing = room.changing.lock().await;
+    let _changing = room.change().await?;
     if room.state().affiliation(&asked.from.bare()) != Affiliation::Owner {
         return Err(
             StanzaError::forbidden().with_text("owners alone change what a room looks like")

@@ -9,7 +9,7 @@ use balcony_proto::stanza::{Condition, Payload, PresenceType, Stanza, StanzaErro
 use balcony_proto::xml::Element;
 
 use super::deliver::deliver;
-use super::room::{Affiliation, Entry, Out, Role, Said, code, item, status};
+use super::room::{Affiliation, Entry, Out, Role, Said, State, code, item, status};
 use super::rooms::{Room, Rooms};
 use super::{serve, settings};
 
@@ -67,31 +67,57 @@ pub(super) async fn come_back(core: &Arc<Core>, session: &Session) {
         let Some(nick) = seat.resource() else {
             continue;
         };
-        match table.load(core, &seat.bare()).await {
-            Ok(Some(room)) => {
-                let payload = session.presence().map(|presence| presence.payload);
-                let payload = payload.unwrap_or_else(Payload::empty);
-                room.state().seat(session.jid(), nick, &payload);
-            }
-            // It was not to last, and went.
-            Ok(None) => {}
-            Err(error) => tracing::warn!(?error, room = %seat, "a seat in a room is lost"),
+        if let Err(error) = sit_down(core, table, session, &seat.bare(), nick).await {
+            tracing::warn!(?error, room = %seat, "a seat in a room is lost");
         }
     }
 }
 
-/// Presence for an occupant of a room that is in memory.
+async fn sit_down(
+    core: &Core,
+    table: &Rooms,
+    session: &Session,
+    room: &Jid,
+    nick: &str,
+) -> Result<(), StanzaError> {
+    // It was not to last, and went, when there is none.
+    while let Some(room) = table.load(core, room).await? {
+        let mut state = room.state();
+        if !state.closed {
+            let payload = session.presence().map(|presence| presence.payload);
+            let payload = payload.unwrap_or_else(Payload::empty);
+            state.seat(session.jid(), nick, &payload);
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Presence for an occupant of a room that is in memory. `None`: it was let go of just now.
 pub(super) fn present(
     ctx: &Ctx<'_>,
     presence: &Stanza,
     received_at: i64,
     room: &Arc<Room>,
     nick: &str,
+) -> Option<Result<(), StanzaError>> {
+    let mut state = room.state();
+    if state.closed {
+        return None;
+    }
+    Some(in_open_room(ctx, presence, received_at, &mut state, nick))
+}
+
+fn in_open_room(
+    ctx: &Ctx<'_>,
+    presence: &Stanza,
+    received_at: i64,
+    state: &mut State,
+    nick: &str,
 ) -> Result<(), StanzaError> {
     let core = ctx.core();
     let (from, to) = addresses(presence)?;
     let mut out = Out::default();
-    let mut state = room.state();
     let seated = state.seated(from).map(|occupant| occupant.nick.clone());
     match seated {
         Some(own) if own == nick && !serve::asks_to_enter(presence) => {
@@ -99,7 +125,6 @@ pub(super) fn present(
         }
         Some(own) if own != nick => state.rename(from, nick, &mut out)?,
         None if !serve::asks_to_enter(presence) => {
-            drop(state);
             not_there(core, from, to);
             return Ok(());
         }

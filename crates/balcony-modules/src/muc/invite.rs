@@ -80,7 +80,7 @@ async fn invite(
     if invites.len() > MAX {
         return Err(StanzaError::not_allowed().with_text("too many invitations at once"));
     }
-    let _changing = room.changing.lock().await;
+    let _changing = room.change().await?;
     let (sent, members) = {
         let state = room.state();
         may_invite(&state, from)?;

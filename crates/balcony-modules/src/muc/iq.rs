@@ -145,7 +145,7 @@ async fn administer(
     asked: &Asked<'_>,
     room: &Arc<Room>,
 ) -> Result<Payload, StanzaError> {
-    let _changing = room.changing.lock().await;
+    let _changing = room.change().await?;
     let plan = room.state().plan(asked.from, asked.element)?;
     let lists = plan.lists.iter();
     let writes: WriteSet = lists

@@ -40,14 +40,13 @@ pub(super) async fn set(
     asked: &Asked<'_>,
     room: &Arc<Room>,
 ) -> Result<Payload, StanzaError> {
-    check_owner(asked, &room.state())?;
     if let Some(destroy) = asked.element.child(ns::MUC_OWNER, "destroy") {
-        return destroy_room(ctx.core(), room, destroy).await;
+        return destroy_room(ctx.core(), asked, room, destroy).await;
     }
     let form = DataForm::within(asked.element).ok_or_else(StanzaError::bad_request)?;
     match form.form_type {
         FormType::Cancel => {
-            cancel(ctx.core(), room);
+            cancel(ctx.core(), asked, room).await?;
             Ok(Payload::empty())
         }
         FormType::Submit => configure(ctx, asked, room, &form).await,
@@ -56,10 +55,12 @@ pub(super) async fn set(
 }
 
 /// §10.1.3: who does not want a new room after all has none.
-fn cancel(core: &Arc<Core>, room: &Arc<Room>) {
+async fn cancel(core: &Arc<Core>, asked: &Asked<'_>, room: &Arc<Room>) -> Result<(), StanzaError> {
+    let changing = room.change().await?;
     let mut state = room.state();
+    check_owner(asked, &state)?;
     if !state.locked {
-        return;
+        return Ok(());
     }
     let mut out = Out::default();
     state.put_all_out(Said::default(), &mut out);
@@ -67,7 +68,8 @@ fn cancel(core: &Arc<Core>, room: &Arc<Room>) {
     let jid = state.jid.clone();
     deliver(core, out);
     drop(state);
-    delete(core, &jid, room);
+    delete(core, &jid, room, changing);
+    Ok(())
 }
 
 async fn configure(
@@ -76,10 +78,11 @@ async fn configure(
     room: &Arc<Room>,
     form: &DataForm,
 ) -> Result<Payload, StanzaError> {
-    let _changing = room.changing.lock().await;
+    let _changing = room.change().await?;
     let jid = asked.to.bare();
     let (config, plan) = {
         let state = room.state();
+        check_owner(asked, &state)?;
         // §10.1.2: an empty form takes what is there.
         let (config, lists) = state.config.with_submitted(form)?;
         let lists = [
@@ -145,10 +148,11 @@ fn changes(before: &Config, now: &Config) -> Vec<u16> {
 /// §10.9
 async fn destroy_room(
     core: &Arc<Core>,
+    asked: &Asked<'_>,
     room: &Arc<Room>,
     destroy: &Element,
 ) -> Result<Payload, StanzaError> {
-    let changing = room.changing.lock().await;
+    let changing = room.change().await?;
     let venue = destroy.attr("jid").filter(|jid| jid.len() <= MAX_LINE);
     let mut told = Element::new(ns::MUC_USER, "destroy").with_opt_attr("jid", venue);
     for name in ["reason", "password"] {
@@ -160,6 +164,7 @@ async fn destroy_room(
     let jid = {
         let mut out = Out::default();
         let mut state = room.state();
+        check_owner(asked, &state)?;
         let said = Said {
             destroyed: Some(&told),
             ..Said::default()

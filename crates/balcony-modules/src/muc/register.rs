@@ -68,7 +68,7 @@ pub(super) async fn set(
     room: &Arc<Room>,
 ) -> Result<Payload, StanzaError> {
     let account = asked.from.bare();
-    let _changing = room.changing.lock().await;
+    let _changing = room.change().await?;
     check(asked, &room.state())?;
     let remove = asked.element.child(ns::REGISTER, "remove").is_some();
     let listed = if remove {
@@ -181,7 +181,7 @@ pub(super) async fn decided(
     from: &Jid,
     form: &DataForm,
 ) -> Result<(), StanzaError> {
-    let _changing = room.changing.lock().await;
+    let _changing = room.change().await?;
     let (account, listed) = {
         let state = room.state();
         if state.affiliation(&from.bare()) < Affiliation::Admin {

@@ -14,6 +14,7 @@ use balcony_store::{
     WriteSet, secret_or_create,
 };
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use super::room::{Affiliation, Config, History, Listed, State, Subject, is_subject_change};
 use super::{card, upkeep};
@@ -32,6 +33,9 @@ pub(super) const MAX_LISTED: u32 = 20_000;
 #[derive(Default)]
 pub(super) struct Rooms {
     loaded: Mutex<HashMap<Jid, Arc<Room>>>,
+    /// Held by whoever brings a room into the table, from the look into the store on: so nobody
+    /// puts one there as it was before another brought it, changed it and let it go.
+    loading: tokio::sync::Mutex<()>,
     key: OnceLock<[u8; 64]>,
     pub(super) search: upkeep::Search,
 }
@@ -39,14 +43,29 @@ pub(super) struct Rooms {
 /// A room in memory.
 pub(super) struct Room {
     state: Mutex<State>,
-    /// Held by whoever changes what the store has of it, so that one change is made after another.
-    pub(super) changing: tokio::sync::Mutex<()>,
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// Held by whoever changes what the store has of a room, so that one change is made after another.
+pub(super) type Changing = OwnedMutexGuard<()>;
 
 impl Room {
     /// Its state, for a moment.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Waits until the room may be changed. Who may change it is to be looked at after that.
+    ///
+    /// # Errors
+    /// `recipient-unavailable` when the room was let go of meanwhile: the next try finds it, or
+    /// that it is no more.
+    pub(super) async fn change(&self) -> Result<Changing, StanzaError> {
+        let changing = Arc::clone(&self.changing).lock_owned().await;
+        match self.state().closed {
+            true => Err(StanzaError::recipient_unavailable()),
+            false => Ok(changing),
+        }
     }
 }
 
@@ -77,6 +96,10 @@ impl Rooms {
                 self.forget(jid, &room);
                 continue;
             }
+            let _loading = self.loading.lock().await;
+            if self.loaded.lock().contains_key(jid) {
+                continue;
+            }
             let found = core.store().rooms().get(jid.as_str()).await;
             let Some(data) = found.map_err(|cause| stanza_error(&cause))? else {
                 return Ok(None);
@@ -95,7 +118,7 @@ impl Rooms {
         let room = loaded.entry(jid.clone()).or_insert_with(|| {
             Arc::new(Room {
                 state: Mutex::new(state),
-                changing: tokio::sync::Mutex::new(()),
+                changing: Arc::default(),
             })
         });
         Arc::clone(room)
@@ -137,9 +160,11 @@ impl Rooms {
         let writes: WriteSet = [create, affiliation_set(jid, owner, Some(&listed))]
             .into_iter()
             .collect();
+        let key = self.key(core).await?;
+        let _loading = self.loading.lock().await;
         let done = core.store().commit(writes).await;
         done.map_err(|cause| stanza_error(&cause))?;
-        let mut state = State::new(jid.clone(), config, self.key(core).await?);
+        let mut state = State::new(jid.clone(), config, key);
         state.enlist(owner, Some(listed));
         state.locked = true;
         Ok(self.insert(jid, state))
@@ -150,24 +175,23 @@ impl Rooms {
         let Some(rooms) = core.state::<Rooms>() else {
             return;
         };
-        let (jid, lasts) = {
+        let (jid, lasts, changing) = {
             let mut state = room.state();
             if !state.is_empty() || state.closed {
                 return;
             }
             let lasts = state.config.persistent && !state.locked;
             // Whoever changes it now looks at it again afterwards.
-            let Ok(free) = room.changing.try_lock() else {
+            let Ok(changing) = Arc::clone(&room.changing).try_lock_owned() else {
                 return;
             };
-            drop(free);
             state.closed = true;
-            (state.jid.clone(), lasts)
+            (state.jid.clone(), lasts, changing)
         };
         if lasts {
             return rooms.forget(&jid, room);
         }
-        delete(core, &jid, room);
+        delete(core, &jid, room, changing);
     }
 
     async fn key(&self, core: &Core) -> Result<[u8; 64], StanzaError> {
@@ -185,14 +209,15 @@ impl Rooms {
 }
 
 /// Deletes a room that is closed, and lets go of it when that is done.
-pub(super) fn delete(core: &Arc<Core>, jid: &Jid, room: &Arc<Room>) {
+pub(super) fn delete(core: &Arc<Core>, jid: &Jid, room: &Arc<Room>, changing: Changing) {
     // Handed to the store before anybody can make another of that name.
     let done = core.store().commit(WriteSet::from(Write::RoomDelete {
         room: jid.to_string(),
     }));
     let (core, jid, room) = (Arc::clone(core), jid.clone(), Arc::clone(room));
     tokio::spawn(async move {
-        let _changing = room.changing.lock().await;
+        // Whoever looks for the room waits until it is gone.
+        let _changing = changing;
         match done.await {
             Ok(_) | Err(balcony_store::Error::NotFound) => {}
             Err(cause) => tracing::warn!(%cause, %jid, "a room without occupants is still there"),

@@ -77,6 +77,9 @@ pub(super) fn take(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Option<Flow> {
         }
         // An invitation may change who is a member.
         (_, Kind::Message(MessageType::Normal)) if to.is_bare() => None,
+        (Some(room), Kind::Presence(PresenceType::Available)) if to.is_full() => {
+            present(ctx, envelope, &room, &to)
+        }
         (room, kind) => Some(in_room(ctx, envelope, room, kind, (&from, &to))),
     }
 }
@@ -127,13 +130,6 @@ fn in_room(
     };
     let outcome = match (kind, to.resource()) {
         (Kind::Presence(PresenceType::Available), None) => Err(StanzaError::jid_malformed()),
-        (Kind::Presence(PresenceType::Available), Some(nick)) => {
-            let received_at = envelope.received_at();
-            return match entry::present(ctx, &envelope.stanza, received_at, &room, nick) {
-                Ok(()) => Flow::Handled,
-                Err(error) => Flow::Reject(signed(error, envelope)),
-            };
-        }
         // §7.14: from the seat that is left. To another occupant it says that nobody else may see
         // the sender, as when that one is blocked.
         (Kind::Presence(PresenceType::Unavailable), Some(nick)) if !sits(&room, from, nick) => {
@@ -167,6 +163,16 @@ fn in_room(
         Ok(()) => Flow::Handled,
         Err(error) => Flow::Reject(signed(error, envelope)),
     }
+}
+
+/// Presence for an occupant. `None`: the room must be looked for anew.
+fn present(ctx: &Ctx<'_>, envelope: &Envelope, room: &Arc<Room>, to: &Jid) -> Option<Flow> {
+    let nick = to.resource().unwrap_or_default();
+    let shown = entry::present(ctx, &envelope.stanza, envelope.received_at(), room, nick)?;
+    Some(match shown {
+        Ok(()) => Flow::Handled,
+        Err(error) => Flow::Reject(signed(error, envelope)),
+    })
 }
 
 /// Whether a session is the occupant with this nickname.

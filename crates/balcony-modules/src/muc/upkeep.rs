@@ -139,7 +139,7 @@ async fn delist(
     room: &Arc<Room>,
     account: &Jid,
 ) -> Result<(), StanzaError> {
-    let _changing = room.changing.lock().await;
+    let changing = room.change().await?;
     let heirs = heirs(&room.state(), account);
     let Some(heirs) = heirs else {
         let mut out = Out::default();
@@ -148,7 +148,7 @@ async fn delist(
         state.closed = true;
         deliver(core, out);
         drop(state);
-        rooms::delete(core, jid, room);
+        rooms::delete(core, jid, room, changing);
         return Ok(());
     };
     let gone = Plan::of(account.clone(), None);

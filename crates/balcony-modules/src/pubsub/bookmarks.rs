@@ -1,6 +1,8 @@
 //! XEP-0402 PEP Native Bookmarks 1.2.0: one set of bookmarks for those who keep them as items and
 //! those who keep them in private storage (XEP-0048, XEP-0049), as §5.3 has it.
 
+use std::collections::HashSet;
+
 use balcony_core::module::{Ctx, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
@@ -8,6 +10,7 @@ use balcony_proto::stanza::StanzaError;
 use balcony_proto::xml::Element;
 use balcony_store::{PubsubItem, Write, WriteSet};
 
+use super::access::AccessModel;
 use super::config::NodeConfig;
 use super::node::{self, Node};
 use super::settings::Limits;
@@ -149,8 +152,17 @@ pub(crate) async fn replace(
     let _turn = state.turns.take(account.as_str()).await;
     let limits = Limits::of(ctx);
     let (node, before) = match node::find(ctx, account, ns::BOOKMARKS).await? {
-        Some(node) => {
+        Some(mut node) => {
             let before = items::all(ctx, &node).await?;
+            // What is in private storage, passwords of rooms perhaps, is private here too.
+            if node.config.access != AccessModel::Whitelist {
+                node.config = node.config.with_options(&own::private())?;
+                writes.push(Write::NodeConfigSet {
+                    owner: account.to_string(),
+                    node: node.name.clone(),
+                    config: node.config.kept(),
+                });
+            }
             (node, before)
         }
         None => {
@@ -162,7 +174,10 @@ pub(crate) async fn replace(
     };
     let difference = Difference::of(&before, storage, account, ctx.utc_micros());
     let max_items = node.config.kept_items(limits.items);
-    let count = before.len() + difference.published.len() - difference.retracted.len();
+    let there: HashSet<&str> = before.iter().map(|item| item.id.as_str()).collect();
+    let new = difference.published.iter();
+    let new = new.filter(|item| !there.contains(item.id.as_str())).count();
+    let count = before.len() + new - difference.retracted.len();
     if count > usize::try_from(max_items).unwrap_or(usize::MAX) {
         return Err(StanzaError::policy_violation().with_text("too many bookmarks"));
     }

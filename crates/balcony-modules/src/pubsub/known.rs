@@ -56,7 +56,15 @@ impl Interests {
         let waiting = (Arc::clone(session), cause);
         match inner.asked.get_mut(key) {
             Some(others) => {
-                others.push_back(waiting);
+                // Once, whatever it sends: each may take its time to answer.
+                match others
+                    .iter_mut()
+                    .find(|(other, _)| other.id() == session.id())
+                {
+                    Some((_, before)) if cause == Cause::CameOnline => *before = cause,
+                    Some(_) => {}
+                    None => others.push_back(waiting),
+                }
                 false
             }
             None => {

@@ -6,7 +6,7 @@ use balcony_proto::stanza::StanzaError;
 use balcony_proto::xml::Element;
 use balcony_store::{NodeAffiliation, NodeData, Stored, Subscription, SubscriptionState};
 
-use super::access::{AccessModel, Standing};
+use super::access::{self, AccessModel, Standing};
 use super::config::NodeConfig;
 use super::errors;
 use crate::presence;
@@ -166,7 +166,6 @@ impl Node {
         }
         let mut standing = Standing {
             affiliation,
-            subscribed: self.is_subscribed(who),
             ..Standing::default()
         };
         let access = self.config.access;
@@ -181,6 +180,8 @@ impl Node {
                 .iter()
                 .any(|group| self.config.groups.contains(group));
         }
+        // Who may not read any more has no subscription, though it is still written down.
+        standing.subscribed = self.is_subscribed(who) && access::may_read(access, standing).is_ok();
         Ok(standing)
     }
 }

@@ -86,6 +86,10 @@ fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
             return Err(StanzaError::bad_request());
         };
         check_namespace(wanted)?;
+        let _turn = match bookmarks::are_in(wanted) {
+            true => bookmarks::turn(ctx, &request.account()?).await?,
+            false => None,
+        };
         let found = ctx
             .store()
             .private()

@@ -15,6 +15,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::avatar;
 use crate::keys::key;
+use crate::turns::Turns;
 
 /// The payload of a stanza in canonical form.
 const CANONICAL: u16 = 1;
@@ -57,9 +58,14 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         },
     ],
     config: &[&LIMITS],
+    state: Some(|_| Box::new(State::default())),
     conversations: &["xep-0054"],
     ..ModuleSpec::NOTHING
 };
+
+/// Whose turn it is to change a vCard.
+#[derive(Default)]
+struct State(Turns);
 
 fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
@@ -84,7 +90,13 @@ fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
         }
         let vcard = request.payload()?;
         let (account, card) = (request.account()?, vcard.element());
+        let turn = ctx
+            .state::<State>()
+            .map(|state| state.0.take(account.as_str()));
+        let turn = turn.ok_or_else(StanzaError::internal_server_error)?.await;
         keep(ctx, &account, &card).await?;
+        // What follows takes the turn of nodes, in which others ask for this one.
+        drop(turn);
         avatar::vcard_published(ctx, &account, &card).await;
         Ok(Payload::empty())
     })
@@ -130,6 +142,9 @@ pub(crate) async fn set_photo(
     account: &Jid,
     photo: Option<Element>,
 ) -> Result<(), StanzaError> {
+    let state = ctx.state::<State>();
+    let state = state.ok_or_else(StanzaError::internal_server_error)?;
+    let _turn = state.0.take(account.as_str()).await;
     let found = ctx.store().vcards().get(account.as_str()).await;
     let found = found.map_err(|cause| stanza_error(&cause))?;
     let kept = found.and_then(|vcard| decode(&vcard.payload));

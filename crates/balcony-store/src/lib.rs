@@ -37,13 +37,13 @@ pub use kinds::archive::{
     Archive, ArchiveBounds, ArchiveDefault, ArchiveEntry, ArchiveFilter, ArchiveId, ArchivePage,
     ArchivePlace, ArchivePrefs, ArchiveRequest, ArchivedMessage, NotAnId,
 };
-pub use kinds::blocking::Blocking;
+pub use kinds::blocking::{BlockedByAccount, Blocking};
 pub use kinds::invites::{Invite, Invites};
 pub use kinds::last::{LastSeen, LastSeenAt};
 pub use kinds::offline::{Offline, OfflineRow, OfflineTotal, Waiting};
 pub use kinds::private::Private;
 pub use kinds::pubsub::{
-    ItemsPage, ItemsPlace, ItemsRequest, LastItem, NodeAffiliation, NodeData, NodeEntry,
+    ItemsPage, ItemsPlace, ItemsRequest, LastItem, Newest, NodeAffiliation, NodeData, NodeEntry,
     NodeSubscription, Pubsub, PubsubItem, SubscriptionState,
 };
 pub use kinds::push::{PushRegistration, PushRegistrations};

@@ -5,7 +5,7 @@
 //! Of absent accounts the last lists that were asked for are remembered. Only
 //! [`super::commands`] changes a list, so what is kept is what is stored.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -180,6 +180,50 @@ pub(crate) async fn blocks(ctx: &mut Ctx<'_>, account: &Jid, other: &Jid) -> Res
     }
     let list = find(ctx, &account.bare()).await?;
     Ok(list.is_some_and(|list| list.blocks(other)))
+}
+
+/// Those of some accounts of this server that block somebody, or are blocked by their account. One
+/// read at most, however many there are.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn between(
+    ctx: &mut Ctx<'_>,
+    other: &Jid,
+    accounts: &[String],
+) -> Result<HashSet<String>> {
+    let lists = lists(ctx)?;
+    let theirs = find(ctx, &other.bare()).await?;
+    let (mut blocked, mut unknown) = (HashSet::new(), Vec::new());
+    for account in accounts {
+        let Ok(jid) = Jid::parse(account) else {
+            continue;
+        };
+        // §5, the note.
+        if jid.as_str() == other.bare_str() {
+            continue;
+        }
+        let list = match is_loaded(ctx, &jid) {
+            true => Some(lists.online(account)),
+            false => lists.absent(account),
+        };
+        let by_them = list.as_ref().and_then(Option::as_deref);
+        if theirs.as_ref().is_some_and(|list| list.blocks(&jid))
+            || by_them.is_some_and(|list| list.blocks(other))
+        {
+            blocked.insert(account.clone());
+        } else if list.is_none() {
+            unknown.push(account.clone());
+        }
+    }
+    if !unknown.is_empty() {
+        let read = ctx.store().blocking().lists(&unknown).await?;
+        let blocking = read
+            .into_iter()
+            .filter(|(_, jids)| BlockList::new(jids).blocks(other));
+        blocked.extend(blocking.map(|(account, _)| account));
+    }
+    Ok(blocked)
 }
 
 /// The list as it is stored.

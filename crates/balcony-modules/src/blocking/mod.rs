@@ -6,7 +6,7 @@ mod farewell;
 mod guard;
 mod list;
 
-pub(crate) use cache::blocks;
+pub(crate) use cache::{between, blocks};
 pub(crate) use guard::is_blocked_online as blocks_online;
 
 use balcony_core::module::{

@@ -15,6 +15,7 @@ use super::config::NodeConfig;
 use super::node::{self, Node};
 use super::settings::Limits;
 use super::{State, event, items, notify, own, owner, publish};
+use crate::turns::Turn;
 
 /// What a bookmark says, but for its extensions.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -62,6 +63,15 @@ pub(crate) fn rest(mut storage: Element) -> Element {
     storage
 }
 
+/// The turn in which nobody changes the bookmarks of an account, which are kept in two places.
+///
+/// # Errors
+/// `internal-server-error` without the module.
+pub(crate) async fn turn<'c>(ctx: &mut Ctx<'c>, account: &Jid) -> Result<Turn<'c>, StanzaError> {
+    let state: &State = ctx.state().ok_or_else(StanzaError::internal_server_error)?;
+    Ok(state.turns.take(account.as_str()).await)
+}
+
 /// §5.3.1: the items as private storage has them, behind what it keeps itself. `None`: there is no
 /// node.
 ///
@@ -72,7 +82,7 @@ pub(crate) async fn collate(
     account: &Jid,
     kept: Element,
 ) -> Result<Option<Element>, StanzaError> {
-    let Some(node) = node::find(ctx, account, ns::BOOKMARKS).await? else {
+    let Some(node) = node::seen_by(ctx, account, ns::BOOKMARKS, account).await? else {
         return Ok(None);
     };
     let items = items::all(ctx, &node).await?;

@@ -1,56 +1,71 @@
 //! The last items for a client that comes online (XEP-0163 §4.3.4).
+//!
+//! However many contacts its user has, a few reads tell which of their nodes have something, who of
+//! them lets the user see it, and what it is: none of them is for one contact.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use balcony_core::module::{Core, Ctx, Session, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
-use balcony_store::LastItem;
+use balcony_store::{Newest, RosterItem};
 
 use super::choices::SendLast;
 use super::config::NodeConfig;
+use super::hearing::{self, Look};
 use super::relation::Relation;
 use super::{interest, notify};
-use crate::roster;
+use crate::{blocking, roster};
 
-/// Contacts whose nodes are looked at in one read: with twenty nodes each it takes ten
-/// milliseconds, for which others may have to wait.
-const CONTACTS: usize = 50;
+/// Owners whose nodes are looked at in one read: it takes a few milliseconds, for which others may
+/// have to wait.
+const OWNERS: usize = 200;
 
-/// Sends a client the last items of these nodes: those of one account, or its own and those of all
-/// its contacts. In a task, so that nothing else waits for it.
-pub(super) fn begin(core: &Arc<Core>, session: &Arc<Session>, nodes: Vec<String>, of: Option<Jid>) {
+/// Bytes of payloads that are read at once, so that no more are in memory for one client. One item
+/// may be larger.
+const READ_BYTES: u64 = 256 << 10;
+
+/// Sends a client last items, in a task, so that nothing else waits for it: one for each client,
+/// which takes what is wanted meanwhile too.
+pub(super) fn begin(core: &Arc<Core>, session: &Arc<Session>, look: Look) {
+    if !hearing::begin(session, look) {
+        return;
+    }
     let (core, session) = (Arc::clone(core), Arc::clone(session));
-    interest::begin_hearing(&session);
     tokio::spawn(async move {
-        let to = Arc::clone(&session);
-        let sent = core.lend(move |ctx| Box::pin(async move { run(ctx, &to, &nodes, of).await }));
-        if let Err(error) = sent.await {
-            let condition = error.condition.as_str();
-            tracing::warn!(session = %session.jid(), condition, "last items are not sent");
+        while let Some(look) = hearing::next(&session) {
+            let to = Arc::clone(&session);
+            let sent = core.lend(move |ctx| Box::pin(async move { run(ctx, &to, look).await }));
+            if let Err(error) = sent.await {
+                let condition = error.condition.as_str();
+                tracing::warn!(session = %session.jid(), condition, "last items are not sent");
+            }
         }
-        interest::end_hearing(&session);
     });
 }
 
-async fn run(
-    ctx: &mut Ctx<'_>,
-    session: &Arc<Session>,
-    nodes: &[String],
-    of: Option<Jid>,
-) -> Result<(), StanzaError> {
-    let owners = match of {
+/// A node of which a client gets the last item.
+struct Due {
+    owner: String,
+    node: String,
+    /// Whether the item goes with what is in it.
+    payloads: bool,
+    bytes: u64,
+}
+
+async fn run(ctx: &mut Ctx<'_>, session: &Arc<Session>, look: Look) -> Result<(), StanzaError> {
+    let owners = match look.of {
         Some(account) => vec![account.to_string()],
         None => owners(ctx, session).await?,
     };
-    for some in owners.chunks(CONTACTS) {
-        let last = ctx.store().pubsub().last_items(some, nodes).await;
-        let last = last.map_err(|cause| stanza_error(&cause))?;
-        for of_one in last.chunk_by(|one, other| one.owner == other.owner) {
-            send(ctx, session, of_one).await?;
-        }
-        if session.has_ended() {
-            break;
+    for some in owners.chunks(OWNERS) {
+        let due = due(ctx, session, some, &look.nodes).await?;
+        for part in parts(&due) {
+            if session.has_ended() {
+                return Ok(());
+            }
+            send(ctx, session, part).await?;
         }
     }
     Ok(())
@@ -69,36 +84,131 @@ async fn owners(ctx: &mut Ctx<'_>, session: &Session) -> Result<Vec<String>, Sta
         .collect())
 }
 
-/// Sends the items of one owner.
-async fn send(
+/// What of these owners' nodes a client is to get.
+async fn due(
     ctx: &mut Ctx<'_>,
-    session: &Arc<Session>,
-    items: &[LastItem],
-) -> Result<(), StanzaError> {
-    let owner = items.first().and_then(|item| Jid::parse(&item.owner).ok());
-    let Some(owner) = owner else { return Ok(()) };
+    session: &Session,
+    owners: &[String],
+    nodes: &[String],
+) -> Result<Vec<Due>, StanzaError> {
     let who = session.account();
-    if notify::is_blocked(ctx, &owner, who).await? {
-        return Ok(());
+    let newest = ctx.store().pubsub().newest(owners, nodes, who.as_str());
+    let newest = newest.await.map_err(|cause| stanza_error(&cause))?;
+    let mut having: Vec<String> = newest.iter().map(|new| new.owner.clone()).collect();
+    having.dedup();
+    let known = Known::read(ctx, session, &having).await?;
+    let mut configs = Configs::default();
+    let mut due = Vec::new();
+    for new in newest {
+        let config = configs.get(&new);
+        let sent = config.send_last == SendLast::OnSubAndPresence && config.notifications;
+        if sent && known.may_read(who, &new, config) {
+            due.push(Due {
+                payloads: config.payloads,
+                owner: new.owner,
+                node: new.node,
+                bytes: new.bytes,
+            });
+        }
     }
-    let mut relation = Relation::of(ctx, &owner, who).await?;
-    for last in items {
-        let config = NodeConfig::of(&last.config);
-        let wanted = config.send_last == SendLast::OnSubAndPresence && config.notifications;
-        if wanted
-            && relation.may_read(ctx, &last.node, &config).await?
-            && interest::wants(session, &last.node)
-            && !interest::has_heard(session, &owner, &last.node)
-        {
-            notify::catch_up(
-                ctx,
-                session,
-                &owner,
-                &last.node,
-                &last.item,
-                config.payloads,
-            );
+    Ok(due)
+}
+
+/// Most nodes are configured alike.
+#[derive(Default)]
+struct Configs(HashMap<Vec<u8>, NodeConfig>);
+
+impl Configs {
+    fn get(&mut self, new: &Newest) -> &NodeConfig {
+        let key = new.config.bytes.clone();
+        self.0
+            .entry(key)
+            .or_insert_with(|| NodeConfig::of(&new.config))
+    }
+}
+
+/// What the owners make of somebody.
+struct Known {
+    /// What the user is in their rosters.
+    contacts: HashMap<String, RosterItem>,
+    /// Who blocks the user, or is blocked by them.
+    blocked: HashSet<String>,
+}
+
+impl Known {
+    async fn read(
+        ctx: &mut Ctx<'_>,
+        session: &Session,
+        owners: &[String],
+    ) -> Result<Known, StanzaError> {
+        let who = session.account();
+        let contacts = ctx.store().roster().of_contact(owners, who.as_str()).await;
+        let contacts = contacts.map_err(|cause| stanza_error(&cause))?;
+        let blocked = blocking::between(ctx, session.jid(), owners).await;
+        Ok(Known {
+            contacts: contacts.into_iter().collect(),
+            blocked: blocked.map_err(|cause| stanza_error(&cause))?,
+        })
+    }
+
+    /// XEP-0060 §4.5.
+    fn may_read(&self, who: &Jid, new: &Newest, config: &NodeConfig) -> bool {
+        let relation = Relation {
+            is_own: who.as_str() == new.owner,
+            contact: self.contacts.get(&new.owner),
+        };
+        !self.blocked.contains(&new.owner) && relation.may_read(new.affiliation, config)
+    }
+}
+
+/// What is read in one go.
+fn parts(due: &[Due]) -> impl Iterator<Item = &[Due]> {
+    let mut bytes = 0;
+    due.chunk_by(move |one, next| {
+        bytes += one.bytes;
+        let fits = bytes + next.bytes <= READ_BYTES;
+        if !fits {
+            bytes = 0;
+        }
+        fits
+    })
+}
+
+async fn send(ctx: &mut Ctx<'_>, session: &Arc<Session>, part: &[Due]) -> Result<(), StanzaError> {
+    let nodes: Vec<(String, String)> = part
+        .iter()
+        .map(|due| (due.owner.clone(), due.node.clone()))
+        .collect();
+    let last = ctx.store().pubsub().last_items(&nodes).await;
+    let last = last.map_err(|cause| stanza_error(&cause))?;
+    let mut part = part.iter();
+    for last in last {
+        // In the same order; what is gone meanwhile is left out.
+        let due = part.find(|due| (&due.owner, &due.node) == (&last.owner, &last.node));
+        let (Some(due), Ok(owner)) = (due, Jid::parse(&last.owner)) else {
+            continue;
+        };
+        if interest::wants(session, &due.node) && !hearing::has_heard(session, &owner, &due.node) {
+            notify::catch_up(ctx, session, &owner, &due.node, &last.item, due.payloads);
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_at_once_is_bounded() {
+        let due = |bytes| Due {
+            owner: String::new(),
+            node: String::new(),
+            payloads: true,
+            bytes,
+        };
+        let all = [1, READ_BYTES - 1, 1, 2 * READ_BYTES, 1, 1].map(due);
+        let lens: Vec<usize> = parts(&all).map(<[Due]>::len).collect();
+        assert_eq!(lens, [2, 1, 1, 2]);
+    }
 }

@@ -1,5 +1,7 @@
 //! What `disco#info` and `disco#items` tell of nodes (XEP-0060 §5.2–5.5, XEP-0163 §6).
 
+use std::collections::HashMap;
+
 use balcony_core::module::{Ctx, Request, stanza_error};
 use balcony_proto::ns;
 use balcony_proto::stanza::StanzaError;
@@ -29,7 +31,7 @@ async fn readable(
     name: &str,
 ) -> Result<Option<Node>, StanzaError> {
     let (account, who) = (request.account()?, request.from()?.clone());
-    let Some(node) = node::find(ctx, &account, name).await? else {
+    let Some(node) = node::seen_by(ctx, &account, name, &who).await? else {
         return Ok(None);
     };
     if notify::is_blocked(ctx, &account, &who).await? {
@@ -114,17 +116,24 @@ pub(crate) async fn nodes(ctx: &mut Ctx<'_>, request: &Request) -> Result<Vec<It
     if found.is_empty() || notify::is_blocked(ctx, &account, &who).await? {
         return Ok(Vec::new());
     }
-    let mut relation = Relation::of(ctx, &account, &who).await?;
-    let mut items = Vec::new();
-    for entry in found {
+    let contact = ctx.store().roster().item(account.as_str(), who.bare_str());
+    let contact = contact.await.map_err(|cause| stanza_error(&cause))?;
+    let pubsub = ctx.store().pubsub();
+    let affiliations = pubsub.affiliations_of(account.as_str(), who.bare_str());
+    let affiliations = affiliations.await.map_err(|cause| stanza_error(&cause))?;
+    let affiliations: HashMap<_, _> = affiliations.into_iter().collect();
+    let relation = Relation {
+        is_own: account.as_str() == who.bare_str(),
+        contact: contact.as_ref(),
+    };
+    let items = found.into_iter().filter_map(|entry| {
         let config = NodeConfig::of(&entry.config);
-        if relation.may_read(ctx, &entry.node, &config).await? {
-            items.push(Item {
-                jid: account.clone(),
-                node: Some(entry.node),
-                name: config.title,
-            });
-        }
-    }
-    Ok(items)
+        let affiliation = affiliations.get(&entry.node).copied();
+        relation.may_read(affiliation, &config).then(|| Item {
+            jid: account.clone(),
+            node: Some(entry.node),
+            name: config.title,
+        })
+    });
+    Ok(items.collect())
 }

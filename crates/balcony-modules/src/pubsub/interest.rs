@@ -4,7 +4,6 @@
 //! A hash that nobody has told of before is asked for once, whoever announces it; the answer counts
 //! for all who announce it when it proves itself, and else for who gave it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use balcony_proto::xep::caps::Caps;
 use balcony_proto::xep::disco::Info;
 use balcony_proto::xml::Element;
 
+use super::hearing::Look;
 use super::known::{Cause, Key, Wants, read};
 use super::{State, catch_up};
 
@@ -26,14 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Interest {
     key: Key,
     wants: Wants,
-}
-
-/// Note of a session that is being sent last items: what it has heard meanwhile is not sent again.
-#[derive(Default)]
-struct Hearing {
-    heard: HashSet<(Jid, String)>,
-    /// How many are at sending it some.
-    senders: u32,
 }
 
 /// Whether a client is available and wants to hear of a node.
@@ -47,59 +39,24 @@ pub(super) fn wants(session: &Session, node: &str) -> bool {
     session.is_available() && session.notes(|notes| notes.get().is_some_and(wants))
 }
 
-/// A client that is about to hear news of a node need not be sent its last item.
-pub(super) fn heard(session: &Session, owner: &Jid, node: &str) {
-    session.notes(|notes| {
-        if let Some(hearing) = notes.get_mut::<Hearing>() {
-            hearing.heard.insert((owner.clone(), node.to_owned()));
-        }
-    });
-}
-
-/// From now on it is noted what a client hears.
-pub(super) fn begin_hearing(session: &Session) {
-    session.notes(|notes| match notes.get_mut::<Hearing>() {
-        Some(hearing) => hearing.senders += 1,
-        None => drop(notes.set(Hearing {
-            senders: 1,
-            ..Hearing::default()
-        })),
-    });
-}
-
-/// Whether a client has heard of a node meanwhile.
-pub(super) fn has_heard(session: &Session, owner: &Jid, node: &str) -> bool {
-    let of = (owner.clone(), node.to_owned());
-    let has = |hearing: &Hearing| hearing.heard.contains(&of);
-    session.notes(|notes| notes.get().is_some_and(has))
-}
-
-/// The last items are sent.
-pub(super) fn end_hearing(session: &Session) {
-    session.notes(|notes| {
-        let Some(hearing) = notes.get_mut::<Hearing>() else {
-            return;
-        };
-        hearing.senders = hearing.senders.saturating_sub(1);
-        if hearing.senders == 0 {
-            notes.take::<Hearing>();
-        }
-    });
+/// All that a client wants to hear of; `None`: it has not said.
+pub(super) fn of(session: &Session) -> Option<Wants> {
+    let all = |interest: &Interest| Arc::clone(&interest.wants);
+    session.notes(|notes| notes.get().map(all))
 }
 
 /// A contact is subscribed to an account's presence from now on, and thereby to its nodes (XEP-0060
 /// §9.1.2): its clients get the last items (XEP-0163 §4.3.4).
 pub(crate) fn introduce(ctx: &Ctx<'_>, account: &Jid, contact: &Jid) {
     for session in ctx.sessions_of(contact) {
-        let all = |interest: &Interest| Arc::clone(&interest.wants);
-        let wants: Option<Wants> = session.notes(|notes| notes.get().map(all));
-        let nodes: Vec<String> = wants
+        let nodes: Vec<String> = of(&session)
             .iter()
             .flat_map(|wants| wants.iter())
             .map(|node| node.to_string())
             .collect();
         if session.is_available() && !nodes.is_empty() {
-            catch_up::begin(ctx.core(), &session, nodes, Some(account.clone()));
+            let of = Some(account.clone());
+            catch_up::begin(ctx.core(), &session, Look { nodes, of });
         }
     }
 }
@@ -215,6 +172,10 @@ fn settle(core: &Arc<Core>, session: &Arc<Session>, key: &Key, wants: &Wants, ca
     let new = wants.iter().filter(|node| !had.contains(node));
     let new: Vec<String> = new.map(|node| node.to_string()).collect();
     if cause != Cause::Restarted && !new.is_empty() {
-        catch_up::begin(core, session, new, None);
+        let look = Look {
+            nodes: new,
+            of: None,
+        };
+        catch_up::begin(core, session, look);
     }
 }

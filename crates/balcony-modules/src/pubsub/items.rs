@@ -38,7 +38,9 @@ pub(super) async fn answer(
     pubsub: &Element,
     asked: &Element,
 ) -> Answer {
-    let node = node::get(ctx, owner, node::named(asked)?).await?;
+    let node = node::seen_by(ctx, owner, node::named(asked)?, who).await?;
+    // §6.5.9.11
+    let node = node.ok_or_else(StanzaError::item_not_found)?;
     let standing = node.standing(ctx, who).await?;
     access::may_read(node.config.access, standing)?;
     if node.config.is_bare_event() {

@@ -15,6 +15,7 @@ mod discovery;
 mod displayed;
 mod errors;
 mod event;
+mod hearing;
 mod interest;
 mod items;
 mod known;

@@ -4,7 +4,9 @@ use balcony_core::module::{Ctx, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
 use balcony_proto::xml::Element;
-use balcony_store::{NodeAffiliation, NodeData, Stored, Subscription, SubscriptionState};
+use balcony_store::{
+    NodeAffiliation, NodeData, NodeSubscription, Stored, Subscription, SubscriptionState,
+};
 
 use super::access::{self, AccessModel, Standing};
 use super::config::NodeConfig;
@@ -87,7 +89,7 @@ pub(super) fn payload(row: &Stored) -> Option<Element> {
     element
 }
 
-/// A node; `None` when there is no such node, or no such account.
+/// A node with all who have to do with it; `None` when there is no such node, or no such account.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -96,7 +98,32 @@ pub(super) async fn find(
     owner: &Jid,
     name: &str,
 ) -> Result<Option<Node>, StanzaError> {
-    let found = ctx.store().pubsub().node(owner.as_str(), name).await;
+    read(ctx, owner, name, None).await
+}
+
+/// The same with what somebody is to it alone: for whoever only looks, as a node may have thousands
+/// of subscribers.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn seen_by(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    name: &str,
+    who: &Jid,
+) -> Result<Option<Node>, StanzaError> {
+    read(ctx, owner, name, Some(who)).await
+}
+
+async fn read(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    name: &str,
+    who: Option<&Jid>,
+) -> Result<Option<Node>, StanzaError> {
+    let pubsub = ctx.store().pubsub();
+    let found = pubsub.node(owner.as_str(), name, who.map(Jid::bare_str));
+    let found = found.await;
     let found = found.map_err(|cause| stanza_error(&cause))?;
     Ok(found.map(|data| Node {
         owner: owner.clone(),
@@ -143,12 +170,19 @@ impl Node {
         found.map(|(_, affiliation)| *affiliation)
     }
 
+    /// The subscriptions of somebody, with any of their addresses.
+    pub(super) fn subscriptions_of(&self, who: &Jid) -> impl Iterator<Item = &NodeSubscription> {
+        let all = self.data.subscriptions.iter();
+        all.filter(move |subscription| {
+            let of = subscription.jid.split('/').next().unwrap_or_default();
+            of == who.bare_str()
+        })
+    }
+
     /// Whether somebody has subscribed (XEP-0060 §6.1), with any of their addresses.
     fn is_subscribed(&self, who: &Jid) -> bool {
-        self.data.subscriptions.iter().any(|subscription| {
-            let of = subscription.jid.split('/').next().unwrap_or_default();
-            subscription.state == SubscriptionState::Subscribed && of == who.bare_str()
-        })
+        let mut theirs = self.subscriptions_of(who);
+        theirs.any(|subscription| subscription.state == SubscriptionState::Subscribed)
     }
 
     /// How somebody stands to the node. Asks the store only for what the access model needs.

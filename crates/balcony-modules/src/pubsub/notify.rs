@@ -14,6 +14,7 @@ use balcony_store::{PubsubItem, SubscriptionState, Write};
 use super::access::{self, AccessModel};
 use super::choices::SendLast;
 use super::event;
+use super::hearing;
 use super::interest;
 use super::items;
 use super::node::Node;
@@ -79,7 +80,7 @@ pub(super) async fn tell(ctx: &mut Ctx<'_>, node: &Node, event: &Element) {
     };
     let payload = Payload::from_element(event);
     for session in audience.sessions {
-        interest::heard(&session, &node.owner, &node.name);
+        hearing::heard(&session, &node.owner, &node.name);
         let stanza = message(ctx, &node.owner, &payload).with_to(session.jid().clone());
         ctx.push(&session, stanza);
     }
@@ -117,10 +118,13 @@ async fn add_contacts(
         let sessions = ctx.sessions_of(&contact.jid).into_iter();
         let wanting = sessions.filter(|session| interest::wants(session, &node.name));
         let wanting: Vec<Arc<Session>> = wanting.collect();
-        if !wanting.is_empty() && may_hear(ctx, node, &contact.jid).await? {
-            wanting
-                .into_iter()
-                .for_each(|session| audience.add(session));
+        if wanting.is_empty() || !may_read(ctx, node, &contact.jid).await? {
+            continue;
+        }
+        for session in wanting {
+            if !is_blocked(ctx, &node.owner, session.jid()).await? {
+                audience.add(session);
+            }
         }
     }
     Ok(())
@@ -175,14 +179,12 @@ async fn cancel(ctx: &mut Ctx<'_>, node: &Node, jid: &Jid) {
     }
 }
 
-/// Whether somebody may see the node, and neither blocks the other (XEP-0163 §4.3.3).
-async fn may_hear(ctx: &mut Ctx<'_>, node: &Node, who: &Jid) -> Result<bool, StanzaError> {
+async fn may_read(ctx: &mut Ctx<'_>, node: &Node, who: &Jid) -> Result<bool, StanzaError> {
     let standing = node.standing(ctx, who).await?;
-    let may = access::may_read(node.config.access, standing).is_ok();
-    Ok(may && !is_blocked(ctx, &node.owner, who).await?)
+    Ok(access::may_read(node.config.access, standing).is_ok())
 }
 
-/// Whether the owner blocks somebody, or is blocked by them.
+/// Whether the owner blocks somebody, or is blocked by them (XEP-0163 §4.3.3).
 pub(super) async fn is_blocked(
     ctx: &mut Ctx<'_>,
     owner: &Jid,

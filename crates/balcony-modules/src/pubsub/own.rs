@@ -63,7 +63,7 @@ pub(crate) async fn exists(
     account: &Jid,
     name: &str,
 ) -> Result<bool, StanzaError> {
-    Ok(node::find(ctx, account, name).await?.is_some())
+    Ok(node::seen_by(ctx, account, name, account).await?.is_some())
 }
 
 /// The id and the payload of an item of an account: that of this id, or the newest. `None` also
@@ -77,7 +77,7 @@ pub(crate) async fn open_item(
     name: &str,
     id: Option<&str>,
 ) -> Result<Option<(String, Element)>, StanzaError> {
-    let Some(node) = node::find(ctx, account, name).await? else {
+    let Some(node) = node::seen_by(ctx, account, name, account).await? else {
         return Ok(None);
     };
     if node.config.access != AccessModel::Open {

@@ -1,90 +1,49 @@
 //! How somebody stands to all nodes of an account, for whoever looks at several of them.
 
-use balcony_core::module::{Ctx, stanza_error};
-use balcony_proto::jid::Jid;
-use balcony_proto::stanza::StanzaError;
-use balcony_store::NodeAffiliation;
+use balcony_store::{NodeAffiliation, RosterItem, Subscription};
 
-use super::access::{self, AccessModel, Standing};
+use super::access::{self, Standing};
 use super::config::NodeConfig;
-use crate::presence;
 
 /// What there is between an account and somebody.
+#[derive(Clone, Copy)]
 pub(super) struct Relation<'a> {
-    owner: &'a Jid,
-    who: &'a Jid,
-    sees_presence: bool,
-    /// By node.
-    affiliations: Vec<(String, NodeAffiliation)>,
-    /// The groups of the owner's roster that they are in; `None`: not read yet.
-    groups: Option<Vec<String>>,
+    /// They are the account.
+    pub(super) is_own: bool,
+    /// What they are in the account's roster.
+    pub(super) contact: Option<&'a RosterItem>,
 }
 
-impl<'a> Relation<'a> {
-    /// One look into the roster, which is in memory while the owner is connected, and one read.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub(super) async fn of(
-        ctx: &mut Ctx<'_>,
-        owner: &'a Jid,
-        who: &'a Jid,
-    ) -> Result<Self, StanzaError> {
-        let own = owner.as_str() == who.bare_str();
-        let sees_presence = presence::is_shared(ctx, owner, None, who).await;
-        let affiliations = match own {
-            true => Vec::new(),
-            false => {
-                let pubsub = ctx.store().pubsub();
-                let found = pubsub.affiliations_of(owner.as_str(), who.bare_str()).await;
-                found.map_err(|cause| stanza_error(&cause))?
-            }
-        };
-        Ok(Self {
-            owner,
-            who,
-            sees_presence: sees_presence.map_err(|cause| stanza_error(&cause))?,
-            affiliations,
-            groups: None,
-        })
-    }
-
-    /// Whether they may read a node of this configuration (XEP-0060 §4.5).
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub(super) async fn may_read(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        node: &str,
+impl Relation<'_> {
+    /// Whether they may read a node of this configuration, to which they have this affiliation
+    /// (XEP-0060 §4.5).
+    pub(super) fn may_read(
+        self,
+        affiliation: Option<NodeAffiliation>,
         config: &NodeConfig,
-    ) -> Result<bool, StanzaError> {
-        if self.owner.as_str() == self.who.bare_str() {
-            return Ok(true);
-        }
-        let mut listed = self.affiliations.iter();
-        let mut standing = Standing {
-            affiliation: listed.find(|(of, _)| of == node).map(|(_, found)| *found),
-            sees_presence: self.sees_presence,
-            ..Standing::default()
-        };
-        if config.access == AccessModel::Roster && standing.affiliation.is_none() {
-            let groups = self.groups(ctx).await?;
-            standing.in_group = groups.iter().any(|group| config.groups.contains(group));
-        }
-        Ok(access::may_read(config.access, standing).is_ok())
+    ) -> bool {
+        self.is_own || access::may_read(config.access, self.standing(affiliation, config)).is_ok()
     }
 
-    async fn groups(&mut self, ctx: &mut Ctx<'_>) -> Result<&[String], StanzaError> {
-        if self.groups.is_none() {
-            let item = ctx
-                .store()
-                .roster()
-                .item(self.owner.as_str(), self.who.bare_str())
-                .await;
-            let item = item.map_err(|cause| stanza_error(&cause))?;
-            self.groups = Some(item.map(|item| item.groups).unwrap_or_default());
+    /// How they stand to such a node.
+    pub(super) fn standing(
+        self,
+        affiliation: Option<NodeAffiliation>,
+        config: &NodeConfig,
+    ) -> Standing {
+        let sees = |contact: &RosterItem| {
+            let subscription = contact.subscription;
+            matches!(subscription, Subscription::From | Subscription::Both)
+        };
+        let in_group = |contact: &RosterItem| {
+            let mut groups = contact.groups.iter();
+            groups.any(|group| config.groups.contains(group))
+        };
+        Standing {
+            affiliation,
+            sees_presence: self.contact.is_some_and(sees),
+            in_group: self.contact.is_some_and(in_group),
+            ..Standing::default()
         }
-        Ok(self.groups.as_deref().unwrap_or_default())
     }
 }

@@ -15,6 +15,10 @@ use super::people;
 /// Subscriptions of one node, each of which is told of every item.
 const MOST: u32 = 5_000;
 
+/// Subscriptions of one subscriber to one node, with different resources: more than people have
+/// devices.
+const MOST_OF_ONE: usize = 10;
+
 /// The address that is to be told: one of whoever asks.
 fn address(asked: &Element) -> Result<Jid, StanzaError> {
     let jid = asked.attr("jid").ok_or_else(errors::invalid_jid)?;
@@ -39,6 +43,11 @@ pub(super) async fn subscribe(
     let node = node::get(ctx, owner, node::named(asked)?).await?;
     let standing = node.standing(ctx, who).await?;
     access::may_read(node.config.access, standing)?;
+    let theirs = node.subscriptions_of(&jid);
+    let others = theirs.filter(|subscription| subscription.jid != jid.as_str());
+    if others.count() >= MOST_OF_ONE {
+        return Err(errors::too_many_subscriptions());
+    }
     // §6.1.6: once for each address; again, it is answered as if it had just been approved.
     let subscription = people::subscription(&jid);
     let answer = people::written(&node.name, &subscription);
@@ -73,7 +82,9 @@ pub(super) async fn unsubscribe(
     if jid.bare_str() != who.bare_str() {
         return Err(StanzaError::forbidden());
     }
-    let node = node::get(ctx, owner, node::named(asked)?).await?;
+    let node = node::seen_by(ctx, owner, node::named(asked)?, who).await?;
+    // §6.2.3.4
+    let node = node.ok_or_else(StanzaError::item_not_found)?;
     let mut subscriptions = node.data.subscriptions.iter();
     if !subscriptions.any(|subscription| subscription.jid == jid.as_str()) {
         return Err(errors::not_subscribed());

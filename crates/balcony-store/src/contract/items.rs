@@ -83,6 +83,10 @@ pub async fn block_list_is_a_bounded_set(store: Arc<dyn Store>) {
     done(&*store, add(&["b@x", "x"])).await;
     let list = || store.blocking().list(ROMEO);
     assert_eq!(list().await, Ok(texts(&["a@x", "b@x", "x"])));
+    done(&*store, create(JULIET)).await;
+    let lists = store.blocking().lists(&texts(&[JULIET, ROMEO, "nobody@x"]));
+    let expected = vec![(ROMEO.to_owned(), texts(&["a@x", "b@x", "x"]))];
+    assert_eq!(lists.await, Ok(expected));
     let full = write(&*store, add(&["c@x"])).await;
     assert_eq!(full, Err(Error::Limit("blocked JIDs")));
     done(&*store, add(&["a@x"])).await;

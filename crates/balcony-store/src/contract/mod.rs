@@ -132,6 +132,7 @@ macro_rules! contract_tests {
             pubsub: oldest_items_go_when_there_are_too_many,
             pubsub: items_are_retracted_purged_and_expire,
             pubsub: newest_items_of_many_are_one_read,
+            pubsub: node_is_read_for_one_who_asks,
             pubsub: affiliations_with_nodes_are_kept_and_bounded,
             pubsub: subscriptions_are_read_back_whole,
             pubsub: subscriptions_are_taken_back_one_or_all,

@@ -28,8 +28,9 @@ pub(crate) async fn of_nodes(store: &dyn Store, accounts: &[&str], out: &mut Str
         let rest = pubsub.nodes(owner, Some("a"), 1).await;
         writeln!(out, "{nodes:?} {rest:?}").unwrap();
         for node in NODES {
-            let data = pubsub.node(owner, node).await;
-            writeln!(out, "{data:?}").unwrap();
+            let data = pubsub.node(owner, node, None).await;
+            let theirs = pubsub.node(owner, node, Some("x")).await;
+            writeln!(out, "{data:?} {theirs:?}").unwrap();
             for request in requests() {
                 let page = pubsub.items(owner, node, request).await;
                 writeln!(out, "{page:?}").unwrap();
@@ -41,8 +42,14 @@ pub(crate) async fn of_nodes(store: &dyn Store, accounts: &[&str], out: &mut Str
             writeln!(out, "{affiliations:?} {subscriptions:?}").unwrap();
         }
     }
-    let last = pubsub.last_items(&owners, &NODES.map(str::to_owned)).await;
-    writeln!(out, "{last:?}").unwrap();
+    let nodes = NODES.map(str::to_owned);
+    let newest = pubsub.newest(&owners, &nodes, "x").await;
+    let pairs = owners.iter().flat_map(|owner| {
+        let nodes = nodes.iter();
+        nodes.map(move |node| (owner.clone(), node.clone()))
+    });
+    let last = pubsub.last_items(&pairs.collect::<Vec<_>>()).await;
+    writeln!(out, "{newest:?} {last:?}").unwrap();
 }
 
 fn requests() -> Vec<ItemsRequest> {

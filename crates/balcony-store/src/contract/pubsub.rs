@@ -126,7 +126,12 @@ async fn published(store: &dyn Store, ids: &[&str]) {
 }
 
 async fn get(store: &dyn Store, owner: &str, node: &str) -> NodeData {
-    store.pubsub().node(owner, node).await.unwrap().unwrap()
+    store
+        .pubsub()
+        .node(owner, node, None)
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 async fn page(store: &dyn Store, place: ItemsPlace, limit: u32) -> ItemsPage {
@@ -181,7 +186,7 @@ pub async fn node_is_read_back_and_configured(store: Arc<dyn Store>) {
     done(&*store, create(ROMEO)).await;
     done(&*store, service()).await;
     for owner in [ROMEO, SERVICE] {
-        assert_eq!(store.pubsub().node(owner, NODE).await, Ok(None));
+        assert_eq!(store.pubsub().node(owner, NODE, None).await, Ok(None));
         done(&*store, create_node(owner, NODE, 10)).await;
         let expected = NodeData {
             created: 77,
@@ -199,7 +204,7 @@ pub async fn node_is_read_back_and_configured(store: Arc<dyn Store>) {
     for op in all_for(ROMEO) {
         done(&*store, op).await;
     }
-    assert_eq!(store.pubsub().node(ROMEO, NODE).await, Ok(None));
+    assert_eq!(store.pubsub().node(ROMEO, NODE, None).await, Ok(None));
 }
 
 pub async fn writes_to_no_node_are_refused(store: Arc<dyn Store>) {
@@ -343,8 +348,8 @@ pub async fn oldest_items_go_when_there_are_too_many(store: Arc<dyn Store>) {
     assert_eq!(all(&*store).await, ["f"]);
     done(&*store, publish(ROMEO, NODE, item("g", 0), 0)).await;
     assert!(all(&*store).await.is_empty());
-    let nodes = ["another".to_owned()];
-    let other = store.pubsub().last_items(&[ROMEO.into()], &nodes).await;
+    let another = [(ROMEO.to_owned(), "another".to_owned())];
+    let other = store.pubsub().last_items(&another).await;
     assert_eq!(other.unwrap().len(), 1);
 }
 
@@ -371,8 +376,8 @@ pub async fn items_are_retracted_purged_and_expire(store: Arc<dyn Store>) {
         done(&*store, purge.clone()).await;
         assert!(all(&*store).await.is_empty());
     }
-    let nodes = ["another".to_owned()];
-    let other = store.pubsub().last_items(&[ROMEO.into()], &nodes).await;
+    let another = [(ROMEO.to_owned(), "another".to_owned())];
+    let other = store.pubsub().last_items(&another).await;
     assert_eq!(other.unwrap()[0].item, item("b", 1));
 }
 
@@ -389,30 +394,71 @@ pub async fn newest_items_of_many_are_one_read(store: Arc<dyn Store>) {
     done(&*store, publish(ROMEO, "mood", item("sad", 3), 9)).await;
     done(&*store, create_node(SERVICE, "mood", 9)).await;
     done(&*store, publish(SERVICE, "mood", item("grey", 3), 9)).await;
+    let member = Some(NodeAffiliation::Member);
+    done(&*store, affiliate(ROMEO, "mood", JULIET, member)).await;
     let owners = [JULIET, "nobody@localhost", ROMEO, SERVICE].map(str::to_owned);
     let nodes = ["nick", "none", "empty", "mood"].map(str::to_owned);
-    let last = store.pubsub().last_items(&owners, &nodes).await.unwrap();
-    let told: Vec<_> = last
+    let newest = store.pubsub().newest(&owners, &nodes, JULIET).await;
+    let newest = newest.unwrap();
+    let told: Vec<_> = newest
         .iter()
-        .map(|last| (&*last.owner, &*last.node, &*last.item.id))
+        .map(|new| (&*new.owner, &*new.node, new.affiliation, new.bytes))
         .collect();
+    let bytes = |id| item(id, 0).payload.bytes.len() as u64;
     let expected = [
-        (JULIET, "nick", JULIET),
-        (ROMEO, "nick", ROMEO),
-        (ROMEO, "mood", "sad"),
-        (SERVICE, "mood", "grey"),
+        (JULIET, "nick", None, bytes(JULIET)),
+        (ROMEO, "mood", member, bytes("sad")),
+        (ROMEO, "nick", None, bytes(ROMEO)),
+        (SERVICE, "mood", None, bytes("grey")),
     ];
     assert_eq!(told, expected);
-    let mood = &last[2];
+    assert_eq!(newest[1].config, stored("mood"));
+    let pubsub = store.pubsub();
+    assert_eq!(pubsub.newest(&owners, &[], JULIET).await, Ok(Vec::new()));
+    assert_eq!(pubsub.newest(&[], &nodes, JULIET).await, Ok(Vec::new()));
+    let wanted = [(ROMEO, "mood"), (ROMEO, "none"), (JULIET, "nick")];
+    let wanted = wanted.map(|(owner, node)| (owner.to_owned(), node.to_owned()));
+    let last = store.pubsub().last_items(&wanted).await.unwrap();
+    let told: Vec<_> = last
+        .into_iter()
+        .map(|last| (last.owner, last.node, last.item))
+        .collect();
+    let expected = [
+        (ROMEO.to_owned(), "mood".to_owned(), item("sad", 3)),
+        (JULIET.to_owned(), "nick".to_owned(), item(JULIET, 2)),
+    ];
+    assert_eq!(told, expected);
+}
+
+pub async fn node_is_read_for_one_who_asks(store: Arc<dyn Store>) {
+    romeo(&*store).await;
+    let member = Some(NodeAffiliation::Member);
+    for jid in [JULIET, "julia@localhost"] {
+        done(&*store, affiliate(ROMEO, NODE, jid, member)).await;
+    }
+    for jid in [
+        "juliet@localhost.example",
+        "juliet@localhost0",
+        "paris@localhost",
+    ] {
+        done(&*store, subscribe(ROMEO, NODE, subscription(jid, ""))).await;
+    }
+    let balcony = format!("{JULIET}/balcony");
+    for jid in [JULIET, &balcony] {
+        done(&*store, subscribe(ROMEO, NODE, subscription(jid, ""))).await;
+    }
+    let found = store.pubsub().node(ROMEO, NODE, Some(JULIET)).await;
+    let found = found.unwrap().unwrap();
+    assert_eq!(found.config, stored(NODE));
     assert_eq!(
-        (&mood.config, &mood.item),
-        (&stored("mood"), &item("sad", 3))
+        found.affiliations,
+        [(JULIET.to_owned(), NodeAffiliation::Member)]
     );
-    assert_eq!(
-        store.pubsub().last_items(&owners, &[]).await,
-        Ok(Vec::new())
-    );
-    assert_eq!(store.pubsub().last_items(&[], &nodes).await, Ok(Vec::new()));
+    let jids: Vec<&str> = found.subscriptions.iter().map(|s| &*s.jid).collect();
+    assert_eq!(jids, [JULIET, &*balcony]);
+    let none = store.pubsub().node(ROMEO, NODE, Some(ROMEO)).await;
+    let none = none.unwrap().unwrap();
+    assert_eq!((none.affiliations.len(), none.subscriptions.len()), (0, 0));
 }
 
 pub async fn affiliations_with_nodes_are_kept_and_bounded(store: Arc<dyn Store>) {
@@ -572,10 +618,10 @@ pub async fn nodes_go_with_their_owner(store: Arc<dyn Store>) {
         done(&*store, affiliate(owner, NODE, JULIET, member)).await;
         done(&*store, subscribe(owner, NODE, subscription(JULIET, ""))).await;
         done(&*store, remove).await;
-        let (owners, nodes) = ([owner.to_owned()], [NODE.to_owned()]);
+        let nodes = [(owner.to_owned(), NODE.to_owned())];
         for round in 0..2 {
-            assert_eq!(store.pubsub().node(owner, NODE).await, Ok(None));
-            let last = store.pubsub().last_items(&owners, &nodes).await;
+            assert_eq!(store.pubsub().node(owner, NODE, None).await, Ok(None));
+            let last = store.pubsub().last_items(&nodes).await;
             assert_eq!(last, Ok(Vec::new()));
             let theirs = store.pubsub().affiliations_of(owner, JULIET).await;
             assert_eq!(theirs, Ok(Vec::new()));
@@ -588,7 +634,7 @@ pub async fn nodes_go_with_their_owner(store: Arc<dyn Store>) {
         done(&*store, create_node(owner, NODE, 1)).await;
         let anew = get(&*store, owner, NODE).await;
         assert_eq!((anew.affiliations.len(), anew.subscriptions.len()), (0, 0));
-        let last = store.pubsub().last_items(&owners, &nodes).await;
+        let last = store.pubsub().last_items(&nodes).await;
         assert_eq!(last, Ok(Vec::new()));
     }
 }
@@ -632,7 +678,7 @@ pub async fn refused_set_changes_no_node(store: Arc<dyn Store>) {
         assert!(refused.is_err());
         assert_eq!(get(&*store, ROMEO, NODE).await, before);
         assert_eq!(all(&*store).await, ["a", "b", "c"]);
-        assert_eq!(store.pubsub().node(ROMEO, "another").await, Ok(None));
+        assert_eq!(store.pubsub().node(ROMEO, "another", None).await, Ok(None));
         let nobody = write(&*store, create_node(SERVICE, NODE, 9)).await;
         assert_eq!(nobody, Err(Error::NotFound));
     }

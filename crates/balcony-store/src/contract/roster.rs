@@ -63,6 +63,9 @@ pub async fn item_is_read_back_whole(store: Arc<dyn Store>) {
     item.version = roster.version - 1;
     let read = store.roster().item(ROMEO, JULIET).await;
     assert_eq!(read, Ok(Some(item.clone())));
+    let accounts = ["nobody@localhost", ROMEO, JULIET].map(str::to_owned);
+    let rosters = store.roster().of_contact(&accounts, JULIET).await;
+    assert_eq!(rosters, Ok(vec![(ROMEO.to_owned(), item.clone())]));
     let mut other = contact("benvolio@localhost");
     other.version = roster.version;
     assert_eq!(roster.items, [other, item]);

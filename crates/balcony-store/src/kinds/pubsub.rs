@@ -166,6 +166,21 @@ pub struct ItemsPage {
     pub complete: bool,
 }
 
+/// That a node has items, and what decides over who may see them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// Whose node: as asked for.
+    pub owner: String,
+    /// The node's name.
+    pub node: String,
+    /// The node's configuration.
+    pub config: Stored,
+    /// What whoever asks is to the node. `None`: nothing.
+    pub affiliation: Option<NodeAffiliation>,
+    /// Bytes of the newest item's payload.
+    pub bytes: u64,
+}
+
 /// The newest item of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastItem {
@@ -173,8 +188,6 @@ pub struct LastItem {
     pub owner: String,
     /// The node's name.
     pub node: String,
-    /// The node's configuration.
-    pub config: Stored,
     /// The item.
     pub item: PubsubItem,
 }
@@ -182,9 +195,14 @@ pub struct LastItem {
 /// Reads of publish-subscribe nodes (XEP-0060). `owner` is the bare JID of an account (XEP-0163) or
 /// the domain of a service. Names of nodes and ids of items are compared bytewise.
 pub trait Pubsub: Send + Sync {
-    /// The node with all its affiliations and subscriptions, from one state of the store. `None`:
-    /// no such node.
-    fn node(&self, owner: &str, node: &str) -> BoxFuture<'_, Result<Option<NodeData>>>;
+    /// The node with its affiliations and subscriptions, from one state of the store: all of them,
+    /// or those `of` a bare JID and its resources. `None`: no such node.
+    fn node(
+        &self,
+        owner: &str,
+        node: &str,
+        of: Option<&str>,
+    ) -> BoxFuture<'_, Result<Option<NodeData>>>;
     /// Up to `limit` nodes, ordered by name bytewise, those after `after`; none when there is no
     /// such owner.
     fn nodes(
@@ -204,15 +222,19 @@ pub trait Pubsub: Send + Sync {
         node: &str,
         request: ItemsRequest,
     ) -> BoxFuture<'_, Result<ItemsPage>>;
-    /// The newest item of each of these nodes of each of these owners, in their order, from one
-    /// state of the store. Nodes that are not there or have no item are left out.
+    /// Which of these nodes of each of these owners have an item, with what the bare JID `reader`
+    /// is to them; from one state of the store, by owner in the order given and then by node.
     ///
-    /// One read, however many contacts a user has. It takes about ten microseconds for each pair.
-    fn last_items(
+    /// One read, however many contacts a user has, and without what is in the items.
+    fn newest(
         &self,
         owners: &[String],
         nodes: &[String],
-    ) -> BoxFuture<'_, Result<Vec<LastItem>>>;
+        reader: &str,
+    ) -> BoxFuture<'_, Result<Vec<Newest>>>;
+    /// The newest item of each of these nodes, given with their owners, in their order, from one
+    /// state of the store. Nodes that are not there or have no item are left out.
+    fn last_items(&self, nodes: &[(String, String)]) -> BoxFuture<'_, Result<Vec<LastItem>>>;
     /// The subscriptions of a JID to all nodes of an owner, ordered by node, JID and subid. A bare
     /// JID stands for its resources too, a full one for itself.
     fn subscriptions_of(

@@ -114,6 +114,13 @@ pub trait Roster: Send + Sync {
     fn load(&self, account: &str) -> BoxFuture<'_, Result<RosterData>>;
     /// One item.
     fn item(&self, account: &str, jid: &str) -> BoxFuture<'_, Result<Option<RosterItem>>>;
+    /// What a contact is in each of these rosters, in their order; those that it is not in are left
+    /// out. One read, however many rosters there are.
+    fn of_contact(
+        &self,
+        accounts: &[String],
+        jid: &str,
+    ) -> BoxFuture<'_, Result<Vec<(String, RosterItem)>>>;
     /// What changed after `version`, in the order of versions; at most one change for a contact.
     ///
     /// `None` when that cannot be told: the version is not one of this roster, or is so old that

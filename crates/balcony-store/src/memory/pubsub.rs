@@ -4,8 +4,8 @@ use super::MemoryStore;
 use super::apply::misplaced;
 use super::tables::{AccountData, Kind, Tables};
 use crate::{
-    BoxFuture, Error, ItemsPage, ItemsPlace, ItemsRequest, LastItem, NodeAffiliation, NodeData,
-    NodeEntry, NodeSubscription, Pubsub, PubsubItem, Result, Stored, Write,
+    BoxFuture, Error, ItemsPage, ItemsPlace, ItemsRequest, LastItem, Newest, NodeAffiliation,
+    NodeData, NodeEntry, NodeSubscription, Pubsub, PubsubItem, Result, Stored, Write,
 };
 
 /// A node with all that belongs to it.
@@ -130,15 +130,19 @@ impl NodeRow {
         })
     }
 
-    fn data(&self) -> NodeData {
+    fn data(&self, of: Option<&str>) -> NodeData {
         let affiliations = self.affiliations.iter();
+        let affiliations = affiliations.filter(|(jid, _)| of.is_none_or(|of| of == jid.as_str()));
         NodeData {
             created: self.created,
             config: self.config.clone(),
             affiliations: affiliations
                 .map(|(jid, affiliation)| (jid.clone(), *affiliation))
                 .collect(),
-            subscriptions: self.subscriptions.values().cloned().collect(),
+            subscriptions: match of {
+                Some(of) => self.subscriptions_of(of).cloned().collect(),
+                None => self.subscriptions.values().cloned().collect(),
+            },
         }
     }
 }
@@ -224,8 +228,13 @@ impl Tables {
 }
 
 impl Pubsub for MemoryStore {
-    fn node(&self, owner: &str, node: &str) -> BoxFuture<'_, Result<Option<NodeData>>> {
-        self.read(|tables| tables.node(owner, node).map(NodeRow::data))
+    fn node(
+        &self,
+        owner: &str,
+        node: &str,
+        of: Option<&str>,
+    ) -> BoxFuture<'_, Result<Option<NodeData>>> {
+        self.read(|tables| tables.node(owner, node).map(|row| row.data(of)))
     }
 
     fn nodes(
@@ -259,22 +268,36 @@ impl Pubsub for MemoryStore {
         Box::pin(async move { page.await? })
     }
 
-    fn last_items(
+    fn newest(
         &self,
         owners: &[String],
         nodes: &[String],
-    ) -> BoxFuture<'_, Result<Vec<LastItem>>> {
+        reader: &str,
+    ) -> BoxFuture<'_, Result<Vec<Newest>>> {
         self.read(|tables| {
-            let pairs = owners
-                .iter()
-                .flat_map(|owner| nodes.iter().map(move |node| (owner, node)));
-            let last = pairs.filter_map(|(owner, node)| {
-                let row = tables.node(owner, node)?;
+            let all = owners.iter().flat_map(|owner| {
+                let theirs = tables.nodes(owner).filter(|(node, _)| nodes.contains(node));
+                theirs.filter_map(move |(node, row)| {
+                    Some(Newest {
+                        owner: owner.clone(),
+                        node: node.clone(),
+                        config: row.config.clone(),
+                        affiliation: row.affiliations.get(reader).copied(),
+                        bytes: row.items.last()?.payload.bytes.len() as u64,
+                    })
+                })
+            });
+            all.collect()
+        })
+    }
+
+    fn last_items(&self, nodes: &[(String, String)]) -> BoxFuture<'_, Result<Vec<LastItem>>> {
+        self.read(|tables| {
+            let last = nodes.iter().filter_map(|(owner, node)| {
                 Some(LastItem {
                     owner: owner.clone(),
                     node: node.clone(),
-                    config: row.config.clone(),
-                    item: row.items.last()?.clone(),
+                    item: tables.node(owner, node)?.items.last()?.clone(),
                 })
             });
             last.collect()

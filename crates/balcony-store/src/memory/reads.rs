@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use super::MemoryStore;
 use super::tables::{AccountData, Tables};
 use crate::{
-    Account, AccountEntry, Accounts, Blocking, BoxFuture, Credentials, HashName, Invite, Invites,
-    KeyCount, LastSeen, LastSeenAt, Offline, OfflineRow, OfflineTotal, Private, Result, Roster,
-    RosterChange, RosterData, RosterItem, Secrets, Stored, VCard, VCards,
+    Account, AccountEntry, Accounts, BlockedByAccount, Blocking, BoxFuture, Credentials, HashName,
+    Invite, Invites, KeyCount, LastSeen, LastSeenAt, Offline, OfflineRow, OfflineTotal, Private,
+    Result, Roster, RosterChange, RosterData, RosterItem, Secrets, Stored, VCard, VCards,
 };
 
 fn named<'a>(tables: &'a Tables, host: &str, user: &str) -> Option<&'a AccountData> {
@@ -135,6 +135,20 @@ impl Roster for MemoryStore {
         self.read(|tables| tables.login(account)?.roster.get(jid).cloned())
     }
 
+    fn of_contact(
+        &self,
+        accounts: &[String],
+        jid: &str,
+    ) -> BoxFuture<'_, Result<Vec<(String, RosterItem)>>> {
+        self.read(|tables| {
+            let found = accounts.iter().filter_map(|account| {
+                let item = tables.login(account)?.roster.get(jid)?;
+                Some((account.clone(), item.clone()))
+            });
+            found.collect()
+        })
+    }
+
     fn changes_since(
         &self,
         account: &str,
@@ -195,6 +209,17 @@ impl Blocking for MemoryStore {
         self.read(|tables| {
             let blocked = tables.account(account).map(|account| &account.blocked);
             blocked.into_iter().flatten().cloned().collect()
+        })
+    }
+
+    fn lists(&self, accounts: &[String]) -> BoxFuture<'_, Result<BlockedByAccount>> {
+        self.read(|tables| {
+            let found = accounts.iter().filter_map(|account| {
+                let blocked = &tables.account(account)?.blocked;
+                let jids: Vec<String> = blocked.iter().cloned().collect();
+                (!jids.is_empty()).then(|| (account.clone(), jids))
+            });
+            found.collect()
         })
     }
 }

@@ -5,7 +5,7 @@ use super::accounts::{find, require};
 use super::apply::misplaced;
 use super::fault::Fault;
 use super::statement::{all, one, run};
-use crate::{Blocking, BoxFuture, Error, Result, Write};
+use crate::{BlockedByAccount, Blocking, BoxFuture, Error, Result, Write};
 
 pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
     match write {
@@ -64,5 +64,19 @@ impl Blocking for SqliteStore {
     fn list(&self, account: &str) -> BoxFuture<'_, Result<Vec<String>>> {
         let account = account.to_owned();
         self.read(move |conn| list(conn, &account))
+    }
+
+    fn lists(&self, accounts: &[String]) -> BoxFuture<'_, Result<BlockedByAccount>> {
+        let accounts = accounts.to_vec();
+        self.read(move |conn| {
+            let mut found = Vec::new();
+            for account in accounts {
+                let jids = list(conn, &account)?;
+                if !jids.is_empty() {
+                    found.push((account, jids));
+                }
+            }
+            Ok(found)
+        })
     }
 }

@@ -313,6 +313,22 @@ impl Roster for SqliteStore {
         self.read(move |conn| one_item(conn, &account, &jid))
     }
 
+    fn of_contact(
+        &self,
+        accounts: &[String],
+        jid: &str,
+    ) -> BoxFuture<'_, Result<Vec<(String, RosterItem)>>> {
+        let (accounts, jid) = (accounts.to_vec(), jid.to_owned());
+        self.read(move |conn| {
+            let mut found = Vec::new();
+            for account in accounts {
+                let item = one_item(conn, &account, &jid)?;
+                found.extend(item.map(|item| (account, item)));
+            }
+            Ok(found)
+        })
+    }
+
     fn changes_since(
         &self,
         account: &str,

@@ -329,7 +329,12 @@ async fn rooms_and_nodes_are_there_after_reopening() {
     archive(&store, GARDEN, entry(ROMEO, "a rose", 1)).await;
     let told = async |store: &SqliteStore| {
         let room = store.rooms().get(GARDEN).await.unwrap().unwrap();
-        let node = store.pubsub().node(GARDEN, NODE).await.unwrap().unwrap();
+        let node = store
+            .pubsub()
+            .node(GARDEN, NODE, None)
+            .await
+            .unwrap()
+            .unwrap();
         let last = ItemsRequest {
             place: ItemsPlace::Last,
             limit: 1_000,

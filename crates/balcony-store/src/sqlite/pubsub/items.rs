@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::{Connection, Row};
 
@@ -6,8 +6,11 @@ use super::{Node, stored};
 use crate::sqlite::accounts::find;
 use crate::sqlite::apply::misplaced;
 use crate::sqlite::fault::Fault;
-use crate::sqlite::statement::{all, one, run};
-use crate::{Error, ItemsPage, ItemsPlace, ItemsRequest, LastItem, PubsubItem, Write};
+use crate::sqlite::statement::{all, one, run, unknown_word, walk};
+use crate::{
+    Error, ItemsPage, ItemsPlace, ItemsRequest, LastItem, Newest, NodeAffiliation, PubsubItem,
+    Write,
+};
 
 pub(super) fn apply(conn: &Connection, node: Node, write: &Write) -> Result<(), Fault> {
     match write {
@@ -182,44 +185,95 @@ fn cut(mut items: Vec<PubsubItem>, limit: u32) -> (Vec<PubsubItem>, bool) {
     (items, complete)
 }
 
-/// Two steps through indexes for each pair, all in one go on a thread that reads.
-pub(super) fn last(
+/// A walk through the names of an owner's nodes, and two steps through indexes for each that is
+/// wanted, all in one go on a thread that reads.
+pub(super) fn newest(
     conn: &Connection,
     owners: &[String],
     nodes: &[String],
-) -> Result<Vec<LastItem>, Fault> {
+    reader: &str,
+) -> Result<Vec<Newest>, Fault> {
+    let wanted: HashSet<&str> = nodes.iter().map(String::as_str).collect();
     let mut found = Vec::new();
     for owner in owners {
         let Some(id) = find(conn, owner)? else {
             continue;
         };
-        for node in nodes {
-            found.extend(last_of(conn, (owner, id), node)?);
+        let mut theirs: Vec<(i64, String)> = Vec::new();
+        walk(
+            conn,
+            "SELECT id, node FROM pubsub_nodes WHERE account_id = ?1 ORDER BY node",
+            [id],
+            |row| {
+                let node = row.get_ref(1)?.as_str()?;
+                if wanted.contains(node) {
+                    theirs.push((row.get(0)?, node.to_owned()));
+                }
+                Ok(true)
+            },
+        )?;
+        for (id, node) in theirs {
+            found.extend(newest_of(conn, owner, (id, node), reader)?);
         }
     }
     Ok(found)
 }
 
-fn last_of(
+fn newest_of(
     conn: &Connection,
-    (owner, id): (&str, i64),
-    node: &str,
-) -> Result<Option<LastItem>, Fault> {
+    owner: &str,
+    (id, node): (i64, String),
+    reader: &str,
+) -> Result<Option<Newest>, Fault> {
     one(
         conn,
-        "SELECT n.format, n.config, i.id, i.publisher, i.published_at, i.format, i.payload
+        "SELECT n.format, n.config, a.affiliation, length(i.payload)
          FROM pubsub_nodes n CROSS JOIN pubsub_items i ON i.seq =
              (SELECT max(seq) FROM pubsub_items INDEXED BY pubsub_items_in_order
               WHERE node_id = n.id)
-         WHERE n.account_id = ?1 AND n.node = ?2",
-        (id, node),
+         LEFT JOIN pubsub_affiliations a ON a.node_id = n.id AND a.jid = ?2
+         WHERE n.id = ?1",
+        (id, reader),
         |row| {
-            Ok(LastItem {
+            let word = row.get_ref(2)?.as_str_or_null()?;
+            let affiliation = match word {
+                Some(word) => {
+                    let known = NodeAffiliation::parse(word);
+                    Some(known.ok_or_else(|| unknown_word(2, word))?)
+                }
+                None => None,
+            };
+            Ok(Newest {
                 owner: owner.to_owned(),
-                node: node.to_owned(),
+                node,
                 config: stored(row, 0)?,
-                item: item(row, 2)?,
+                affiliation,
+                bytes: row.get(3)?,
             })
         },
     )
+}
+
+pub(super) fn last(conn: &Connection, nodes: &[(String, String)]) -> Result<Vec<LastItem>, Fault> {
+    let mut found = Vec::new();
+    for (owner, node) in nodes {
+        let Some(id) = find(conn, owner)? else {
+            continue;
+        };
+        let last = one(
+            conn,
+            "SELECT id, publisher, published_at, format, payload FROM pubsub_items
+             WHERE seq = (SELECT max(seq) FROM pubsub_items INDEXED BY pubsub_items_in_order
+                          WHERE node_id = (SELECT id FROM pubsub_nodes
+                                           WHERE account_id = ?1 AND node = ?2))",
+            (id, node),
+            |row| item(row, 0),
+        )?;
+        found.extend(last.map(|item| LastItem {
+            owner: owner.clone(),
+            node: node.clone(),
+            item,
+        }));
+    }
+    Ok(found)
 }

@@ -11,8 +11,8 @@ use super::apply::misplaced;
 use super::fault::Fault;
 use super::statement::{all, one, run, snapshot};
 use crate::{
-    BoxFuture, Error, ItemsPage, ItemsRequest, LastItem, NodeAffiliation, NodeData, NodeEntry,
-    NodeSubscription, Pubsub, Result, Stored, Write,
+    BoxFuture, Error, ItemsPage, ItemsRequest, LastItem, Newest, NodeAffiliation, NodeData,
+    NodeEntry, NodeSubscription, Pubsub, Result, Stored, Write,
 };
 
 /// Whose node, and which.
@@ -134,7 +134,12 @@ fn require(conn: &Connection, owner: &str, node: &str) -> Result<Node, Fault> {
     Ok(find_node(conn, owner, node)?.ok_or(Error::NotFound)?)
 }
 
-fn get(conn: &Connection, owner: &str, node: &str) -> Result<Option<NodeData>, Fault> {
+fn get(
+    conn: &Connection,
+    owner: &str,
+    node: &str,
+    of: Option<&str>,
+) -> Result<Option<NodeData>, Fault> {
     let Some(owner) = find(conn, owner)? else {
         return Ok(None);
     };
@@ -148,11 +153,18 @@ fn get(conn: &Connection, owner: &str, node: &str) -> Result<Option<NodeData>, F
     let Some((id, created, config)) = found else {
         return Ok(None);
     };
+    let (affiliations, subscriptions) = match of {
+        None => (
+            people::affiliations(conn, id)?,
+            people::subscriptions(conn, id)?,
+        ),
+        Some(jid) => people::of(conn, id, jid)?,
+    };
     Ok(Some(NodeData {
         created,
         config,
-        affiliations: people::affiliations(conn, id)?,
-        subscriptions: people::subscriptions(conn, id)?,
+        affiliations,
+        subscriptions,
     }))
 }
 
@@ -199,9 +211,14 @@ fn stored(row: &Row<'_>, at: usize) -> rusqlite::Result<Stored> {
 }
 
 impl Pubsub for SqliteStore {
-    fn node(&self, owner: &str, node: &str) -> BoxFuture<'_, Result<Option<NodeData>>> {
-        let (owner, node) = (owner.to_owned(), node.to_owned());
-        self.read(move |conn| snapshot(conn, || get(conn, &owner, &node)))
+    fn node(
+        &self,
+        owner: &str,
+        node: &str,
+        of: Option<&str>,
+    ) -> BoxFuture<'_, Result<Option<NodeData>>> {
+        let (owner, node, of) = (owner.to_owned(), node.to_owned(), of.map(str::to_owned));
+        self.read(move |conn| snapshot(conn, || get(conn, &owner, &node, of.as_deref())))
     }
 
     fn nodes(
@@ -229,13 +246,19 @@ impl Pubsub for SqliteStore {
         })
     }
 
-    fn last_items(
+    fn newest(
         &self,
         owners: &[String],
         nodes: &[String],
-    ) -> BoxFuture<'_, Result<Vec<LastItem>>> {
-        let (owners, nodes) = (owners.to_vec(), nodes.to_vec());
-        self.read(move |conn| snapshot(conn, || items::last(conn, &owners, &nodes)))
+        reader: &str,
+    ) -> BoxFuture<'_, Result<Vec<Newest>>> {
+        let (owners, nodes, reader) = (owners.to_vec(), nodes.to_vec(), reader.to_owned());
+        self.read(move |conn| snapshot(conn, || items::newest(conn, &owners, &nodes, &reader)))
+    }
+
+    fn last_items(&self, nodes: &[(String, String)]) -> BoxFuture<'_, Result<Vec<LastItem>>> {
+        let nodes = nodes.to_vec();
+        self.read(move |conn| snapshot(conn, || items::last(conn, &nodes)))
     }
 
     fn subscriptions_of(

@@ -143,6 +143,30 @@ pub(super) fn subscriptions(conn: &Connection, node: i64) -> Result<Vec<NodeSubs
     )
 }
 
+/// The affiliation and the subscriptions of a bare JID.
+#[expect(clippy::type_complexity, reason = "two lists of which each is plain")]
+pub(super) fn of(
+    conn: &Connection,
+    node: i64,
+    jid: &str,
+) -> Result<(Vec<(String, NodeAffiliation)>, Vec<NodeSubscription>), Fault> {
+    let affiliations = all(
+        conn,
+        "SELECT jid, affiliation FROM pubsub_affiliations WHERE node_id = ?1 AND jid = ?2",
+        (node, jid),
+        affiliation,
+    )?;
+    let subscriptions = all(
+        conn,
+        "SELECT jid, subid, state, format, options, expires_at FROM pubsub_subscriptions
+         WHERE node_id = ?1 AND jid >= ?2 AND jid < ?2 || '0' AND (jid = ?2 OR jid > ?2 || '/')
+         ORDER BY jid, subid",
+        (node, jid),
+        |row| subscription(row, 0),
+    )?;
+    Ok((affiliations, subscriptions))
+}
+
 pub(super) fn affiliations_of(
     conn: &Connection,
     owner: &str,

@@ -28,6 +28,7 @@ pub mod push;
 pub mod register;
 pub mod reporting;
 pub mod roster;
+mod service_iq;
 pub mod session_legacy;
 pub mod stanza_id;
 mod stored;

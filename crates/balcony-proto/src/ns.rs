@@ -185,6 +185,11 @@ pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 /// The form of a node's configuration (XEP-0060 §16.4.4).
 pub const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+/// The form of a subscription's options (XEP-0060 §16.4.2).
+pub const SUBSCRIBE_OPTIONS: &str = "http://jabber.org/protocol/pubsub#subscribe_options";
+/// The form by which owners approve subscriptions (XEP-0060 §16.4.1).
+pub const SUBSCRIBE_AUTHORIZATION: &str =
+    "http://jabber.org/protocol/pubsub#subscribe_authorization";
 /// The form of what a node tells about itself (XEP-0060 §16.4.3).
 pub const NODE_META_DATA: &str = "http://jabber.org/protocol/pubsub#meta-data";
 /// The data of an avatar (XEP-0084 §4.1).

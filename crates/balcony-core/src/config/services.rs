@@ -127,7 +127,7 @@ pub(super) static PUBSUB: Section = Section {
         "hosts",
         Kind::HostNames,
         Fallback::Unset("`pubsub.<host>` for each host"),
-        Applies::NotYet("publish-subscribe (XEP-0060)"),
+        Applies::Reload,
         "The domains of publish-subscribe services; an empty list means none. A default name that \
          is a `[[host]]` itself is left out.",
     )],
@@ -280,7 +280,7 @@ impl Offline {
     }
 }
 
-/// `[muc]` or `[pubsub]`: domains of a service. Those of `[pubsub]` are not in force yet.
+/// `[muc]` or `[pubsub]`: domains of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// Prepared domainparts. Default: `conference.<host>` or `pubsub.<host>` for each host.

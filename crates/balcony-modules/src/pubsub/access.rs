@@ -2,7 +2,7 @@
 
 use balcony_store::NodeAffiliation as Affiliation;
 
-/// Who may subscribe to a node and read its items (§4.5). `authorize` is not offered.
+/// Who may subscribe to a node and read its items (§4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AccessModel {
     /// Everybody.
@@ -11,6 +11,8 @@ pub(super) enum AccessModel {
     Presence,
     /// Who is, and is in one of the named groups of the owner's roster.
     Roster,
+    /// Whose subscription an owner has approved.
+    Authorize,
     /// Whom the owner has given an affiliation.
     Whitelist,
 }
@@ -48,8 +50,19 @@ pub(super) enum Denied {
     NoPresence,
     /// §6.1.3.3, §6.5.9.7.
     NoGroup,
+    /// §6.5.9.3: nobody has approved it yet.
+    NotSubscribed,
     /// §6.1.3.4, §6.5.9.8.
     Closed,
+}
+
+/// What becomes of a subscription that may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It stands at once.
+    Now,
+    /// An owner has to approve it (§6.1.4).
+    WhenApproved,
 }
 
 impl Standing {
@@ -67,7 +80,7 @@ impl Standing {
     }
 }
 
-/// Whether somebody may subscribe to a node and read its items (§4.1, §4.5, §6.5.1).
+/// Whether somebody may read the items of a node (§4.1, §4.5, §6.5.1).
 pub(super) fn may_read(model: AccessModel, who: Standing) -> Result<(), Denied> {
     use Affiliation::{Member, Outcast, Owner, PublishOnly, Publisher};
     match who.affiliation {
@@ -81,7 +94,18 @@ pub(super) fn may_read(model: AccessModel, who: Standing) -> Result<(), Denied> 
         AccessModel::Presence => Err(Denied::NoPresence),
         AccessModel::Roster if who.sees_presence && who.in_group => Ok(()),
         AccessModel::Roster => Err(Denied::NoGroup),
+        AccessModel::Authorize if who.subscribed => Ok(()),
+        AccessModel::Authorize => Err(Denied::NotSubscribed),
         AccessModel::Whitelist => Err(Denied::Closed),
+    }
+}
+
+/// Whether somebody may subscribe to a node, and whether an owner is asked first (§6.1.3, §6.1.4).
+pub(super) fn may_subscribe(model: AccessModel, who: Standing) -> Result<Admission, Denied> {
+    match may_read(model, who) {
+        Ok(()) => Ok(Admission::Now),
+        Err(Denied::NotSubscribed) => Ok(Admission::WhenApproved),
+        Err(denied) => Err(denied),
     }
 }
 
@@ -107,7 +131,7 @@ pub(super) fn may_retract(model: PublishModel, who: Standing, own: bool) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use AccessModel::{Open, Presence, Roster, Whitelist};
+    use AccessModel::{Authorize, Open, Presence, Roster, Whitelist};
     use Affiliation::{Member, Outcast, Owner, PublishOnly, Publisher};
 
     const NOBODY: Standing = Standing {
@@ -136,40 +160,50 @@ mod tests {
         }
     }
 
-    /// §4.5: open, presence, roster, whitelist.
+    /// §4.5: open, presence, roster, authorize, whitelist.
     #[test]
     fn the_access_model_decides_over_who_has_no_affiliation() {
         let yes = Ok(());
         let (no_presence, no_group) = (Err(Denied::NoPresence), Err(Denied::NoGroup));
-        let closed = Err(Denied::Closed);
+        let (unknown, closed) = (Err(Denied::NotSubscribed), Err(Denied::Closed));
         for (who, expected) in [
-            (NOBODY, [yes, no_presence, no_group, closed]),
-            (SUBSCRIBED, [yes, no_presence, no_group, closed]),
-            (CONTACT, [yes, yes, no_group, closed]),
-            (FRIEND, [yes, yes, yes, closed]),
+            (NOBODY, [yes, no_presence, no_group, unknown, closed]),
+            (SUBSCRIBED, [yes, no_presence, no_group, yes, closed]),
+            (CONTACT, [yes, yes, no_group, unknown, closed]),
+            (FRIEND, [yes, yes, yes, unknown, closed]),
             // In a group, and the subscription was taken back.
             (
                 Standing {
                     in_group: true,
                     ..NOBODY
                 },
-                [yes, no_presence, no_group, closed],
+                [yes, no_presence, no_group, unknown, closed],
             ),
         ] {
-            let found = [Open, Presence, Roster, Whitelist].map(|model| may_read(model, who));
+            let models = [Open, Presence, Roster, Authorize, Whitelist];
+            let found = models.map(|model| may_read(model, who));
             assert_eq!(found, expected, "{who:?}");
+            let subscribing = models.map(|model| may_subscribe(model, who));
+            let expected = expected.map(|read| match read {
+                Ok(()) => Ok(Admission::Now),
+                Err(Denied::NotSubscribed) => Ok(Admission::WhenApproved),
+                Err(denied) => Err(denied),
+            });
+            assert_eq!(subscribing, expected, "{who:?}");
         }
     }
 
     /// §4.1, the columns "Subscribe" and "Retrieve Items".
     #[test]
     fn an_affiliation_decides_before_the_access_model() {
-        for model in [Open, Presence, Roster, Whitelist] {
+        for model in [Open, Presence, Roster, Authorize, Whitelist] {
             for affiliation in [Owner, Publisher, Member] {
                 assert_eq!(may_read(model, affiliated(affiliation)), Ok(()));
             }
             for affiliation in [PublishOnly, Outcast] {
                 let found = may_read(model, affiliated(affiliation));
+                assert_eq!(found, Err(Denied::Forbidden));
+                let found = may_subscribe(model, affiliated(affiliation));
                 assert_eq!(found, Err(Denied::Forbidden));
             }
         }

@@ -11,10 +11,12 @@ use balcony_proto::xml::Element;
 use balcony_store::{PubsubItem, Write, WriteSet};
 
 use super::access::AccessModel;
+use super::choices::Place;
 use super::config::NodeConfig;
+use super::create;
 use super::node::{self, Node};
 use super::settings::Limits;
-use super::{State, event, items, notify, own, owner, publish};
+use super::{State, event, items, notify, own, owner};
 use crate::turns::Turn;
 
 /// What a bookmark says, but for its extensions.
@@ -166,7 +168,7 @@ pub(crate) async fn replace(
             let before = items::all(ctx, &node).await?;
             // What is in private storage, passwords of rooms perhaps, is private here too.
             if node.config.access != AccessModel::Whitelist {
-                node.config = node.config.with_options(&own::private())?;
+                node.config = node.config.with_options(&own::private(), Place::Account)?;
                 writes.push(Write::NodeConfigSet {
                     owner: account.to_string(),
                     node: node.name.clone(),
@@ -176,9 +178,10 @@ pub(crate) async fn replace(
             (node, before)
         }
         None => {
-            let config = NodeConfig::default().with_options(&own::private())?;
-            let node = publish::fresh(ctx, account, ns::BOOKMARKS.to_owned(), config);
-            writes.push(publish::creation(&node, limits));
+            let config = NodeConfig::default().with_options(&own::private(), Place::Account)?;
+            let name = ns::BOOKMARKS.to_owned();
+            let (node, made) = create::fresh(ctx, (account, account), name, config).await?;
+            writes.extend(made);
             (node, Vec::new())
         }
     };

@@ -52,6 +52,8 @@ struct Due {
     /// Whether the item goes with what is in it.
     payloads: bool,
     bytes: u64,
+    /// What was published before is gone. `None`: nothing is.
+    expired_before: Option<i64>,
 }
 
 async fn run(ctx: &mut Ctx<'_>, session: &Arc<Session>, look: Look) -> Result<(), StanzaError> {
@@ -105,6 +107,7 @@ async fn due(
         if sent && known.may_read(who, &new, config) {
             due.push(Due {
                 payloads: config.payloads,
+                expired_before: config.expired_before(ctx.utc_micros()),
                 owner: new.owner,
                 node: new.node,
                 bytes: new.bytes,
@@ -188,6 +191,13 @@ async fn send(ctx: &mut Ctx<'_>, session: &Arc<Session>, part: &[Due]) -> Result
         let (Some(due), Ok(owner)) = (due, Jid::parse(&last.owner)) else {
             continue;
         };
+        let published_at = last.item.published_at;
+        if due
+            .expired_before
+            .is_some_and(|before| published_at < before)
+        {
+            continue;
+        }
         if interest::wants(session, &due.node) && !hearing::has_heard(session, &owner, &due.node) {
             notify::catch_up(ctx, session, &owner, &due.node, &last.item, due.payloads);
         }
@@ -206,6 +216,7 @@ mod tests {
             node: String::new(),
             payloads: true,
             bytes,
+            expired_before: None,
         };
         let all = [1, READ_BYTES - 1, 1, 2 * READ_BYTES, 1, 1].map(due);
         let lens: Vec<usize> = parts(&all).map(<[Due]>::len).collect();

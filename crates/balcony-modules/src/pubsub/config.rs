@@ -8,7 +8,9 @@ use balcony_proto::xml::Element;
 use balcony_store::Stored;
 
 use super::access::{AccessModel, PublishModel};
-use super::choices::{ACCESS, LAST, MaxItems, PUBLISH, SendLast, choice, read};
+use super::choices::{
+    ACCESS, LAST, MaxItems, NOTIFICATION, Notification, PUBLISH, Place, SendLast, choice, read,
+};
 use super::errors;
 
 pub(super) const TITLE: &str = "pubsub#title";
@@ -25,6 +27,8 @@ const NOTIFY_CONFIG: &str = "pubsub#notify_config";
 const NOTIFY_DELETE: &str = "pubsub#notify_delete";
 const NOTIFY_RETRACT: &str = "pubsub#notify_retract";
 pub(super) const SEND_LAST: &str = "pubsub#send_last_published_item";
+const ITEM_EXPIRE: &str = "pubsub#item_expire";
+const NOTIFICATION_TYPE: &str = "pubsub#notification_type";
 
 /// Bytes of a title and the like: a long line.
 const LINE: usize = 256;
@@ -46,12 +50,15 @@ pub(super) struct NodeConfig {
     pub(super) publish: PublishModel,
     pub(super) persist: bool,
     pub(super) max_items: MaxItems,
+    /// Seconds after which an item is gone. `None`: it stays.
+    pub(super) item_expire: Option<u32>,
     pub(super) notifications: bool,
     pub(super) payloads: bool,
     pub(super) notify_config: bool,
     pub(super) notify_delete: bool,
     pub(super) notify_retract: bool,
     pub(super) send_last: SendLast,
+    pub(super) notification: Notification,
 }
 
 impl Default for NodeConfig {
@@ -67,17 +74,33 @@ impl Default for NodeConfig {
             publish: PublishModel::Publishers,
             persist: true,
             max_items: MaxItems::Of(1),
+            item_expire: None,
             notifications: true,
             payloads: true,
             notify_config: false,
             notify_delete: true,
             notify_retract: true,
             send_last: SendLast::OnSubAndPresence,
+            notification: Notification::Headline,
         }
     }
 }
 
 impl NodeConfig {
+    /// What a new node is. On a service it is for everybody and keeps all that it may, as it is
+    /// made for others to read.
+    pub(super) fn fresh(place: Place) -> Self {
+        match place {
+            Place::Account => Self::default(),
+            Place::Service => Self {
+                access: AccessModel::Open,
+                max_items: MaxItems::Most,
+                send_last: SendLast::OnSub,
+                ..Self::default()
+            },
+        }
+    }
+
     /// How many items are kept. Of a node that does not persist them, the last one is cached
     /// (XEP-0060 §12.10), as XEP-0163 §4.3.4 wants it sent.
     pub(super) fn kept_items(&self, limit: u32) -> u32 {
@@ -92,42 +115,69 @@ impl NodeConfig {
         !self.persist && !self.payloads
     }
 
-    /// The form, with what is in force as its values (§8.2.2).
-    pub(super) fn form(&self, kind: FormType) -> DataForm {
-        let form = DataForm::about(kind, ns::NODE_CONFIG);
-        self.fields().into_iter().fold(form, DataForm::with_field)
+    /// The time before which what was published is gone. `None`: items stay.
+    pub(super) fn expired_before(&self, now: i64) -> Option<i64> {
+        let seconds = i64::from(self.item_expire?);
+        Some(now.saturating_sub(seconds.saturating_mul(1_000_000)))
     }
 
-    fn fields(&self) -> Vec<Field> {
+    /// The form, with what is in force as its values (§8.2.2).
+    pub(super) fn form(&self, kind: FormType, place: Place) -> DataForm {
+        let form = DataForm::about(kind, ns::NODE_CONFIG);
+        let fields = self.fields(place).into_iter();
+        let fields = fields.filter(|field| place == Place::Account || field.var() != Some(GROUPS));
+        fields.fold(form, DataForm::with_field)
+    }
+
+    fn fields(&self, place: Place) -> Vec<Field> {
         let line = |var: &str, label: &str, value: &Option<String>| {
             let field = Field::new(FieldType::TextSingle, var).labelled(label);
             field.with_value(value.clone().unwrap_or_default())
         };
         let flag = |var: &str, label: &str, value| Field::boolean(var, value).labelled(label);
         let max_items = Field::new(FieldType::TextSingle, MAX_ITEMS).labelled("Items at most");
+        let expire = Field::new(FieldType::TextSingle, ITEM_EXPIRE).labelled("Seconds they stay");
         let groups = Field::new(FieldType::TextMulti, GROUPS).labelled("Groups that may read");
         vec![
             line(TITLE, "Name", &self.title),
             line(DESCRIPTION, "Description", &self.description),
             line(TYPE, "Namespace of what is in it", &self.kind),
-            choice(ACCESS_MODEL, "Who may read", &ACCESS, self.access),
+            choice(
+                ACCESS_MODEL,
+                "Who may read",
+                place.access_models(),
+                self.access,
+            ),
             groups.with_values(&self.groups),
             choice(PUBLISH_MODEL, "Who may publish", &PUBLISH, self.publish),
             flag(PERSIST, "Items are kept", self.persist),
             max_items.with_value(self.max_items.written()),
+            expire.with_value(self.item_expire.map_or("max".to_owned(), |s| s.to_string())),
             flag(NOTIFICATIONS, "Subscribers are told", self.notifications),
             flag(PAYLOADS, "And get what is published", self.payloads),
             flag(NOTIFY_CONFIG, "Told of changes here", self.notify_config),
             flag(NOTIFY_DELETE, "Told of the node's end", self.notify_delete),
             flag(NOTIFY_RETRACT, "Told of items' end", self.notify_retract),
-            choice(SEND_LAST, "The last item is sent", &LAST, self.send_last),
+            choice(
+                SEND_LAST,
+                "The last item is sent",
+                place.send_last(),
+                self.send_last,
+            ),
+            choice(
+                NOTIFICATION_TYPE,
+                "How they are told",
+                &NOTIFICATION,
+                self.notification,
+            ),
         ]
     }
 
     /// As the store keeps it: every field, and nothing for people.
     pub(super) fn kept(&self) -> Stored {
         let form = DataForm::about(FormType::Submit, ns::NODE_CONFIG);
-        let fields = self.fields().into_iter().filter_map(|field| {
+        // Those of an account are all that there are.
+        let fields = self.fields(Place::Account).into_iter().filter_map(|field| {
             let var = field.var()?.to_owned();
             Some(Field::new(field.field_type?, var).with_values(field.values))
         });
@@ -146,7 +196,11 @@ impl NodeConfig {
             _ => None,
         };
         let form = element.and_then(|element| DataForm::parse(&element).ok());
-        let config = form.and_then(|form| NodeConfig::default().with_submitted(&form).ok());
+        let config = form.and_then(|form| {
+            NodeConfig::default()
+                .with_submitted(&form, Place::Account)
+                .ok()
+        });
         config.unwrap_or_else(|| {
             tracing::error!(format = row.format, "a node's configuration cannot be read");
             NodeConfig {
@@ -161,13 +215,17 @@ impl NodeConfig {
     /// # Errors
     /// `not-acceptable` for what makes no sense (§8.2.5.2), with a condition of its own for an
     /// access model that is not offered (§8.1.2).
-    pub(super) fn with_submitted(&self, form: &DataForm) -> Result<NodeConfig, StanzaError> {
+    pub(super) fn with_submitted(
+        &self,
+        form: &DataForm,
+        place: Place,
+    ) -> Result<NodeConfig, StanzaError> {
         if let Some(model) = form.value(ACCESS_MODEL)
-            && read(&ACCESS, model).is_none()
+            && read(place.access_models(), model).is_none()
         {
             return Err(errors::unsupported_access_model());
         }
-        let submitted = self.form(FormType::Form).check(form)?;
+        let submitted = self.form(FormType::Form, place).check(form)?;
         let mut config = self.clone();
         config.take_texts(&submitted)?;
         config.take_flags(&submitted);
@@ -208,6 +266,14 @@ impl NodeConfig {
                 _ => return Err(unacceptable(format!("{MAX_ITEMS} is a number or max"))),
             };
         }
+        if let Some(seconds) = submitted.text(ITEM_EXPIRE) {
+            self.item_expire = match (seconds.as_str(), seconds.parse()) {
+                // Cleared.
+                ("max" | "", _) => None,
+                (_, Ok(seconds)) if seconds > 0 => Some(seconds),
+                _ => return Err(unacceptable(format!("{ITEM_EXPIRE} is a number or max"))),
+            };
+        }
         Ok(())
     }
 
@@ -233,6 +299,8 @@ impl NodeConfig {
         self.publish = publish.unwrap_or(self.publish);
         let send_last = value(SEND_LAST).and_then(|word| read(&LAST, word));
         self.send_last = send_last.unwrap_or(self.send_last);
+        let notification = value(NOTIFICATION_TYPE).and_then(|word| read(&NOTIFICATION, word));
+        self.notification = notification.unwrap_or(self.notification);
     }
 }
 
@@ -253,9 +321,49 @@ mod tests {
             max_items: MaxItems::Most,
             payloads: false,
             send_last: SendLast::Never,
+            item_expire: Some(60),
+            notification: Notification::Normal,
             ..NodeConfig::default()
         };
         assert_eq!(NodeConfig::of(&config.kept()), config);
+    }
+
+    /// What was kept before there was a field says nothing of it.
+    #[test]
+    fn a_configuration_of_an_older_version_is_read() {
+        let bytes = b"<x xmlns='jabber:x:data' type='submit'>\
+            <field var='FORM_TYPE' type='hidden'>\
+            <value>http://jabber.org/protocol/pubsub#node_config</value></field>\
+            <field var='pubsub#access_model'><value>open</value></field></x>";
+        let row = Stored {
+            format: CANONICAL,
+            bytes: bytes.to_vec(),
+        };
+        let expected = NodeConfig {
+            access: AccessModel::Open,
+            ..NodeConfig::default()
+        };
+        assert_eq!(NodeConfig::of(&row), expected);
+    }
+
+    /// A service knows no rosters.
+    #[test]
+    fn a_service_offers_what_it_can_do() {
+        let fresh = NodeConfig::fresh(Place::Service);
+        for (var, value) in [
+            (ACCESS_MODEL, "presence"),
+            (ACCESS_MODEL, "roster"),
+            (SEND_LAST, "on_sub_and_presence"),
+        ] {
+            let form = DataForm::about(FormType::Submit, ns::NODE_CONFIG);
+            let form = form.with_field(Field::of(var, value));
+            assert!(
+                fresh.with_submitted(&form, Place::Service).is_err(),
+                "{value}"
+            );
+            let account = NodeConfig::default().with_submitted(&form, Place::Account);
+            assert!(account.is_ok(), "{value}");
+        }
     }
 
     #[test]

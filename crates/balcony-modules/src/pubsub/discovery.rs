@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use balcony_core::module::{Ctx, Request, stanza_error};
+use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::StanzaError;
 use balcony_proto::xep::data_form::{DataForm, Field, FieldType, FormType};
@@ -10,6 +11,7 @@ use balcony_proto::xep::date_time;
 use balcony_proto::xep::disco::{Identity, Info, Item};
 
 use super::access;
+use super::choices::Place;
 use super::config::{ACCESS_MODEL, DESCRIPTION, MAX_ITEMS, NodeConfig, PUBLISH_MODEL, TITLE, TYPE};
 use super::items;
 use super::node::{self, Node};
@@ -21,28 +23,29 @@ pub(crate) fn identity() -> Identity {
     Identity::new("pubsub", "pep")
 }
 
-/// A node of the account that is asked about, for whoever may read it. `None`: no such node.
+/// A node that is asked about, for whoever may subscribe to it. `None`: no such node.
 ///
 /// # Errors
 /// Those of [`access`], and when the store does not answer.
 async fn readable(
     ctx: &mut Ctx<'_>,
-    request: &Request,
+    owner: &Jid,
+    who: &Jid,
     name: &str,
 ) -> Result<Option<Node>, StanzaError> {
-    let (account, who) = (request.account()?, request.from()?.clone());
-    let Some(node) = node::seen_by(ctx, &account, name, &who).await? else {
+    let Some(node) = node::seen_by(ctx, owner, name, who).await? else {
         return Ok(None);
     };
-    if notify::is_blocked(ctx, &account, &who).await? {
+    if notify::is_blocked(ctx, owner, who).await? {
         return Ok(None);
     }
-    let standing = node.standing(ctx, &who).await?;
-    access::may_read(node.config.access, standing)?;
+    let standing = node.standing(ctx, who).await?;
+    // Who may ask to be let in sees what into.
+    access::may_subscribe(node.config.access, standing)?;
     Ok(Some(node))
 }
 
-/// §5.3, §5.4: what a node is. `None`: the account has no such node.
+/// §5.3, §5.4: what a node of an account is. `None`: it has no such node.
 ///
 /// # Errors
 /// As those of reading its items.
@@ -51,7 +54,20 @@ pub(crate) async fn info(
     request: &Request,
     name: &str,
 ) -> Result<Option<Info>, StanzaError> {
-    let node = readable(ctx, request, name).await?;
+    info_of(ctx, &request.account()?, request.from()?, name).await
+}
+
+/// The same for any owner.
+///
+/// # Errors
+/// As those of reading its items.
+pub(super) async fn info_of(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    who: &Jid,
+    name: &str,
+) -> Result<Option<Info>, StanzaError> {
+    let node = readable(ctx, owner, who, name).await?;
     Ok(node.map(|node| {
         let info = Info::of(Identity::new("pubsub", "leaf")).with_feature(ns::PUBSUB);
         info.with_form(meta_data(&node)).about(node.name)
@@ -72,17 +88,19 @@ fn meta_data(node: &Node) -> DataForm {
         .filter_map(|(var, value)| Some(line(var, (*value)?)));
     let created = date_time::format_utc(node.data.created);
     let list = |var: &str, value| Field::new(FieldType::ListSingle, var).with_value(value);
+    // Whoever made a node on a service did not say that everybody may know.
+    let owners = (node.place() == Place::Account).then_some(node.owner.as_str());
     let form = DataForm::about(FormType::Result, ns::NODE_META_DATA);
     lines
         .fold(form, DataForm::with_field)
         .with_field(line("pubsub#creation_date", &created))
-        .with_field(Field::new(FieldType::JidMulti, "pubsub#owner").with_value(node.owner.as_str()))
+        .with_field(Field::new(FieldType::JidMulti, "pubsub#owner").with_values(owners))
         .with_field(list(ACCESS_MODEL, config.access.as_str()))
         .with_field(list(PUBLISH_MODEL, config.publish.as_str()))
         .with_field(line(MAX_ITEMS, &config.max_items.written()))
 }
 
-/// §5.5: the items of a node. `None`: the account has no such node.
+/// §5.5: the items of a node of an account. `None`: it has no such node.
 ///
 /// # Errors
 /// As those of reading its items.
@@ -91,13 +109,27 @@ pub(crate) async fn items_of(
     request: &Request,
     name: &str,
 ) -> Result<Option<Vec<Item>>, StanzaError> {
-    let account = request.account()?;
-    let Some(node) = readable(ctx, request, name).await? else {
+    items_of_any(ctx, &request.account()?, request.from()?, name).await
+}
+
+/// The same for any owner.
+///
+/// # Errors
+/// As those of reading its items.
+pub(super) async fn items_of_any(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    who: &Jid,
+    name: &str,
+) -> Result<Option<Vec<Item>>, StanzaError> {
+    let Some(node) = readable(ctx, owner, who, name).await? else {
         return Ok(None);
     };
+    let standing = node.standing(ctx, who).await?;
+    access::may_read(node.config.access, standing)?;
     let ids = items::ids(ctx, &node).await?.into_iter();
     Ok(Some(
-        ids.map(|id| Item::new(account.clone()).named(id)).collect(),
+        ids.map(|id| Item::new(owner.clone()).named(id)).collect(),
     ))
 }
 

@@ -72,6 +72,16 @@ pub(super) fn not_subscribed() -> StanzaError {
     with(error, "not-subscribed")
 }
 
+/// §6.1.3.7.
+pub(super) fn pending_subscription() -> StanzaError {
+    with(StanzaError::not_authorized(), "pending-subscription")
+}
+
+/// §6.3.4.3.
+pub(super) fn jid_required() -> StanzaError {
+    with(StanzaError::bad_request(), "jid-required")
+}
+
 /// An account has as many nodes as it may: the schema has a condition for it (§17.2), the text
 /// has none.
 pub(super) fn max_nodes_exceeded() -> StanzaError {
@@ -94,6 +104,7 @@ impl From<Denied> for StanzaError {
                 "presence-subscription-required",
             ),
             Denied::NoGroup => with(StanzaError::not_authorized(), "not-in-roster-group"),
+            Denied::NotSubscribed => with(StanzaError::not_authorized(), "not-subscribed"),
             Denied::Closed => with(StanzaError::not_allowed(), "closed-node"),
         }
     }

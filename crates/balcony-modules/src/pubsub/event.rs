@@ -3,7 +3,7 @@
 use balcony_proto::ns;
 use balcony_proto::xep::data_form::FormType;
 use balcony_proto::xml::Element;
-use balcony_store::PubsubItem;
+use balcony_store::{PubsubItem, SubscriptionState};
 
 use super::node::{self, Node};
 
@@ -41,6 +41,13 @@ pub(super) fn purged(node: &Node) -> Element {
     event(about("purge", &node.name))
 }
 
+/// §12.14: a subscription is something else than before; `None`: there is none any more.
+pub(super) fn subscription(node: &str, jid: &str, state: Option<SubscriptionState>) -> Element {
+    let word = state.map_or("none", SubscriptionState::as_str);
+    let about = about("subscription", node).with_attr("jid", jid);
+    event(about.with_attr("subscription", word))
+}
+
 /// §8.4.2: the node was deleted.
 pub(super) fn deleted(node: &Node) -> Element {
     event(about("delete", &node.name))
@@ -48,7 +55,11 @@ pub(super) fn deleted(node: &Node) -> Element {
 
 /// §8.2.5.3: its configuration was changed; the configuration itself goes with payloads.
 pub(super) fn configured(node: &Node) -> Element {
-    let form = || node.config.form(FormType::Result).to_element();
+    let form = || {
+        node.config
+            .form(FormType::Result, node.place())
+            .to_element()
+    };
     let form = node.config.payloads.then(form);
     event(about("configuration", &node.name).with_children(form))
 }

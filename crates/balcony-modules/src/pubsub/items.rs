@@ -6,7 +6,7 @@ use balcony_proto::ns;
 use balcony_proto::stanza::{Payload, StanzaError};
 use balcony_proto::xep::rsm::{Page, PageRequest, Place};
 use balcony_proto::xml::Element;
-use balcony_store::{Error, ItemsPage, ItemsPlace, ItemsRequest, PubsubItem};
+use balcony_store::{Error, ItemsPage, ItemsPlace, ItemsRequest, PubsubItem, Write};
 
 use super::access;
 use super::errors;
@@ -183,20 +183,57 @@ fn size(item: &PubsubItem) -> usize {
     item.id.len() + item.payload.bytes.len()
 }
 
+/// Takes away what is too old (§16.4.4, `pubsub#item_expire`), if there is such an item: the oldest
+/// tells.
+async fn expire(ctx: &mut Ctx<'_>, node: &Node) -> Result<(), StanzaError> {
+    let Some(before) = node.config.expired_before(ctx.utc_micros()) else {
+        return Ok(());
+    };
+    let oldest = ItemsRequest {
+        place: ItemsPlace::First,
+        limit: 1,
+    };
+    let pubsub = ctx.store().pubsub();
+    let oldest = pubsub.items(node.owner.as_str(), &node.name, oldest).await;
+    let oldest = oldest.map_err(|cause| gone_or(&cause))?.items;
+    if oldest
+        .first()
+        .is_some_and(|item| item.published_at < before)
+    {
+        let done = ctx.commit(expiry(node, before).into()).await;
+        done.map_err(|cause| gone_or(&cause))?;
+    }
+    Ok(())
+}
+
+/// What takes away items that are too old.
+pub(super) fn expiry(node: &Node, before: i64) -> Write {
+    Write::ItemsExpire {
+        owner: node.owner.to_string(),
+        node: node.name.clone(),
+        before,
+    }
+}
+
+/// XEP-0059 §2.2: there is no such item to begin at, or the node was deleted just now.
+fn gone_or(cause: &Error) -> StanzaError {
+    match cause {
+        Error::NotFound => StanzaError::item_not_found(),
+        cause => stanza_error(cause),
+    }
+}
+
 async fn part(
     ctx: &mut Ctx<'_>,
     node: &Node,
     place: ItemsPlace,
     limit: u32,
 ) -> Result<ItemsPage, StanzaError> {
+    expire(ctx, node).await?;
     let (owner, name) = (node.owner.as_str(), node.name.as_str());
     let request = ItemsRequest { place, limit };
-    match ctx.store().pubsub().items(owner, name, request).await {
-        Ok(page) => Ok(page),
-        // XEP-0059 §2.2: no such item to begin at, or the node was deleted just now.
-        Err(Error::NotFound) => Err(StanzaError::item_not_found()),
-        Err(cause) => Err(stanza_error(&cause)),
-    }
+    let page = ctx.store().pubsub().items(owner, name, request).await;
+    page.map_err(|cause| gone_or(&cause))
 }
 
 /// All items of a node, for what the server makes of them.

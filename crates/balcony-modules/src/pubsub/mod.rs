@@ -1,20 +1,24 @@
 //! XEP-0163 Personal Eventing Protocol 1.2.2 on XEP-0060 Publish-Subscribe 1.30.0: every account
-//! has nodes, to which it publishes what its contacts and its own clients want to know.
+//! has nodes, to which it publishes what its contacts and its own clients want to know; and on a
+//! [`service`] everybody may have some.
 //!
 //! What may be done is decided by pure functions ([`access`], [`config`]); what is done by one file
-//! for each aspect; who is told by [`notify`]. Requests that change the nodes of an account take
+//! for each aspect; who is told by [`notify`]. Requests that change the nodes of an owner take
 //! turns, and who is told is told before the next one, so that everybody hears of changes in their
 //! order.
 
 mod access;
+mod approvals;
 pub(crate) mod bookmarks;
 mod catch_up;
 mod choices;
 mod config;
+mod create;
 mod discovery;
 mod displayed;
 mod errors;
 mod event;
+mod farewell;
 mod hearing;
 mod interest;
 mod items;
@@ -28,8 +32,11 @@ mod people;
 mod publish;
 mod relation;
 mod request;
+mod service;
 mod settings;
 mod subscribe;
+mod subscribers;
+mod subscription;
 
 pub(crate) use discovery::{identity, info, items_of, nodes};
 pub(crate) use interest::introduce;
@@ -43,16 +50,17 @@ use balcony_proto::ns;
 
 use crate::turns::Turns;
 
-/// Nodes of accounts.
+/// Nodes of accounts and services.
 pub static MODULE: ModuleSpec = ModuleSpec {
     name: "pubsub",
     specs: &[
         Spec::xep("XEP-0060", "Publish-Subscribe", "1.30.0")
             .partial(
-                "services on domains of their own; the access model `authorize`, options of \
-                 subscriptions, subscriptions managed by owners, `item_expire`",
+                "collections (XEP-0248), several subscriptions of one address with subids, \
+                 the list of all pending requests (§8.7), options of subscriptions beside \
+                 `deliver` and `expire`, delivery by presence on a service",
             )
-            .note("on accounts"),
+            .note("on accounts and on services"),
         Spec::xep("XEP-0163", "Personal Eventing Protocol", "1.2.2").partial(
             "contacts on other servers, which need federation; implicit subscriptions by directed \
              presence; `replyto`",
@@ -85,18 +93,29 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     iq: &[
         iq(ns::PUBSUB, IqKind::Get, request::get),
         iq(ns::PUBSUB, IqKind::Set, request::set),
-        iq(ns::PUBSUB_OWNER, IqKind::Get, request::get_owner),
-        iq(ns::PUBSUB_OWNER, IqKind::Set, request::set_owner),
+        iq(ns::PUBSUB_OWNER, IqKind::Get, request::get),
+        iq(ns::PUBSUB_OWNER, IqKind::Set, request::set),
     ],
-    hooks: &[HookSpec {
-        stage: Stage::Sending,
-        // XEP-0490 §5.2: before it is archived.
-        band: Band::Transform,
-        kinds: Kinds::MESSAGE,
-        after: &[],
-        changes: &["displayed"],
-        hook: Hook::Now(displayed::assist),
-    }],
+    hooks: &[
+        HookSpec {
+            stage: Stage::Sending,
+            // XEP-0490 §5.2: before it is archived.
+            band: Band::Transform,
+            kinds: Kinds::MESSAGE,
+            after: &[],
+            changes: &["displayed"],
+            hook: Hook::Now(displayed::assist),
+        },
+        HookSpec {
+            stage: Stage::Sending,
+            band: Band::Guard,
+            kinds: Kinds::MESSAGE,
+            after: &[],
+            changes: &[],
+            hook: Hook::Now(approvals::returned),
+        },
+    ],
+    service: Some(service::SERVICE),
     on: &[
         Listener {
             event: EventKind::Bound,
@@ -105,6 +124,10 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         Listener {
             event: EventKind::Available,
             listen: Listen::Now(interest::on_available),
+        },
+        Listener {
+            event: EventKind::AccountDeleted,
+            listen: Listen::Waits(farewell::on_account_deleted),
         },
     ],
     config: &[&settings::SECTION],
@@ -126,16 +149,23 @@ const fn iq(ns: &'static str, kind: IqKind, run: WaitingHandler) -> IqHandler {
 /// The state of the module.
 #[derive(Default)]
 pub(crate) struct State {
-    /// Whose turn it is to change the nodes of an account.
+    /// Whose turn it is to change the nodes of an owner.
     turns: Turns,
+    deciding: approvals::Deciding,
     ids: notify::Ids,
     interests: known::Interests,
 }
 
-/// XEP-0060 §10: what is true of the nodes of accounts.
+/// XEP-0060 §10: what is true of the nodes of accounts. Services tell by themselves what they do,
+/// in [`service`].
 const FEATURES: &[Feature] = &[
     Feature::account(ns::PUBSUB),
+    Feature::account("http://jabber.org/protocol/pubsub#access-authorize"),
+    Feature::account("http://jabber.org/protocol/pubsub#access-open"),
     // The default access model.
+    Feature::account("http://jabber.org/protocol/pubsub#access-presence"),
+    Feature::account("http://jabber.org/protocol/pubsub#access-roster"),
+    Feature::account("http://jabber.org/protocol/pubsub#access-whitelist"),
     Feature::account("http://jabber.org/protocol/pubsub#access-presence"),
     Feature::account("http://jabber.org/protocol/pubsub#auto-create"),
     Feature::account("http://jabber.org/protocol/pubsub#auto-subscribe"),
@@ -149,6 +179,8 @@ const FEATURES: &[Feature] = &[
     Feature::account("http://jabber.org/protocol/pubsub#instant-nodes"),
     Feature::account("http://jabber.org/protocol/pubsub#item-ids"),
     Feature::account("http://jabber.org/protocol/pubsub#last-published"),
+    Feature::account("http://jabber.org/protocol/pubsub#leased-subscription"),
+    Feature::account("http://jabber.org/protocol/pubsub#manage-subscriptions"),
     Feature::account("http://jabber.org/protocol/pubsub#member-affiliation"),
     Feature::account("http://jabber.org/protocol/pubsub#meta-data"),
     Feature::account("http://jabber.org/protocol/pubsub#modify-affiliations"),
@@ -166,11 +198,14 @@ const FEATURES: &[Feature] = &[
     Feature::account("http://jabber.org/protocol/pubsub#retract-items"),
     Feature::account("http://jabber.org/protocol/pubsub#retrieve-affiliations"),
     Feature::account("http://jabber.org/protocol/pubsub#retrieve-default"),
+    Feature::account("http://jabber.org/protocol/pubsub#retrieve-default-sub"),
     Feature::account("http://jabber.org/protocol/pubsub#retrieve-items"),
     Feature::account("http://jabber.org/protocol/pubsub#retrieve-subscriptions"),
     // §6.5.4
     Feature::account("http://jabber.org/protocol/pubsub#rsm"),
     Feature::account("http://jabber.org/protocol/pubsub#subscribe"),
+    Feature::account("http://jabber.org/protocol/pubsub#subscription-notifications"),
+    Feature::account("http://jabber.org/protocol/pubsub#subscription-options"),
     Feature::account(ns::BOOKMARKS_COMPAT),
     Feature::account(ns::MDS_ASSIST),
 ];

@@ -4,13 +4,13 @@ use balcony_core::module::{Ctx, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
 use balcony_proto::xml::Element;
-use balcony_store::{
-    NodeAffiliation, NodeData, NodeSubscription, Stored, Subscription, SubscriptionState,
-};
+use balcony_store::{NodeAffiliation, NodeData, NodeSubscription, Stored, Subscription};
 
 use super::access::{self, AccessModel, Standing};
+use super::choices::Place;
 use super::config::NodeConfig;
 use super::errors;
+use super::subscription;
 use crate::presence;
 
 /// Bytes of a node's name and of an item's id. Names are namespaces, of which `[limits]` allows as
@@ -153,13 +153,31 @@ pub(super) async fn owned(
     who: &Jid,
 ) -> Result<Node, StanzaError> {
     let node = get(ctx, owner, name).await?;
+    // Whoever runs the server looks after what strangers make on its service.
+    let runs_it = node.place() == Place::Service && ctx.core().is_admin_anywhere(who);
     match node.affiliation(who) {
         Some(NodeAffiliation::Owner) => Ok(node),
+        _ if runs_it => Ok(node),
         _ => Err(StanzaError::forbidden()),
     }
 }
 
 impl Node {
+    /// Where it is.
+    pub(super) fn place(&self) -> Place {
+        Place::of(&self.owner)
+    }
+
+    /// Who owns it, as bare JIDs.
+    pub(super) fn owners(&self) -> Vec<&str> {
+        let own = (self.place() == Place::Account).then(|| self.owner.as_str());
+        let listed = self.data.affiliations.iter();
+        let listed = listed.filter(|(_, is)| *is == NodeAffiliation::Owner);
+        own.into_iter()
+            .chain(listed.map(|(jid, _)| jid.as_str()))
+            .collect()
+    }
+
     /// What somebody is to the node. Its account owns it (XEP-0163 §2.2).
     pub(super) fn affiliation(&self, who: &Jid) -> Option<NodeAffiliation> {
         if who.bare_str() == self.owner.as_str() {
@@ -180,9 +198,9 @@ impl Node {
     }
 
     /// Whether somebody has subscribed (XEP-0060 §6.1), with any of their addresses.
-    fn is_subscribed(&self, who: &Jid) -> bool {
+    fn is_subscribed(&self, who: &Jid, now: i64) -> bool {
         let mut theirs = self.subscriptions_of(who);
-        theirs.any(|subscription| subscription.state == SubscriptionState::Subscribed)
+        theirs.any(|theirs| subscription::stands(theirs, now))
     }
 
     /// How somebody stands to the node. Asks the store only for what the access model needs.
@@ -200,6 +218,7 @@ impl Node {
         }
         let mut standing = Standing {
             affiliation,
+            subscribed: self.is_subscribed(who, ctx.utc_micros()),
             ..Standing::default()
         };
         let access = self.config.access;
@@ -215,7 +234,7 @@ impl Node {
                 .any(|group| self.config.groups.contains(group));
         }
         // Who may not read any more has no subscription, though it is still written down.
-        standing.subscribed = self.is_subscribed(who) && access::may_read(access, standing).is_ok();
+        standing.subscribed &= access::may_read(access, standing).is_ok();
         Ok(standing)
     }
 }

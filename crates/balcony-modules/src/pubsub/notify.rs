@@ -12,12 +12,13 @@ use balcony_proto::xml::Element;
 use balcony_store::{PubsubItem, SubscriptionState, Write};
 
 use super::access::{self, AccessModel};
-use super::choices::SendLast;
+use super::choices::{Notification, Place, SendLast};
 use super::event;
 use super::hearing;
 use super::interest;
 use super::items;
 use super::node::Node;
+use super::subscription::{self, Options};
 use crate::{blocking, roster};
 
 /// Ids of notifications (XEP-0060 §12.4).
@@ -31,14 +32,22 @@ impl Ids {
     }
 }
 
-/// A notification for somebody.
-fn message(ctx: &Ctx<'_>, owner: &Jid, payload: &Payload) -> Stanza {
+/// What a node says to somebody.
+pub(super) fn message(ctx: &Ctx<'_>, owner: &Jid, payload: &Payload, kind: MessageType) -> Stanza {
     let id = ctx.state::<super::State>().map(|state| state.ids.next());
-    // §12.7: headlines are not kept for who is offline. XEP-0163 §4.3.1: from the bare JID.
-    Stanza::message(MessageType::Headline)
+    // XEP-0163 §4.3.1: from the bare JID.
+    Stanza::message(kind)
         .with_from(owner.clone())
         .with_id(id.unwrap_or_default())
         .with_payload(payload.clone())
+}
+
+/// How a node's news are sent. §12.7: headlines are not kept for who is offline.
+fn kind(node: &Node) -> MessageType {
+    match node.config.notification {
+        Notification::Headline => MessageType::Headline,
+        Notification::Normal => MessageType::Normal,
+    }
 }
 
 /// Whom a node's news go to.
@@ -81,20 +90,31 @@ pub(super) async fn tell(ctx: &mut Ctx<'_>, node: &Node, event: &Element) {
     let payload = Payload::from_element(event);
     for session in audience.sessions {
         hearing::heard(&session, &node.owner, &node.name);
-        let stanza = message(ctx, &node.owner, &payload).with_to(session.jid().clone());
-        ctx.push(&session, stanza);
+        let stanza = message(ctx, &node.owner, &payload, kind(node));
+        ctx.push(&session, stanza.with_to(session.jid().clone()));
     }
     for jid in audience.others {
-        let stanza = message(ctx, &node.owner, &payload).with_to(jid);
-        ctx.send(stanza);
+        let stanza = message(ctx, &node.owner, &payload, kind(node));
+        ctx.send(stanza.with_to(jid));
     }
+}
+
+/// Tells a subscriber what its subscription is now (§12.14); `None`: there is none any more.
+pub(super) fn state(ctx: &mut Ctx<'_>, node: &Node, jid: &Jid, state: Option<SubscriptionState>) {
+    let event = event::subscription(&node.name, jid.as_str(), state);
+    let payload = Payload::from_element(&event);
+    // Kept for who is absent: it is not said again.
+    let stanza = message(ctx, &node.owner, &payload, MessageType::Normal);
+    ctx.send(stanza.with_to(jid.clone()));
 }
 
 async fn audience(ctx: &mut Ctx<'_>, node: &Node) -> Result<Audience, StanzaError> {
     let mut audience = Audience::default();
-    // XEP-0163 §4: all the owner's clients that want it.
-    audience.add_interested(ctx, &node.owner, &node.name);
-    add_contacts(ctx, node, &mut audience).await?;
+    if node.place() == Place::Account {
+        // XEP-0163 §4: all the owner's clients that want it.
+        audience.add_interested(ctx, &node.owner, &node.name);
+        add_contacts(ctx, node, &mut audience).await?;
+    }
     add_subscribers(ctx, node, &mut audience).await?;
     Ok(audience)
 }
@@ -143,15 +163,18 @@ async fn add_subscribers(
         if subscription.state != SubscriptionState::Subscribed {
             continue;
         }
-        let standing = node.standing(ctx, &jid).await?;
-        if access::may_read(node.config.access, standing).is_err() {
+        let is_over = subscription::is_over(subscription, ctx.utc_micros());
+        if is_over || !may_read(ctx, node, &jid).await? {
             cancel(ctx, node, &jid).await;
             continue;
         }
-        if is_blocked(ctx, &node.owner, &jid).await? {
+        if !Options::of(subscription).deliver || is_blocked(ctx, &node.owner, &jid).await? {
             continue;
         }
-        if jid.is_full() {
+        // §12.3: a service sends it to the address that was given.
+        if node.place() == Place::Service {
+            audience.others.push(jid);
+        } else if jid.is_full() {
             let session = ctx.sessions().find(&jid);
             session
                 .into_iter()
@@ -163,8 +186,9 @@ async fn add_subscribers(
     Ok(())
 }
 
-/// XEP-0163 §7.1: who may not see the node any more is not subscribed any more. Found out when
-/// there is something to tell, which comes to the same for whoever is told.
+/// XEP-0163 §7.1: who may not see the node any more is not subscribed any more, nor is who had a
+/// lease that is over. Found out when there is something to tell, which comes to the same for
+/// whoever is told.
 async fn cancel(ctx: &mut Ctx<'_>, node: &Node, jid: &Jid) {
     let write = Write::SubscriptionRemove {
         owner: node.owner.to_string(),
@@ -174,8 +198,9 @@ async fn cancel(ctx: &mut Ctx<'_>, node: &Node, jid: &Jid) {
     };
     // The node may be gone just now, and its subscriptions with it.
     let gone = ctx.commit(write.into()).await;
-    if let Err(cause) = gone.map(drop) {
-        tracing::debug!(%cause, %jid, "a subscription was not canceled");
+    match gone.map(drop) {
+        Ok(()) => state(ctx, node, jid, None),
+        Err(cause) => tracing::debug!(%cause, %jid, "a subscription was not canceled"),
     }
 }
 
@@ -196,6 +221,10 @@ pub(super) async fn is_blocked(
     if blocking::blocks_online(ctx.core(), &who.bare(), owner) {
         return Ok(true);
     }
+    // A service has no list.
+    if Place::of(owner) == Place::Service {
+        return Ok(false);
+    }
     let blocks = blocking::blocks(ctx, owner, who).await;
     blocks.map_err(|cause| stanza_error(&cause))
 }
@@ -209,8 +238,8 @@ pub(super) async fn welcome(ctx: &mut Ctx<'_>, node: &Node, jid: Jid) {
     };
     if let Some(item) = last {
         let payload = past(&node.name, &item, node.config.payloads);
-        let stanza = message(ctx, &node.owner, &payload).with_to(jid);
-        ctx.send(stanza);
+        let stanza = message(ctx, &node.owner, &payload, kind(node));
+        ctx.send(stanza.with_to(jid));
     }
 }
 
@@ -235,6 +264,7 @@ pub(super) fn catch_up(
     payloads: bool,
 ) {
     let payload = past(node, item, payloads);
-    let stanza = message(ctx, owner, &payload).with_to(session.jid().clone());
-    ctx.push(session, stanza);
+    // Whoever comes online is there.
+    let stanza = message(ctx, owner, &payload, MessageType::Headline);
+    ctx.push(session, stanza.with_to(session.jid().clone()));
 }

@@ -4,6 +4,7 @@ use balcony_proto::ns;
 use balcony_proto::stanza::StanzaError;
 use balcony_proto::xep::data_form::{DataForm, FORM_TYPE, FormType};
 
+use super::choices::Place;
 use super::config::NodeConfig;
 use super::errors;
 
@@ -13,11 +14,15 @@ impl NodeConfig {
     /// # Errors
     /// `bad-request` for another form and for fields that are not known, else as
     /// [`with_submitted`](Self::with_submitted).
-    pub(super) fn with_options(&self, options: &DataForm) -> Result<NodeConfig, StanzaError> {
+    pub(super) fn with_options(
+        &self,
+        options: &DataForm,
+        place: Place,
+    ) -> Result<NodeConfig, StanzaError> {
         if options.form_type_name() != Some(ns::PUBLISH_OPTIONS) {
             return Err(errors::invalid_options("not a form of options".to_owned()));
         }
-        let known = self.form(FormType::Form);
+        let known = self.form(FormType::Form, place);
         let mut form = DataForm::about(FormType::Submit, ns::NODE_CONFIG);
         for field in options.fields.iter().filter(|f| f.var() != Some(FORM_TYPE)) {
             let var = field.var().unwrap_or_default();
@@ -26,7 +31,7 @@ impl NodeConfig {
             }
             form.fields.push(field.clone());
         }
-        self.with_submitted(&form)
+        self.with_submitted(&form, place)
     }
 
     /// Whether a node of this configuration is one that the options of a publication ask for
@@ -34,8 +39,13 @@ impl NodeConfig {
     ///
     /// # Errors
     /// As [`with_options`](Self::with_options).
-    pub(super) fn meets(&self, options: &DataForm, limit: u32) -> Result<bool, StanzaError> {
-        let mut wanted = self.with_options(options)?;
+    pub(super) fn meets(
+        &self,
+        options: &DataForm,
+        place: Place,
+        limit: u32,
+    ) -> Result<bool, StanzaError> {
+        let mut wanted = self.with_options(options, place)?;
         // Two numbers above what the server allows are the same.
         if wanted.max_items.within(limit) == self.max_items.within(limit) {
             wanted.max_items = self.max_items;
@@ -67,27 +77,41 @@ mod tests {
             (ACCESS_MODEL, "whitelist"),
         ];
         let node = NodeConfig::default();
-        assert_eq!(node.meets(&options(&private), 10), Ok(false));
-        let node = node.with_options(&options(&private)).unwrap();
+        assert_eq!(
+            node.meets(&options(&private), Place::Account, 10),
+            Ok(false)
+        );
+        let node = node
+            .with_options(&options(&private), Place::Account)
+            .unwrap();
         assert_eq!(node.access, AccessModel::Whitelist);
-        assert_eq!(node.meets(&options(&private), 10), Ok(true));
-        assert_eq!(node.meets(&options(&[(MAX_ITEMS, "500")]), 10), Ok(true));
-        assert_eq!(node.meets(&options(&[(MAX_ITEMS, "9")]), 10), Ok(false));
-        assert_eq!(node.meets(&options(&[(PERSIST, "0")]), 10), Ok(false));
+        assert_eq!(node.meets(&options(&private), Place::Account, 10), Ok(true));
+        assert_eq!(
+            node.meets(&options(&[(MAX_ITEMS, "500")]), Place::Account, 10),
+            Ok(true)
+        );
+        assert_eq!(
+            node.meets(&options(&[(MAX_ITEMS, "9")]), Place::Account, 10),
+            Ok(false)
+        );
+        assert_eq!(
+            node.meets(&options(&[(PERSIST, "0")]), Place::Account, 10),
+            Ok(false)
+        );
     }
 
     #[test]
     fn unknown_options_and_access_models_are_refused() {
         let condition = |fields: &[(&str, &str)]| {
-            let refused = NodeConfig::default().with_options(&options(fields));
+            let refused = NodeConfig::default().with_options(&options(fields), Place::Account);
             let error = refused.unwrap_err();
             (error.condition, error.app.map(|app| app.name().to_owned()))
         };
         let bad = (Condition::BadRequest, Some("invalid-options".to_owned()));
         assert_eq!(condition(&[("pubsub#digest", "1")]), bad);
         let model = Some("unsupported-access-model".to_owned());
-        let authorize = condition(&[(ACCESS_MODEL, "authorize")]);
-        assert_eq!(authorize, (Condition::NotAcceptable, model));
+        let unknown = condition(&[(ACCESS_MODEL, "friends")]);
+        assert_eq!(unknown, (Condition::NotAcceptable, model));
         for number in ["0", "-1", "many"] {
             let refused = condition(&[(MAX_ITEMS, number)]);
             assert_eq!(refused, (Condition::NotAcceptable, None), "{number}");

@@ -11,19 +11,14 @@ use balcony_proto::xml::Element;
 use balcony_store::{Error, Write};
 
 use super::access;
+use super::choices::Place;
 use super::config::NodeConfig;
+use super::create;
 use super::errors;
 use super::event;
 use super::items;
 use super::node::{self, Node};
-use super::publish;
-use super::settings::Limits;
-
-/// The news of a change: a node, with those who are to hear of it, and the event.
-pub(super) type News = Option<(Node, Element)>;
-
-/// What a change comes to.
-pub(super) type Done = Result<(Payload, News), StanzaError>;
+use super::request::{Done, News};
 
 /// §8.1: a node is made.
 pub(super) async fn create(
@@ -33,7 +28,7 @@ pub(super) async fn create(
     pubsub: &Element,
     create: &Element,
 ) -> Done {
-    if who.bare_str() != owner.as_str() {
+    if !create::may_create(ctx, owner, who) {
         return Err(StanzaError::forbidden());
     }
     let instant = create.attr("node").is_none_or(str::is_empty);
@@ -47,21 +42,21 @@ pub(super) async fn create(
     if configure.is_some_and(|configure| configure.attr("node").is_some()) {
         return Err(StanzaError::bad_request());
     }
-    let config = NodeConfig::default();
+    let place = Place::of(owner);
+    let config = NodeConfig::fresh(place);
     let config = match configure.and_then(DataForm::within) {
-        Some(form) => config.with_submitted(&form)?,
+        Some(form) => config.with_submitted(&form, place)?,
         None => config,
     };
     // Said here, as the commit does not tell one conflict from another.
-    if node::find(ctx, owner, &name).await?.is_some() {
+    if node::seen_by(ctx, owner, &name, who).await?.is_some() {
         return Err(StanzaError::conflict());
     }
-    let node = publish::fresh(ctx, owner, name, config);
-    let write = publish::creation(&node, Limits::of(ctx));
-    publish::commit(ctx, write.into()).await?;
+    let (node, writes) = create::fresh(ctx, (owner, who), name, config).await?;
+    create::commit(ctx, writes.into_iter().collect()).await?;
     let created = Element::new(ns::PUBSUB, "create").with_attr("node", node.name);
     let created = Element::new(ns::PUBSUB, "pubsub").with_child(created);
-    Ok((Payload::from_element(&created), None))
+    Ok((Payload::from_element(&created), News::Nothing))
 }
 
 /// §8.2.1: the form.
@@ -72,14 +67,17 @@ pub(super) async fn configuration(
     asked: &Element,
 ) -> Result<Payload, StanzaError> {
     let node = node::owned(ctx, owner, node::named(asked)?, who).await?;
-    let form = node.config.form(FormType::Form).to_element();
+    let form = node.config.form(FormType::Form, node.place()).to_element();
     let configure = Element::new(ns::PUBSUB_OWNER, "configure").with_attr("node", node.name);
     Ok(owners(configure.with_child(form)))
 }
 
 /// §8.3: the form of a new node.
-pub(super) fn defaults() -> Payload {
-    let form = NodeConfig::default().form(FormType::Form).to_element();
+pub(super) fn defaults(owner: &Jid) -> Payload {
+    let place = Place::of(owner);
+    let form = NodeConfig::fresh(place)
+        .form(FormType::Form, place)
+        .to_element();
     owners(Element::new(ns::PUBSUB_OWNER, "default").with_child(form))
 }
 
@@ -92,11 +90,11 @@ pub(super) async fn configure(ctx: &mut Ctx<'_>, owner: &Jid, who: &Jid, asked: 
     let mut node = node::owned(ctx, owner, node::named(asked)?, who).await?;
     let form = DataForm::within(asked).ok_or_else(StanzaError::bad_request)?;
     if form.form_type == FormType::Cancel {
-        return Ok((Payload::empty(), None));
+        return Ok((Payload::empty(), News::Nothing));
     }
-    let config = node.config.with_submitted(&form)?;
+    let config = node.config.with_submitted(&form, node.place())?;
     if config == node.config {
-        return Ok((Payload::empty(), None));
+        return Ok((Payload::empty(), News::Nothing));
     }
     let write = Write::NodeConfigSet {
         owner: owner.to_string(),
@@ -107,7 +105,7 @@ pub(super) async fn configure(ctx: &mut Ctx<'_>, owner: &Jid, who: &Jid, asked: 
     node.config = config;
     let news = event::configured(&node);
     let told = node.config.notify_config;
-    Ok((Payload::empty(), told.then_some((node, news))))
+    Ok((Payload::empty(), told_if(told, node, news)))
 }
 
 /// §8.4
@@ -120,7 +118,7 @@ pub(super) async fn delete(ctx: &mut Ctx<'_>, owner: &Jid, who: &Jid, asked: &El
     commit(ctx, write).await?;
     let news = event::deleted(&node);
     let told = node.config.notify_delete;
-    Ok((Payload::empty(), told.then_some((node, news))))
+    Ok((Payload::empty(), told_if(told, node, news)))
 }
 
 /// §8.5
@@ -137,7 +135,7 @@ pub(super) async fn purge(ctx: &mut Ctx<'_>, owner: &Jid, who: &Jid, asked: &Ele
     commit(ctx, write).await?;
     let news = event::purged(&node);
     let told = node.config.notify_retract;
-    Ok((Payload::empty(), told.then_some((node, news))))
+    Ok((Payload::empty(), told_if(told, node, news)))
 }
 
 /// §7.2
@@ -165,7 +163,14 @@ pub(super) async fn retract(ctx: &mut Ctx<'_>, owner: &Jid, who: &Jid, asked: &E
     let notify = matches!(asked.attr("notify"), Some("1" | "true"));
     let told = notify || node.config.notify_retract;
     let news = event::retracted(&node, &id);
-    Ok((Payload::empty(), told.then_some((node, news))))
+    Ok((Payload::empty(), told_if(told, node, news)))
+}
+
+fn told_if(told: bool, node: Node, event: Element) -> News {
+    match told {
+        true => News::Event(node, event),
+        false => News::Nothing,
+    }
 }
 
 /// What deletes an item.

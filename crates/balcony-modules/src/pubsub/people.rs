@@ -8,9 +8,12 @@ use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Payload, StanzaError};
 use balcony_proto::xml::Element;
-use balcony_store::{Error, NodeAffiliation, NodeSubscription, SubscriptionState, Write, WriteSet};
+use balcony_store::{Error, NodeAffiliation, Write, WriteSet};
 
+use super::choices::Place;
 use super::node::{self, Node};
+use super::subscribers::{self, Changed};
+use super::subscription;
 
 /// Affiliations of one node: more than a roster has contacts.
 const MOST: u32 = 5_000;
@@ -33,10 +36,10 @@ pub(super) async fn affiliations(
     asked: &Element,
 ) -> Answer {
     let node = node::owned(ctx, owner, node::named(asked)?, who).await?;
-    let own = (owner.as_str(), NodeAffiliation::Owner);
+    let own = (node.place() == Place::Account).then_some((owner.as_str(), NodeAffiliation::Owner));
     let others = node.data.affiliations.iter();
     let others = others.map(|(jid, affiliation)| (jid.as_str(), *affiliation));
-    let all = std::iter::once(own).chain(others);
+    let all = own.into_iter().chain(others);
     let all = all.map(|(jid, word)| affiliation(ns::PUBSUB_OWNER, ("jid", jid), word.as_str()));
     let list = Element::new(ns::PUBSUB_OWNER, "affiliations")
         .with_attr("node", node.name.as_str())
@@ -45,7 +48,7 @@ pub(super) async fn affiliations(
     Ok(Payload::from_element(&pubsub))
 }
 
-/// §8.9.2: they are changed, all or none.
+/// §8.9.2: they are changed, all or none. Answers with the subscriptions that this decides over.
 ///
 /// DEVIATION: XEP-0060 §8.9.2.4 has what is sound in a request done beside an error for the rest.
 /// All or none is what its sender can reason about.
@@ -54,23 +57,38 @@ pub(super) async fn affiliate(
     owner: &Jid,
     who: &Jid,
     asked: &Element,
-) -> Answer {
+) -> Result<(Node, Vec<Changed>), StanzaError> {
     let node = node::owned(ctx, owner, node::named(asked)?, who).await?;
-    let writes: WriteSet = wishes(&node, asked)?
-        .into_iter()
-        .map(|(jid, affiliation)| Write::NodeAffiliationSet {
-            owner: owner.to_string(),
-            node: node.name.clone(),
-            jid: jid.to_string(),
-            affiliation,
-            max: MOST,
-        })
+    let wishes = wishes(&node, asked)?;
+    let mut writes: WriteSet = wishes
+        .iter()
+        .map(|(jid, affiliation)| affiliation_set(&node, jid.as_str(), *affiliation))
         .collect();
+    let decided = wishes
+        .iter()
+        .flat_map(|(jid, affiliation)| subscribers::decided(&node, jid, *affiliation));
+    let changed: Vec<Changed> = decided.collect();
+    writes.extend(changed.iter().map(|changed| changed.write(&node)));
     match ctx.commit(writes).await {
-        Ok(_) => Ok(Payload::empty()),
+        Ok(_) => Ok((node, changed)),
         Err(Error::NotFound) => Err(StanzaError::item_not_found()),
         Err(Error::Limit(_)) => Err(StanzaError::resource_constraint()),
         Err(cause) => Err(stanza_error(&cause)),
+    }
+}
+
+/// What gives somebody an affiliation; `None`: takes it away.
+pub(super) fn affiliation_set(
+    node: &Node,
+    jid: &str,
+    affiliation: Option<NodeAffiliation>,
+) -> Write {
+    Write::NodeAffiliationSet {
+        owner: node.owner.to_string(),
+        node: node.name.clone(),
+        jid: jid.to_owned(),
+        affiliation,
+        max: MOST,
     }
 }
 
@@ -102,7 +120,24 @@ fn wishes(node: &Node, asked: &Element) -> Result<Vec<Wish>, StanzaError> {
             wishes.push((jid, wish));
         }
     }
+    if node.place() == Place::Service {
+        keep_an_owner(node, &wishes)?;
+    }
     Ok(wishes)
+}
+
+/// Nobody could look after a node without an owner.
+fn keep_an_owner(node: &Node, wishes: &[Wish]) -> Result<(), StanzaError> {
+    let wish = |of: &str| wishes.iter().find(|(jid, _)| jid.as_str() == of);
+    let mut before = node.owners().into_iter();
+    let stays = before.any(|owner| wish(owner).is_none());
+    let comes = wishes
+        .iter()
+        .any(|(_, wish)| *wish == Some(NodeAffiliation::Owner));
+    match stays || comes {
+        true => Ok(()),
+        false => Err(StanzaError::not_acceptable().with_text("a node keeps an owner")),
+    }
 }
 
 /// §5.7: what whoever asks is to the nodes of an account.
@@ -159,33 +194,16 @@ pub(super) async fn own_subscriptions(
         .subscriptions_of(owner.as_str(), who.bare_str())
         .await;
     let found = found.map_err(|cause| stanza_error(&cause))?;
-    let found = found
-        .iter()
-        .filter(|(node, _)| wanted.is_none_or(|wanted| wanted == node));
-    let found = found.map(|(node, subscription)| written(node, subscription));
+    let now = ctx.utc_micros();
+    let found = found.iter().filter(|(node, subscription)| {
+        let wanted = wanted.is_none_or(|wanted| wanted == node);
+        wanted && !subscription::is_over(subscription, now)
+    });
+    let found = found.map(|(node, of)| subscription::written(ns::PUBSUB, Some(node), of));
     let list = Element::new(ns::PUBSUB, "subscriptions")
         .with_opt_attr("node", wanted)
         .with_children(found);
     Ok(Payload::from_element(
         &Element::new(ns::PUBSUB, "pubsub").with_child(list),
     ))
-}
-
-/// A `<subscription/>`.
-pub(super) fn written(node: &str, subscription: &NodeSubscription) -> Element {
-    Element::new(ns::PUBSUB, "subscription")
-        .with_attr("node", node)
-        .with_attr("jid", subscription.jid.as_str())
-        .with_attr("subscription", subscription.state.as_str())
-}
-
-/// A subscription of this address.
-pub(super) fn subscription(jid: &Jid) -> NodeSubscription {
-    NodeSubscription {
-        jid: jid.to_string(),
-        subid: String::new(),
-        state: SubscriptionState::Subscribed,
-        options: None,
-        expires_at: None,
-    }
 }

@@ -1,16 +1,19 @@
 //! Publishing (XEP-0060 §7.1).
 
-use balcony_core::module::{Ctx, stanza_error};
+use balcony_core::module::Ctx;
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Payload, StanzaError};
 use balcony_proto::xep::data_form::DataForm;
 use balcony_proto::xml::Element;
-use balcony_store::{Error, NodeData, PubsubItem, Write, WriteSet};
+use balcony_store::{PubsubItem, Write, WriteSet};
 
 use super::access;
+use super::choices::Place;
 use super::config::NodeConfig;
+use super::create;
 use super::errors;
+use super::items;
 use super::node::{self, Node};
 use super::settings::Limits;
 
@@ -111,15 +114,22 @@ pub(super) async fn put(
                 return Err(StanzaError::forbidden());
             }
             let options = publication.options.as_ref();
-            let met = options.map(|options| node.config.meets(options, limits.items));
+            let met = options.map(|options| node.config.meets(options, node.place(), limits.items));
             if met.transpose()? == Some(false) {
                 return Err(errors::precondition_not_met());
             }
             node
         }
-        None if publisher.bare_str() == owner.as_str() => {
-            let node = new_node(ctx, owner, &publication)?;
-            writes.push(creation(&node, limits));
+        None if create::may_create(ctx, owner, publisher) => {
+            let config = NodeConfig::fresh(Place::of(owner));
+            // §7.1.5: as the options say, and else as usual.
+            let config = match &publication.options {
+                Some(options) => config.with_options(options, Place::of(owner))?,
+                None => config,
+            };
+            let name = publication.node.clone();
+            let (node, made) = create::fresh(ctx, (owner, publisher), name, config).await?;
+            writes.extend(made);
             node
         }
         None => return Err(StanzaError::item_not_found()),
@@ -134,68 +144,16 @@ pub(super) async fn put(
         }),
         false => None,
     };
+    let expired = node.config.expired_before(ctx.utc_micros());
+    writes.extend(expired.map(|before| items::expiry(&node, before)));
     writes.extend(item.clone().map(|item| Write::ItemPublish {
         owner: owner.to_string(),
         node: node.name.clone(),
         item,
         max_items: node.config.kept_items(limits.items),
     }));
-    commit(ctx, writes).await?;
+    create::commit(ctx, writes).await?;
     Ok(Published { node, item })
-}
-
-/// §7.1.5: the node that a publication makes is as its options say, and else as usual.
-fn new_node(ctx: &Ctx<'_>, owner: &Jid, publication: &Publication) -> Result<Node, StanzaError> {
-    let config = NodeConfig::default();
-    let config = match &publication.options {
-        Some(options) => config.with_options(options)?,
-        None => config,
-    };
-    Ok(fresh(ctx, owner, publication.node.clone(), config))
-}
-
-/// A node that is about to be made.
-pub(super) fn fresh(ctx: &Ctx<'_>, owner: &Jid, name: String, config: NodeConfig) -> Node {
-    Node {
-        owner: owner.clone(),
-        name,
-        data: NodeData {
-            created: ctx.utc_micros(),
-            config: config.kept(),
-            affiliations: Vec::new(),
-            subscriptions: Vec::new(),
-        },
-        config,
-    }
-}
-
-/// What makes it.
-pub(super) fn creation(node: &Node, limits: Limits) -> Write {
-    Write::NodeCreate {
-        owner: node.owner.to_string(),
-        node: node.name.clone(),
-        created: node.data.created,
-        config: node.data.config.clone(),
-        max_nodes: limits.nodes,
-    }
-}
-
-/// Commits writes that may make a node.
-///
-/// # Errors
-/// `resource-constraint` when the account has no room for another node, `not-allowed` for an
-/// account that keeps nothing.
-pub(super) async fn commit(ctx: &mut Ctx<'_>, writes: WriteSet) -> Result<(), StanzaError> {
-    if writes.is_empty() {
-        return Ok(());
-    }
-    match ctx.commit(writes).await {
-        Ok(_) => Ok(()),
-        Err(Error::Limit(_)) => Err(errors::max_nodes_exceeded()),
-        // An anonymous account, or one that was deleted meanwhile.
-        Err(Error::NotFound) => Err(StanzaError::not_allowed()),
-        Err(cause) => Err(stanza_error(&cause)),
-    }
 }
 
 /// §7.1.2: the answer, with the id of the item.

@@ -1,4 +1,4 @@
-//! `[pubsub]`: how much an account may keep on its nodes.
+//! `[pubsub]`: how much may be kept on nodes, and who may make some on a service.
 
 use balcony_core::module::{Ctx, KeyKind, Section};
 
@@ -11,14 +11,31 @@ pub(super) static SECTION: Section = Section {
     list: false,
     keys: &[
         key(
+            "create",
+            KeyKind::Choice(&["everyone", "accounts", "admins"]),
+            "\"accounts\"",
+            "Who may make nodes on the services: everyone, also from other servers; the accounts \
+             of this server; or the admins of a host.",
+        ),
+        key(
+            "nodes_per_service",
+            KeyKind::Int {
+                min: 10,
+                max: 10_000_000,
+            },
+            "100000",
+            "Nodes of a service; one more is refused with `resource-constraint`.",
+        ),
+        key(
             "nodes_per_account",
             KeyKind::Int {
                 min: 10,
                 max: 100_000,
             },
             "500",
-            "Nodes of an account (XEP-0163); one more is refused with `resource-constraint`. A \
-             client makes about ten, and one for the keys of each device.",
+            "Nodes of an account (XEP-0163), and nodes that one address may own on a service; one \
+             more is refused with `resource-constraint`. A client makes about ten, and one for the \
+             keys of each device.",
         ),
         key(
             "items_per_node",
@@ -47,6 +64,7 @@ pub(super) static SECTION: Section = Section {
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     pub(super) nodes: u32,
+    pub(super) service_nodes: u32,
     pub(super) items: u32,
     pub(super) item_bytes: usize,
 }
@@ -57,8 +75,28 @@ impl Limits {
         let values = config.values(SECTION.name);
         Limits {
             nodes: values.int("nodes_per_account"),
+            service_nodes: values.int("nodes_per_service"),
             items: values.int("items_per_node"),
             item_bytes: values.size("item_bytes"),
+        }
+    }
+}
+
+/// Who may make nodes on a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Makers {
+    Everyone,
+    /// Whoever has an account here.
+    Accounts,
+    Admins,
+}
+
+impl Makers {
+    pub(super) fn of(ctx: &Ctx<'_>) -> Makers {
+        match ctx.config().values(SECTION.name).choice("create") {
+            "everyone" => Makers::Everyone,
+            "accounts" => Makers::Accounts,
+            _ => Makers::Admins,
         }
     }
 }

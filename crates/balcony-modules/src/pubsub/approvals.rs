@@ -1,0 +1,166 @@
+//! Subscriptions that an owner has to approve (XEP-0060 §8.6): the owners are asked by a message
+//! with a form, which comes back with what they decided.
+
+use std::sync::Arc;
+
+use balcony_core::module::{Ctx, Envelope, Flow};
+use balcony_proto::jid::Jid;
+use balcony_proto::ns;
+use balcony_proto::stanza::{MessageType, Payload, Stanza, StanzaError};
+use balcony_proto::xep::data_form::{DataForm, Field, FieldType, FormType};
+use balcony_store::SubscriptionState;
+use tokio::sync::Semaphore;
+
+use super::node::{self, Node};
+use super::{State, notify, subscribers};
+
+const NODE: &str = "pubsub#node";
+const SUBSCRIBER: &str = "pubsub#subscriber_jid";
+const ALLOW: &str = "pubsub#allow";
+
+/// Asks all owners; the first who answers decides (§12.13).
+pub(super) fn ask(ctx: &mut Ctx<'_>, node: &Node, subscriber: &Jid) {
+    let payload = Payload::from_element(&form(node, subscriber).to_element());
+    let owners: Vec<Jid> = node
+        .owners()
+        .into_iter()
+        .filter_map(|owner| Jid::parse(owner).ok())
+        .collect();
+    for owner in owners {
+        // Kept for an owner who is absent.
+        let stanza = notify::message(ctx, &node.owner, &payload, MessageType::Normal);
+        ctx.send(stanza.with_to(owner));
+    }
+}
+
+fn form(node: &Node, subscriber: &Jid) -> DataForm {
+    let line = Field::new(FieldType::TextSingle, NODE).labelled("Node");
+    let jid = Field::new(FieldType::JidSingle, SUBSCRIBER).labelled("Who wants to subscribe");
+    let allow = Field::boolean(ALLOW, false).labelled("Let them");
+    DataForm::about(FormType::Form, ns::SUBSCRIBE_AUTHORIZATION)
+        .with_field(line.with_value(node.name.as_str()))
+        .with_field(jid.with_value(subscriber.as_str()))
+        .with_field(allow)
+}
+
+/// Takes what an account says to itself about its own nodes, and nobody else gets it. Done in a
+/// task, as few messages are of this kind and the others should not wait.
+pub(super) fn returned(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+    // Hot: most messages have no form.
+    let Some(read) = decision(&envelope.stanza) else {
+        return Flow::Continue;
+    };
+    let (Some(session), Some(to)) = (envelope.session().cloned(), envelope.to().cloned()) else {
+        return Flow::Continue;
+    };
+    if to != *session.account() {
+        return Flow::Continue;
+    }
+    let state = ctx.state::<State>();
+    let place = state.and_then(|state| Arc::clone(&state.deciding.0).try_acquire_owned().ok());
+    let (decision, place) = match (read, place) {
+        (Err(error), _) => return Flow::Reject(error),
+        (_, None) => return Flow::Reject(StanzaError::resource_constraint()),
+        (Ok(decision), Some(place)) => (decision, place),
+    };
+    let (core, message) = (Arc::clone(ctx.core()), envelope.stanza.clone());
+    tokio::spawn(async move {
+        let done = core.lend(move |ctx| {
+            Box::pin(async move {
+                if let Err(error) = decide(ctx, &to, session.jid(), decision).await
+                    && let Some(refusal) = message.error(&error)
+                {
+                    ctx.push(&session, refusal);
+                }
+                Ok::<(), StanzaError>(())
+            })
+        });
+        if let Err(error) = done.await {
+            let condition = error.condition.as_str();
+            tracing::warn!(condition, "a subscription is not decided");
+        }
+        drop(place);
+    });
+    Flow::Handled
+}
+
+/// Decisions that are carried out at once: each takes a commit, and more would only wait.
+pub(super) struct Deciding(Arc<Semaphore>);
+
+impl Default for Deciding {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(64)))
+    }
+}
+
+/// What an owner has decided.
+pub(super) struct Decision {
+    node: String,
+    subscriber: Jid,
+    allow: bool,
+}
+
+/// Reads what an owner sends back. `None`: it is no such form.
+///
+/// # Errors
+/// `bad-request` for one that does not say what it is about.
+pub(super) fn decision(message: &Stanza) -> Option<Result<Decision, StanzaError>> {
+    // Hot: most messages have none.
+    let found = message.payload.find(ns::DATA_FORMS, "x")?;
+    let form = DataForm::parse(&found.element()).ok()?;
+    if form.form_type_name() != Some(ns::SUBSCRIBE_AUTHORIZATION)
+        || form.form_type != FormType::Submit
+    {
+        return None;
+    }
+    let subscriber = form.value(SUBSCRIBER).and_then(|jid| Jid::parse(jid).ok());
+    let allow = match form.value(ALLOW) {
+        Some("1" | "true") => Some(true),
+        Some("0" | "false") => Some(false),
+        _ => None,
+    };
+    let read = match (form.value(NODE), subscriber, allow) {
+        (Some(node), Some(subscriber), Some(allow)) => Ok(Decision {
+            node: node.to_owned(),
+            subscriber,
+            allow,
+        }),
+        _ => Err(StanzaError::bad_request().with_text("which node, whom, and whether")),
+    };
+    Some(read)
+}
+
+/// Carries out what an owner has decided, and tells the subscriber. What another one has decided
+/// stands.
+///
+/// # Errors
+/// `forbidden` for who is no owner, `item-not-found` for a node that is not there.
+pub(super) async fn decide(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    who: &Jid,
+    decision: Decision,
+) -> Result<(), StanzaError> {
+    let state: &State = ctx.state().ok_or_else(StanzaError::internal_server_error)?;
+    let _turn = state.turns.take(owner.as_str()).await;
+    let node = node::owned(ctx, owner, &decision.node, who).await?;
+    let changed = subscribers::answered(&node, &decision.subscriber, decision.allow);
+    let changed: Vec<_> = changed.into_iter().collect();
+    subscribers::decide(ctx, &node, &changed).await?;
+    tell(ctx, &node, &changed).await;
+    Ok(())
+}
+
+/// Tells subscribers what became of their subscriptions (§12.14), and those who are let in what
+/// there is (§6.1.7).
+pub(super) async fn tell(ctx: &mut Ctx<'_>, node: &Node, changed: &[subscribers::Changed]) {
+    for changed in changed {
+        let Ok(jid) = Jid::parse(changed.jid()) else {
+            continue;
+        };
+        notify::state(ctx, node, &jid, changed.state());
+        if changed.state() == Some(SubscriptionState::Subscribed) {
+            notify::welcome(ctx, node, jid).await;
+        }
+    }
+}

@@ -11,9 +11,14 @@ pub(crate) const NODE: &str = "urn:uuid:9f2f4f3e-1c2b-4f6d-8a57-0b1e6c5a7d21";
 /// Entity capabilities of the server.
 pub static MODULE: ModuleSpec = ModuleSpec {
     name: "caps",
-    specs: &[Spec::xep("XEP-0115", "Entity Capabilities", "1.6.0")
-        .note("the server's own; those of clients are asked for once and proved, for XEP-0163")],
-    features: &[Feature::host(ns::CAPS)],
+    specs: &[
+        Spec::xep("XEP-0115", "Entity Capabilities", "1.6.0")
+            .note("the server's own; those of clients are asked for once and proved, for XEP-0163"),
+        Spec::xep("XEP-0390", "Entity Capabilities 2.0", "0.3.2")
+            .partial("the server's own hashes; leaving out what others know already (§6.3)")
+            .note("those of clients are asked for once and proved, for XEP-0163"),
+    ],
+    features: &[Feature::host(ns::CAPS), Feature::host(ns::CAPS2)],
     // §6.3
     stream_features: &[StreamFeature {
         after_login: true,
@@ -22,7 +27,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             Some(known.caps.to_element())
         },
     }],
-    conversations: &["xep-0115"],
+    conversations: &["xep-0115", "xep-0390"],
     ..ModuleSpec::NOTHING
 };
 

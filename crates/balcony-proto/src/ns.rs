@@ -111,6 +111,10 @@ pub const EXTDISCO: &str = "urn:xmpp:extdisco:2";
 pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 /// Entity capabilities (XEP-0115).
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// Entity capabilities 2.0 (XEP-0390).
+pub const CAPS2: &str = "urn:xmpp:caps";
+/// Hashes (XEP-0300).
+pub const HASHES: &str = "urn:xmpp:hashes:2";
 /// Stream management (XEP-0198).
 pub const SM: &str = "urn:xmpp:sm:3";
 /// Client state indication (XEP-0352).

@@ -7,6 +7,7 @@ pub(crate) mod iq;
 pub(crate) mod login;
 pub(crate) mod mam;
 pub(crate) mod muc;
+pub(crate) mod pep;
 pub(crate) mod presence;
 pub(crate) mod reconnect;
 pub(crate) mod relay;

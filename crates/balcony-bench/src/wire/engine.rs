@@ -30,6 +30,12 @@ pub(crate) trait Load {
     /// A first-level element came. Pings and other requests were answered already.
     fn stanza(&mut self, engine: &mut Engine, session: usize, stanza: &[u8]) -> Result<()>;
 
+    /// The server asks for something. Whether the load has answered; else it is answered as by a
+    /// client that knows pings and roster pushes alone.
+    fn asked(&mut self, _: &mut Engine, _session: usize, _request: &[u8]) -> bool {
+        false
+    }
+
     /// Stream management is enabled ([`Engine::manage`]).
     fn managed(&mut self, _: &mut Engine, _session: usize) -> Result<()> {
         Ok(())

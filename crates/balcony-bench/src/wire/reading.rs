@@ -71,7 +71,9 @@ impl Engine {
             return self.managing(session, element, load);
         }
         if markup::is(element, "iq") && is_request(element) {
-            self.answer(session, element);
+            if !load.asked(self, session, element) {
+                self.answer(session, element);
+            }
             return Ok(());
         }
         load.stanza(self, session, element)

@@ -1,5 +1,5 @@
 //! What clients want to hear of (XEP-0060 §9.2): the nodes whose names stand with `+notify` in what
-//! the client's capabilities (XEP-0115) promise.
+//! the client's capabilities (XEP-0115, XEP-0390) promise.
 //!
 //! A hash that nobody has told of before is asked for once, whoever announces it; the answer counts
 //! for all who announce it when it proves itself, and else for who gave it.
@@ -11,10 +11,10 @@ use balcony_core::module::{Core, Ctx, Event, Session};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{IqType, Kind, Stanza};
-use balcony_proto::xep::caps::Caps;
 use balcony_proto::xep::disco::Info;
 use balcony_proto::xml::Element;
 
+use super::announced::Announced;
 use super::hearing::Look;
 use super::known::{Cause, Key, Wants, read};
 use super::{State, catch_up};
@@ -82,26 +82,16 @@ pub(super) fn on_bound(ctx: &mut Ctx<'_>, event: &Event) {
     }
 }
 
-fn caps_of(session: &Session) -> Option<Caps> {
-    let presence = session.presence()?;
-    let caps = presence.payload.find(ns::CAPS, "c")?;
-    Caps::parse(&caps.element())
-}
-
-fn key(caps: &Caps) -> Key {
-    (caps.hash.clone(), caps.ver.clone())
-}
-
 fn look(core: &Arc<Core>, session: &Arc<Session>, cause: Cause) {
     let Some(state) = core.state::<State>() else {
         return;
     };
-    let Some(caps) = caps_of(session) else {
+    let Some(announced) = Announced::by(session) else {
         // Who says nothing wants nothing (§9.2).
         session.notes(|notes| drop(notes.take::<Interest>()));
         return;
     };
-    let key = key(&caps);
+    let key = announced.key();
     let noted = |interest: &Interest| (interest.key == key).then(|| Arc::clone(&interest.wants));
     let before = session.notes(|notes| notes.get().and_then(noted));
     match before {
@@ -110,7 +100,7 @@ fn look(core: &Arc<Core>, session: &Arc<Session>, cause: Cause) {
         None => match state.interests.known(&key) {
             Some(wants) => settle(core, session, &key, &wants, cause),
             None if state.interests.wait(&key, session, cause) => {
-                tokio::spawn(ask(Arc::clone(core), caps));
+                tokio::spawn(ask(Arc::clone(core), announced));
             }
             None => {}
         },
@@ -118,8 +108,8 @@ fn look(core: &Arc<Core>, session: &Arc<Session>, cause: Cause) {
 }
 
 /// Asks the clients that announce a hash, until the answer of one proves itself.
-async fn ask(core: Arc<Core>, caps: Caps) {
-    let key = key(&caps);
+async fn ask(core: Arc<Core>, announced: Announced) {
+    let key = announced.key();
     let Some(state) = core.state::<State>() else {
         return;
     };
@@ -127,13 +117,14 @@ async fn ask(core: Arc<Core>, caps: Caps) {
         if session.has_ended() {
             continue;
         }
-        let Some(info) = question(&core, &session, &caps).await else {
+        let node = announced.disco_node();
+        let Some((info, lang)) = question(&core, &session, node).await else {
             continue;
         };
         let wants = read(&info);
         settle(&core, &session, &key, &wants, cause);
-        // XEP-0115 §5.4: what does not prove itself counts for nobody else.
-        if caps.proves(&info) {
+        // XEP-0115 §5.4, XEP-0390 §4.4: what does not prove itself counts for nobody else.
+        if announced.proves(&info, lang.as_deref()) {
             for (session, cause) in state.interests.learn(&key, &wants) {
                 settle(&core, &session, &key, &wants, cause);
             }
@@ -141,9 +132,13 @@ async fn ask(core: Arc<Core>, caps: Caps) {
     }
 }
 
-/// XEP-0115 §6.2
-async fn question(core: &Arc<Core>, session: &Session, caps: &Caps) -> Option<Info> {
-    let query = Element::new(ns::DISCO_INFO, "query").with_attr("node", caps.disco_node());
+/// XEP-0115 §6.2, XEP-0390 §5.5: what a client answers, and in which language.
+async fn question(
+    core: &Arc<Core>,
+    session: &Session,
+    node: String,
+) -> Option<(Info, Option<Arc<str>>)> {
+    let query = Element::new(ns::DISCO_INFO, "query").with_attr("node", node);
     let iq = Stanza::new(Kind::Iq(IqType::Get))
         .with_from(session.account().domain_jid())
         .with_to(session.jid().clone())
@@ -153,13 +148,13 @@ async fn question(core: &Arc<Core>, session: &Session, caps: &Caps) -> Option<In
         return None;
     }
     let query = answer.payload.find(ns::DISCO_INFO, "query")?;
-    Some(Info::parse(&query.element()))
+    Some((Info::parse(&query.element()), answer.lang.clone()))
 }
 
 /// It is known what a client wants: it gets the last items that it has not got (XEP-0163 §4.3.4).
 fn settle(core: &Arc<Core>, session: &Arc<Session>, key: &Key, wants: &Wants, cause: Cause) {
     // It has changed its mind meanwhile.
-    if caps_of(session).is_none_or(|caps| self::key(&caps) != *key) {
+    if Announced::by(session).is_none_or(|announced| announced.key() != *key) {
         return;
     }
     let interest = Interest {

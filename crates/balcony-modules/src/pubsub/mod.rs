@@ -8,6 +8,7 @@
 //! order.
 
 mod access;
+mod announced;
 mod approvals;
 pub(crate) mod bookmarks;
 mod catch_up;
@@ -87,6 +88,9 @@ pub static MODULE: ModuleSpec = ModuleSpec {
                  its client says so",
             )
             .note("as any node"),
+        Spec::xep("XEP-0469", "Bookmark Pinning", "0.1.0").note("stays with its bookmark"),
+        Spec::xep("XEP-0492", "Chat notification settings", "0.2.0")
+            .note("stay with their bookmark"),
         Spec::xep("XEP-0384", "OMEMO Encryption", "0.9.1").note("as any node"),
     ],
     features: FEATURES,

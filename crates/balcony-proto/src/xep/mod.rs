@@ -1,5 +1,6 @@
 //! Payloads of extensions: one file for each XEP, lenient in what they ignore.
 pub mod caps;
+pub mod caps2;
 pub mod data_form;
 pub mod date_time;
 pub mod delay;

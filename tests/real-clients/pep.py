@@ -1,4 +1,5 @@
-"""Two slixmpp contacts hear what the other publishes; a stranger reads what is for everybody."""
+"""Two slixmpp contacts hear what the other publishes; a stranger reads what is for everybody; and on
+a service everybody has nodes."""
 
 import asyncio
 import hashlib
@@ -15,6 +16,7 @@ DEVICES = "urn:xmpp:omemo:2:devices"
 BOOKMARKS = "urn:xmpp:bookmarks:1"
 METADATA = "urn:xmpp:avatar:metadata"
 NICK = "http://jabber.org/protocol/nick"
+SERVICE = "pubsub.localhost"
 IMAGE = b"\x89PNG not quite"
 
 
@@ -158,6 +160,69 @@ async def bookmarks(juliet):
         assert room is not None and room.get("jid") == "orchard@chat.localhost", found
 
 
+async def service(server, romeo, juliet):
+    """XEP-0060 on a domain of its own."""
+    pubsub = {client: client.plugin["xep_0060"] for client in (romeo, juliet)}
+    with test("a host names its service, which lists a new node (XEP-0060 §5.2)"):
+        items = await romeo.plugin["xep_0030"].get_items(jid="localhost", timeout=10)
+        assert SERVICE in {item[0] for item in items["disco_items"]["items"]}, items
+        await pubsub[juliet].create_node(SERVICE, "news", timeout=10)
+        items = await romeo.plugin["xep_0030"].get_items(jid=SERVICE, timeout=10)
+        assert "news" in {item[1] for item in items["disco_items"]["items"]}, items
+    with test("who subscribes hears of it (§6.1, §7.1)"):
+        await pubsub[romeo].subscribe(SERVICE, "news", timeout=10)
+        note = payload("<note xmlns='urn:example:notes'>one</note>")
+        await pubsub[juliet].publish(SERVICE, "news", id="a", payload=note, timeout=10)
+        item, _ = await expect_item(romeo, SERVICE, "news")
+        assert item == "a", item
+    with test("an owner lets in who asks (§8.6)"):
+        form = juliet.plugin["xep_0004"].make_form(ftype="submit")
+        form.add_field(var="FORM_TYPE", ftype="hidden",
+                       value="http://jabber.org/protocol/pubsub#node_config")
+        form.add_field(var="pubsub#access_model", value="authorize")
+        await pubsub[juliet].create_node(SERVICE, "letters", config=form, timeout=10)
+        answer = await pubsub[romeo].subscribe(SERVICE, "letters", timeout=10)
+        assert answer["pubsub"]["subscription"]["subscription"] == "pending", answer
+        asked = await juliet.expect("a request", lambda s: s.name == "message"
+                                    and s.xml.find("{jabber:x:data}x") is not None)
+        reply = juliet.make_message(mto=SERVICE)
+        reply["id"] = asked["id"]
+        form = asked["form"]
+        form.reply()
+        form.set_values({"pubsub#allow": True, "pubsub#node": "letters",
+                         "pubsub#subscriber_jid": "romeo@localhost"})
+        reply.append(form.xml)
+        reply.send()
+        await romeo.expect("the approval", lambda s: s.name == "message"
+                           and s.xml.find(f".//{EVENT}subscription[@subscription='subscribed']")
+                           is not None)
+    await juliet.logout()
+    await romeo.logout()
+    with test("what was answered is there after a crash, ten times"):
+        for number in range(10):
+            juliet = await login(server, "juliet", f"life{number}")
+            note = payload(f"<note xmlns='urn:example:notes'>{number}</note>")
+            pubsub = juliet.plugin["xep_0060"]
+            await pubsub.publish(SERVICE, "news", id=f"n{number}", payload=note, timeout=10)
+            await pubsub.publish(None, NICK, id=f"n{number}", timeout=10, payload=payload(
+                f"<nick xmlns='{NICK}'>{number}</nick>"))
+            server.kill()
+            server.start()
+        juliet = await login(server, "juliet", "after")
+        pubsub = juliet.plugin["xep_0060"]
+        found = await pubsub.get_items(SERVICE, "news", timeout=10)
+        ids = [item["id"] for item in found["pubsub"]["items"]]
+        assert ids == ["a"] + [f"n{number}" for number in range(10)], ids
+        found = await pubsub.get_items("juliet@localhost", NICK, timeout=10)
+        ids = [item["id"] for item in found["pubsub"]["items"]]
+        assert ids == ["n9"], ids
+    with test("and its subscriptions"):
+        found = await pubsub.get_node_subscriptions(SERVICE, "letters", timeout=10)
+        subscriptions = found["pubsub_owner"]["subscriptions"]
+        assert [str(one["jid"]) for one in subscriptions] == ["romeo@localhost"], found
+    await juliet.logout()
+
+
 async def outlast(server):
     with test("the server is killed; who comes back gets the last items (XEP-0163 §4.3.4)"):
         server.kill()
@@ -181,6 +246,7 @@ async def play(server):
     await bookmarks(juliet)
     await strangers(tybalt, juliet)
     await outlast(server)
+    await service(server, await login(server, "romeo"), await login(server, "juliet"))
 
 
 def main(folder, cleanup):

@@ -54,9 +54,9 @@ pub enum Write {
         /// Whether the account may log in.
         enabled: bool,
     },
-    /// Deletes an account and all that belongs to it, invitations by it too; or a room; or, with an
-    /// empty localpart, a service. Gone for every reader with the commit; the space is given back
-    /// in slices afterwards.
+    /// Deletes an account and all that belongs to it, invitations by it too, and what it is to the
+    /// nodes of other accounts; or a room; or, with an empty localpart, a service. Gone for every
+    /// reader with the commit; the space is given back in slices afterwards.
     DeleteAccount {
         /// Domainpart.
         host: String,

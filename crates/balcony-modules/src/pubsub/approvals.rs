@@ -1,6 +1,7 @@
 //! Subscriptions that an owner has to approve (XEP-0060 §8.6): the owners are asked by a message
 //! with a form, which comes back with what they decided.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use balcony_core::module::{Ctx, Envelope, Flow};
@@ -9,6 +10,8 @@ use balcony_proto::ns;
 use balcony_proto::stanza::{MessageType, Payload, Stanza, StanzaError};
 use balcony_proto::xep::data_form::{DataForm, Field, FieldType, FormType};
 use balcony_store::SubscriptionState;
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use super::node::{self, Node};
@@ -20,6 +23,11 @@ const ALLOW: &str = "pubsub#allow";
 
 /// Asks all owners; the first who answers decides (§12.13).
 pub(super) fn ask(ctx: &mut Ctx<'_>, node: &Node, subscriber: &Jid) {
+    let now = ctx.utc_micros();
+    let asked = ctx.state::<State>().map(|state| &state.asked);
+    if asked.is_none_or(|asked| !asked.again(node, subscriber, now)) {
+        return;
+    }
     let payload = Payload::from_element(&form(node, subscriber).to_element());
     let owners: Vec<Jid> = node
         .owners()
@@ -33,6 +41,48 @@ pub(super) fn ask(ctx: &mut Ctx<'_>, node: &Node, subscriber: &Jid) {
     }
 }
 
+/// How long owners are not asked about the same request again, in microseconds: whoever takes it
+/// back and makes it anew does not fill their inboxes. The form that they have still holds.
+const PAUSE: i64 = 3_600_000_000;
+
+/// Requests that are remembered for it. Full, it begins anew.
+const REMEMBERED: usize = 10_000;
+
+/// Of which requests owners were told, and when.
+#[derive(Default)]
+pub(super) struct Told(Mutex<HashMap<[u8; 32], i64>>);
+
+impl Told {
+    /// Whether owners are to be told of a request now.
+    fn again(&self, node: &Node, subscriber: &Jid, now: i64) -> bool {
+        let key = key(node, subscriber);
+        let mut told = self.0.lock();
+        let last = told.get(&key).copied();
+        if last.is_some_and(|last| now < last.saturating_add(PAUSE)) {
+            return false;
+        }
+        if told.len() >= REMEMBERED {
+            told.clear();
+        }
+        told.insert(key, now);
+        true
+    }
+
+    /// Owners have decided; of the next request they are told.
+    fn decided(&self, node: &Node, subscriber: &Jid) {
+        self.0.lock().remove(&key(node, subscriber));
+    }
+}
+
+fn key(node: &Node, subscriber: &Jid) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [node.owner.as_str(), &node.name, subscriber.bare_str()] {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
 fn form(node: &Node, subscriber: &Jid) -> DataForm {
     let line = Field::new(FieldType::TextSingle, NODE).labelled("Node");
     let jid = Field::new(FieldType::JidSingle, SUBSCRIBER).labelled("Who wants to subscribe");
@@ -43,8 +93,9 @@ fn form(node: &Node, subscriber: &Jid) -> DataForm {
         .with_field(allow)
 }
 
-/// Takes what an account says to itself about its own nodes, and nobody else gets it. Done in a
-/// task, as few messages are of this kind and the others should not wait.
+/// Takes what somebody says to an account of this server about its nodes, and nobody else gets it:
+/// the account, or whom it made an owner too. Done in a task, as few messages are of this kind and
+/// the others should not wait.
 pub(super) fn returned(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     // Hot: most messages have no form.
     let Some(read) = decision(&envelope.stanza) else {
@@ -53,7 +104,7 @@ pub(super) fn returned(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     let (Some(session), Some(to)) = (envelope.session().cloned(), envelope.to().cloned()) else {
         return Flow::Continue;
     };
-    if to != *session.account() {
+    if !to.is_bare() || to.local().is_none() || ctx.host(to.domain()).is_none() {
         return Flow::Continue;
     }
     let state = ctx.state::<State>();
@@ -144,7 +195,12 @@ pub(super) async fn decide(
     let state: &State = ctx.state().ok_or_else(StanzaError::internal_server_error)?;
     let _turn = state.turns.take(owner.as_str()).await;
     let node = node::owned(ctx, owner, &decision.node, who).await?;
-    let changed = subscribers::answered(&node, &decision.subscriber, decision.allow);
+    let changed = subscribers::answered(
+        &node,
+        &decision.subscriber,
+        decision.allow,
+        ctx.utc_micros(),
+    );
     let changed: Vec<_> = changed.into_iter().collect();
     subscribers::decide(ctx, &node, &changed).await?;
     tell(ctx, &node, &changed).await;
@@ -158,6 +214,9 @@ pub(super) async fn tell(ctx: &mut Ctx<'_>, node: &Node, changed: &[subscribers:
         let Ok(jid) = Jid::parse(changed.jid()) else {
             continue;
         };
+        if let Some(state) = ctx.state::<State>() {
+            state.asked.decided(node, &jid);
+        }
         notify::state(ctx, node, &jid, changed.state());
         if changed.state() == Some(SubscriptionState::Subscribed) {
             notify::welcome(ctx, node, jid).await;

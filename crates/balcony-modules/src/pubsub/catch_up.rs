@@ -12,7 +12,7 @@ use balcony_proto::stanza::StanzaError;
 use balcony_store::{Newest, RosterItem};
 
 use super::choices::SendLast;
-use super::config::NodeConfig;
+use super::config::{Configs, NodeConfig};
 use super::hearing::{self, Look};
 use super::relation::Relation;
 use super::{interest, notify};
@@ -102,7 +102,7 @@ async fn due(
     let mut configs = Configs::default();
     let mut due = Vec::new();
     for new in newest {
-        let config = configs.get(&new);
+        let config = configs.get(&new.config);
         let sent = config.send_last == SendLast::OnSubAndPresence && config.notifications;
         if sent && known.may_read(who, &new, config) {
             due.push(Due {
@@ -115,19 +115,6 @@ async fn due(
         }
     }
     Ok(due)
-}
-
-/// Most nodes are configured alike.
-#[derive(Default)]
-struct Configs(HashMap<Vec<u8>, NodeConfig>);
-
-impl Configs {
-    fn get(&mut self, new: &Newest) -> &NodeConfig {
-        let key = new.config.bytes.clone();
-        self.0
-            .entry(key)
-            .or_insert_with(|| NodeConfig::of(&new.config))
-    }
 }
 
 /// What the owners make of somebody.

@@ -1,6 +1,8 @@
 //! What a node is: its configuration, and the form by which owners change it (XEP-0060 §8.2,
 //! §16.4.4).
 
+use std::collections::HashMap;
+
 use balcony_proto::ns;
 use balcony_proto::stanza::StanzaError;
 use balcony_proto::xep::data_form::{DataForm, Field, FieldType, FormType, Submission};
@@ -301,6 +303,17 @@ impl NodeConfig {
         self.send_last = send_last.unwrap_or(self.send_last);
         let notification = value(NOTIFICATION_TYPE).and_then(|word| read(&NOTIFICATION, word));
         self.notification = notification.unwrap_or(self.notification);
+    }
+}
+
+/// Configurations that were read, for whoever looks at many nodes: most are configured alike.
+#[derive(Default)]
+pub(super) struct Configs(HashMap<Vec<u8>, NodeConfig>);
+
+impl Configs {
+    pub(super) fn get(&mut self, row: &Stored) -> &NodeConfig {
+        let read = || NodeConfig::of(row);
+        self.0.entry(row.bytes.clone()).or_insert_with(read)
     }
 }
 

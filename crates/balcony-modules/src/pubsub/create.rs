@@ -14,13 +14,32 @@ use super::settings::{Limits, Makers};
 
 /// Whether somebody may make nodes where this owner's are: on their own account (XEP-0163 §2.2), or
 /// on a service if the configuration lets them.
-pub(super) fn may_create(ctx: &Ctx<'_>, owner: &Jid, who: &Jid) -> bool {
-    match (Place::of(owner), Makers::of(ctx)) {
-        (Place::Account, _) => who.bare_str() == owner.as_str(),
-        (Place::Service, Makers::Everyone) => true,
-        (Place::Service, Makers::Accounts) if ctx.host(who.domain()).is_some() => true,
-        (Place::Service, _) => ctx.core().is_admin_anywhere(who),
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn may_create(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    who: &Jid,
+) -> Result<bool, StanzaError> {
+    if Place::of(owner) == Place::Account {
+        return Ok(who.bare_str() == owner.as_str());
     }
+    let may = match Makers::of(ctx) {
+        Makers::Everyone => true,
+        Makers::Accounts => has_account(ctx, who).await?,
+        Makers::Admins => false,
+    };
+    Ok(may || ctx.core().is_admin_anywhere(who))
+}
+
+/// Whether somebody's account lasts: that of an anonymous login does not.
+async fn has_account(ctx: &mut Ctx<'_>, who: &Jid) -> Result<bool, StanzaError> {
+    let (Some(user), Some(_)) = (who.local(), ctx.host(who.domain())) else {
+        return Ok(false);
+    };
+    let exists = ctx.store().accounts().exists(who.domain(), user).await;
+    exists.map_err(|cause| stanza_error(&cause))
 }
 
 /// A node that is about to be made, with what makes it. On a service it belongs to whoever makes

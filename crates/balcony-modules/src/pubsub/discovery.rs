@@ -161,7 +161,7 @@ pub(crate) async fn nodes(ctx: &mut Ctx<'_>, request: &Request) -> Result<Vec<It
     let items = found.into_iter().filter_map(|entry| {
         let config = NodeConfig::of(&entry.config);
         let affiliation = affiliations.get(&entry.node).copied();
-        relation.may_read(affiliation, &config).then(|| Item {
+        relation.may_see(affiliation, &config).then(|| Item {
             jid: account.clone(),
             node: Some(entry.node),
             name: config.title,

@@ -41,6 +41,14 @@ pub(super) fn purged(node: &Node) -> Element {
     event(about("purge", &node.name))
 }
 
+/// Whether whoever hears it has no use for the item that was the last one before.
+pub(super) fn replaces_last(event: &Element) -> bool {
+    event.children().any(|about| match about.name() {
+        "purge" | "delete" => true,
+        _ => about.child(ns::PUBSUB_EVENT, "item").is_some(),
+    })
+}
+
 /// §12.14: a subscription is something else than before; `None`: there is none any more.
 pub(super) fn subscription(node: &str, jid: &str, state: Option<SubscriptionState>) -> Element {
     let word = state.map_or("none", SubscriptionState::as_str);

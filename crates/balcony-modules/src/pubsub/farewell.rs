@@ -38,10 +38,13 @@ pub(super) async fn leave(
     let pubsub = ctx.store().pubsub();
     let affiliations = pubsub.affiliations_of(service.as_str(), account.as_str());
     let affiliations = affiliations.await.map_err(|cause| stanza_error(&cause))?;
+    let mut done = Ok(());
     for (name, affiliation) in affiliations {
-        retire(ctx, service, account, (&name, affiliation)).await?;
+        // One that fails does not keep the others.
+        let retired = retire(ctx, service, account, (&name, affiliation)).await;
+        done = done.and(retired);
     }
-    unsubscribe(ctx, service, account).await
+    done.and(unsubscribe(ctx, service, account).await)
 }
 
 /// Takes back the affiliation with one node. A node that nobody else owns goes with its owner.
@@ -71,14 +74,22 @@ async fn retire(
     Ok(())
 }
 
-/// Takes back all subscriptions of an account and its resources.
-pub(super) async fn unsubscribe(
+/// §12.4: what was sent to an address came back, as there is nobody any more.
+pub(super) async fn bounced(
     ctx: &mut Ctx<'_>,
     service: &Jid,
-    account: &Jid,
+    address: &Jid,
 ) -> Result<(), StanzaError> {
+    let state: &State = ctx.state().ok_or_else(StanzaError::internal_server_error)?;
+    let _turn = state.turns.take(service.as_str()).await;
+    unsubscribe(ctx, service, address).await
+}
+
+/// Takes back all subscriptions of an address, and of its resources if it is bare. The caller has
+/// the turn.
+async fn unsubscribe(ctx: &mut Ctx<'_>, service: &Jid, account: &Jid) -> Result<(), StanzaError> {
     let pubsub = ctx.store().pubsub();
-    let theirs = pubsub.subscriptions_of(service.as_str(), account.bare_str());
+    let theirs = pubsub.subscriptions_of(service.as_str(), account.as_str());
     let theirs = theirs.await.map_err(|cause| stanza_error(&cause))?;
     let writes: WriteSet = theirs
         .into_iter()

@@ -183,30 +183,8 @@ fn size(item: &PubsubItem) -> usize {
     item.id.len() + item.payload.bytes.len()
 }
 
-/// Takes away what is too old (§16.4.4, `pubsub#item_expire`), if there is such an item: the oldest
-/// tells.
-async fn expire(ctx: &mut Ctx<'_>, node: &Node) -> Result<(), StanzaError> {
-    let Some(before) = node.config.expired_before(ctx.utc_micros()) else {
-        return Ok(());
-    };
-    let oldest = ItemsRequest {
-        place: ItemsPlace::First,
-        limit: 1,
-    };
-    let pubsub = ctx.store().pubsub();
-    let oldest = pubsub.items(node.owner.as_str(), &node.name, oldest).await;
-    let oldest = oldest.map_err(|cause| gone_or(&cause))?.items;
-    if oldest
-        .first()
-        .is_some_and(|item| item.published_at < before)
-    {
-        let done = ctx.commit(expiry(node, before).into()).await;
-        done.map_err(|cause| gone_or(&cause))?;
-    }
-    Ok(())
-}
-
-/// What takes away items that are too old.
+/// What takes away items that are too old. It goes with the next publication; until then they are
+/// not shown.
 pub(super) fn expiry(node: &Node, before: i64) -> Write {
     Write::ItemsExpire {
         owner: node.owner.to_string(),
@@ -229,9 +207,12 @@ async fn part(
     place: ItemsPlace,
     limit: u32,
 ) -> Result<ItemsPage, StanzaError> {
-    expire(ctx, node).await?;
     let (owner, name) = (node.owner.as_str(), node.name.as_str());
-    let request = ItemsRequest { place, limit };
+    let request = ItemsRequest {
+        place,
+        limit,
+        not_before: node.config.expired_before(ctx.utc_micros()),
+    };
     let page = ctx.store().pubsub().items(owner, name, request).await;
     page.map_err(|cause| gone_or(&cause))
 }

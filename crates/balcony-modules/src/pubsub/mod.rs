@@ -156,6 +156,7 @@ pub(crate) struct State {
     /// Whose turn it is to change the nodes of an owner.
     turns: Turns,
     deciding: approvals::Deciding,
+    asked: approvals::Told,
     ids: notify::Ids,
     interests: known::Interests,
 }
@@ -170,7 +171,6 @@ const FEATURES: &[Feature] = &[
     Feature::account("http://jabber.org/protocol/pubsub#access-presence"),
     Feature::account("http://jabber.org/protocol/pubsub#access-roster"),
     Feature::account("http://jabber.org/protocol/pubsub#access-whitelist"),
-    Feature::account("http://jabber.org/protocol/pubsub#access-presence"),
     Feature::account("http://jabber.org/protocol/pubsub#auto-create"),
     Feature::account("http://jabber.org/protocol/pubsub#auto-subscribe"),
     Feature::account("http://jabber.org/protocol/pubsub#config-node"),

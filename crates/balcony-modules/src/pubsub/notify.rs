@@ -9,7 +9,7 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{MessageType, Payload, Stanza, StanzaError};
 use balcony_proto::xep::delay::Delay;
 use balcony_proto::xml::Element;
-use balcony_store::{PubsubItem, SubscriptionState, Write};
+use balcony_store::{PubsubItem, SubscriptionState};
 
 use super::access::{self, AccessModel};
 use super::choices::{Notification, Place, SendLast};
@@ -17,7 +17,7 @@ use super::event;
 use super::hearing;
 use super::interest;
 use super::items;
-use super::node::Node;
+use super::node::{self, Node};
 use super::subscription::{self, Options};
 use crate::{blocking, roster};
 
@@ -88,8 +88,11 @@ pub(super) async fn tell(ctx: &mut Ctx<'_>, node: &Node, event: &Element) {
         }
     };
     let payload = Payload::from_element(event);
+    let replaces_last = event::replaces_last(event);
     for session in audience.sessions {
-        hearing::heard(&session, &node.owner, &node.name);
+        if replaces_last {
+            hearing::heard(&session, &node.owner, &node.name);
+        }
         let stanza = message(ctx, &node.owner, &payload, kind(node));
         ctx.push(&session, stanza.with_to(session.jid().clone()));
     }
@@ -156,16 +159,17 @@ async fn add_subscribers(
     node: &Node,
     audience: &mut Audience,
 ) -> Result<(), StanzaError> {
+    let mut ended = Vec::new();
     for subscription in &node.data.subscriptions {
         let Ok(jid) = Jid::parse(&subscription.jid) else {
             continue;
         };
-        if subscription.state != SubscriptionState::Subscribed {
+        let is_over = subscription::is_over(subscription, ctx.utc_micros());
+        if !is_over && subscription.state != SubscriptionState::Subscribed {
             continue;
         }
-        let is_over = subscription::is_over(subscription, ctx.utc_micros());
         if is_over || !may_read(ctx, node, &jid).await? {
-            cancel(ctx, node, &jid).await;
+            ended.push(jid);
             continue;
         }
         if !Options::of(subscription).deliver || is_blocked(ctx, &node.owner, &jid).await? {
@@ -183,24 +187,22 @@ async fn add_subscribers(
             audience.others.push(jid);
         }
     }
+    cancel(ctx, node, &ended).await;
     Ok(())
 }
 
 /// XEP-0163 §7.1: who may not see the node any more is not subscribed any more, nor is who had a
 /// lease that is over. Found out when there is something to tell, which comes to the same for
 /// whoever is told.
-async fn cancel(ctx: &mut Ctx<'_>, node: &Node, jid: &Jid) {
-    let write = Write::SubscriptionRemove {
-        owner: node.owner.to_string(),
-        node: node.name.clone(),
-        jid: jid.to_string(),
-        subid: None,
-    };
+async fn cancel(ctx: &mut Ctx<'_>, node: &Node, ended: &[Jid]) {
+    if ended.is_empty() {
+        return;
+    }
+    let writes = ended.iter().map(|jid| subscription::removal(node, jid));
     // The node may be gone just now, and its subscriptions with it.
-    let gone = ctx.commit(write.into()).await;
-    match gone.map(drop) {
-        Ok(()) => state(ctx, node, jid, None),
-        Err(cause) => tracing::debug!(%cause, %jid, "a subscription was not canceled"),
+    match ctx.commit(writes.collect()).await.map(drop) {
+        Ok(()) => ended.iter().for_each(|jid| state(ctx, node, jid, None)),
+        Err(cause) => tracing::debug!(%cause, "subscriptions were not canceled"),
     }
 }
 
@@ -231,16 +233,41 @@ pub(super) async fn is_blocked(
 
 /// The last item for somebody who has just subscribed (XEP-0060 §6.1.7).
 pub(super) async fn welcome(ctx: &mut Ctx<'_>, node: &Node, jid: Jid) {
-    let wanted = node.config.send_last != SendLast::Never && node.config.notifications;
-    let last = match wanted {
-        true => items::last(ctx, node).await.ok().flatten(),
-        false => None,
-    };
-    if let Some(item) = last {
-        let payload = past(&node.name, &item, node.config.payloads);
-        let stanza = message(ctx, &node.owner, &payload, kind(node));
-        ctx.send(stanza.with_to(jid));
+    if node.config.send_last == SendLast::Never || !node.config.notifications {
+        return;
     }
+    match last_for(ctx, node, &jid).await {
+        Ok(Some(item)) => {
+            let payload = past(&node.name, &item, node.config.payloads);
+            let stanza = message(ctx, &node.owner, &payload, kind(node));
+            ctx.send(stanza.with_to(jid));
+        }
+        Ok(None) => {}
+        Err(error) => {
+            let condition = error.condition.as_str();
+            tracing::warn!(owner = %node.owner, node = node.name, condition, "no last item");
+        }
+    }
+}
+
+/// The last item of a node, if a subscriber is to get it as things stand now.
+async fn last_for(
+    ctx: &mut Ctx<'_>,
+    node: &Node,
+    jid: &Jid,
+) -> Result<Option<PubsubItem>, StanzaError> {
+    let Some(node) = node::seen_by(ctx, &node.owner, &node.name, jid).await? else {
+        return Ok(None);
+    };
+    let now = ctx.utc_micros();
+    let mut theirs = node.subscriptions_of(jid);
+    let theirs = theirs.find(|theirs| theirs.jid == jid.as_str());
+    let wants = theirs
+        .is_some_and(|theirs| subscription::stands(theirs, now) && Options::of(theirs).deliver);
+    if !wants || !may_read(ctx, &node, jid).await? || is_blocked(ctx, &node.owner, jid).await? {
+        return Ok(None);
+    }
+    items::last(ctx, &node).await
 }
 
 /// An item that was published some time ago, with that time (§6.1.7).

@@ -28,7 +28,7 @@ pub(super) async fn create(
     pubsub: &Element,
     create: &Element,
 ) -> Done {
-    if !create::may_create(ctx, owner, who) {
+    if !create::may_create(ctx, owner, who).await? {
         return Err(StanzaError::forbidden());
     }
     let instant = create.attr("node").is_none_or(str::is_empty);

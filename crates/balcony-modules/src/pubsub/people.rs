@@ -18,6 +18,14 @@ use super::subscription;
 /// Affiliations of one node: more than a roster has contacts.
 const MOST: u32 = 5_000;
 
+/// Nodes that one answer about oneself names: as many as an address may own, and what a stanza
+/// holds. Whoever is on more lists asks by node.
+const LISTED: usize = 1_000;
+
+/// Owners of one node beside the account that it is on: each is asked about every subscription
+/// that is to be approved.
+const MOST_OWNERS: usize = 10;
+
 /// What an owner wants for somebody; `None`: no affiliation any more.
 type Wish = (Jid, Option<NodeAffiliation>);
 
@@ -120,10 +128,32 @@ fn wishes(node: &Node, asked: &Element) -> Result<Vec<Wish>, StanzaError> {
             wishes.push((jid, wish));
         }
     }
-    if node.place() == Place::Service {
-        keep_an_owner(node, &wishes)?;
-    }
+    check_owners(node, &wishes)?;
     Ok(wishes)
+}
+
+/// A node keeps an owner and has no more than so many. On a service, where everybody makes nodes
+/// and may own so many, nobody gets one who has not shown by a subscription that they know of it.
+fn check_owners(node: &Node, wishes: &[Wish]) -> Result<(), StanzaError> {
+    let owns = |jid: &Jid| node.affiliation(jid) == Some(NodeAffiliation::Owner);
+    let new = wishes
+        .iter()
+        .filter(|(jid, wish)| *wish == Some(NodeAffiliation::Owner) && !owns(jid));
+    let new: Vec<&Jid> = new.map(|(jid, _)| jid).collect();
+    if !new.is_empty() && node.owners().len() + new.len() > MOST_OWNERS {
+        return Err(StanzaError::not_acceptable().with_text("too many owners"));
+    }
+    if node.place() == Place::Account {
+        return Ok(());
+    }
+    if new
+        .iter()
+        .any(|jid| node.subscriptions_of(jid).next().is_none())
+    {
+        let error = StanzaError::not_acceptable();
+        return Err(error.with_text("an owner subscribes to the node first"));
+    }
+    keep_an_owner(node, wishes)
 }
 
 /// Nobody could look after a node without an owner.
@@ -170,7 +200,8 @@ pub(super) async fn own_affiliations(
     };
     let found = found
         .iter()
-        .filter(|(node, _)| wanted.is_none_or(|wanted| wanted == node));
+        .filter(|(node, _)| wanted.is_none_or(|wanted| wanted == node))
+        .take(LISTED);
     let found = found.map(|(node, word)| affiliation(ns::PUBSUB, ("node", node), word.as_str()));
     let list = Element::new(ns::PUBSUB, "affiliations")
         .with_opt_attr("node", wanted)
@@ -199,6 +230,7 @@ pub(super) async fn own_subscriptions(
         let wanted = wanted.is_none_or(|wanted| wanted == node);
         wanted && !subscription::is_over(subscription, now)
     });
+    let found = found.take(LISTED);
     let found = found.map(|(node, of)| subscription::written(ns::PUBSUB, Some(node), of));
     let list = Element::new(ns::PUBSUB, "subscriptions")
         .with_opt_attr("node", wanted)

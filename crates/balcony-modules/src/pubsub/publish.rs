@@ -120,7 +120,7 @@ pub(super) async fn put(
             }
             node
         }
-        None if create::may_create(ctx, owner, publisher) => {
+        None if create::may_create(ctx, owner, publisher).await? => {
             let config = NodeConfig::fresh(Place::of(owner));
             // §7.1.5: as the options say, and else as usual.
             let config = match &publication.options {

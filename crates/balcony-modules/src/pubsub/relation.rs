@@ -25,12 +25,14 @@ impl Relation<'_> {
         self.is_own || access::may_read(config.access, self.standing(affiliation, config)).is_ok()
     }
 
+    /// Whether they see that there is such a node: who may ask to be let in does.
+    pub(super) fn may_see(self, affiliation: Option<NodeAffiliation>, config: &NodeConfig) -> bool {
+        let standing = self.standing(affiliation, config);
+        self.is_own || access::may_subscribe(config.access, standing).is_ok()
+    }
+
     /// How they stand to such a node.
-    pub(super) fn standing(
-        self,
-        affiliation: Option<NodeAffiliation>,
-        config: &NodeConfig,
-    ) -> Standing {
+    fn standing(self, affiliation: Option<NodeAffiliation>, config: &NodeConfig) -> Standing {
         let sees = |contact: &RosterItem| {
             let subscription = contact.subscription;
             matches!(subscription, Subscription::From | Subscription::Both)

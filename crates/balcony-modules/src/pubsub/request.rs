@@ -7,7 +7,6 @@ use balcony_proto::stanza::{Payload, StanzaError};
 use balcony_proto::xml::Element;
 
 use super::access::Admission;
-use super::choices::Place;
 use super::node::Node;
 use super::subscribers::{self, Changed};
 use super::{State, approvals, event, items, notify, owner, people, publish, subscribe};
@@ -160,7 +159,8 @@ impl Asked {
         let payload = publication.payload.clone();
         let published = publish::put(ctx, &self.owner, &self.who, publication).await?;
         // Before anybody hears of an avatar, who may look into the vCard then.
-        if let Some(payload) = payload.filter(|_| published.node.place() == Place::Account) {
+        // Whoever else may publish there does not change the vCard.
+        if let Some(payload) = payload.filter(|_| self.who.bare_str() == self.owner.as_str()) {
             avatar::published(ctx, &self.owner, &published.node.name, &payload).await;
         }
         let answer = publish::answer(&published);

@@ -1,5 +1,7 @@
 //! Publish-subscribe on a domain of its own: whatever comes for it, and what it says it does.
 
+use std::collections::HashMap;
+
 use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow, Service, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
@@ -7,9 +9,10 @@ use balcony_proto::stanza::{Condition, IqType, Kind, MessageType, Payload, Stanz
 use balcony_proto::xep::disco::{Identity, Info, Item, Items};
 use balcony_proto::xep::rsm::{Page, PageRequest, Place as PagePlace};
 use balcony_proto::xml::Element;
+use balcony_store::NodeAffiliation;
 
-use super::access::AccessModel;
-use super::config::NodeConfig;
+use super::config::Configs;
+use super::relation::Relation;
 use super::request::{self, Asked};
 use super::{approvals, discovery, farewell};
 use crate::service_iq::{only_child, reply};
@@ -25,8 +28,10 @@ pub(super) const SERVICE: Service = Service {
 /// Nodes in one page of the list: as many as a person looks through.
 const PAGE: usize = 100;
 
-/// Nodes that are looked at for one page: of a service with many closed nodes it may be short.
+/// Nodes that are looked at in one read, and reads for one page: before so many closed nodes a page
+/// is short.
 const LOOKED_AT: u32 = 1_000;
+const READS: usize = 20;
 
 /// What needs no look into the store: nothing but what is not for a service.
 fn take(_: &mut Ctx<'_>, envelope: &mut Envelope) -> Option<Flow> {
@@ -61,7 +66,7 @@ fn wait<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, F
         };
         let done = match stanza.kind {
             Kind::Iq(_) => answer(ctx, &stanza, from, to).await,
-            Kind::Message(MessageType::Error) => farewell::unsubscribe(ctx, &to, &from).await,
+            Kind::Message(MessageType::Error) => farewell::bounced(ctx, &to, &from).await,
             _ => match approvals::decision(&stanza) {
                 Some(Ok(decision)) => approvals::decide(ctx, &to, &from, decision).await,
                 Some(Err(error)) => Err(error),
@@ -207,23 +212,7 @@ async fn nodes(
         Some(PagePlace::After(node)) => Some(node),
         Some(_) => return Err(StanzaError::feature_not_implemented()),
     };
-    let pubsub = ctx.store().pubsub();
-    let listed = pubsub.nodes(to.as_str(), after.as_deref(), LOOKED_AT).await;
-    let listed = listed.map_err(|cause| stanza_error(&cause))?;
-    let theirs = pubsub.affiliations_of(to.as_str(), from.bare_str()).await;
-    let theirs = theirs.map_err(|cause| stanza_error(&cause))?;
-    let more = listed.len() >= usize::try_from(LOOKED_AT).unwrap_or(usize::MAX);
-    let shown = listed.into_iter().filter_map(|entry| {
-        let config = NodeConfig::of(&entry.config);
-        let knows = theirs.iter().any(|(node, _)| *node == entry.node);
-        let shown = config.access != AccessModel::Whitelist || knows;
-        shown.then(|| Item {
-            jid: to.clone(),
-            node: Some(entry.node),
-            name: config.title,
-        })
-    });
-    let shown: Vec<Item> = shown.collect();
+    let (shown, more) = visible(ctx, from, to, (after.clone(), wanted)).await?;
     let cut = shown.len() > wanted || more;
     let shown: Vec<Item> = shown.into_iter().take(wanted).collect();
     let ends = shown.first().zip(shown.last());
@@ -241,4 +230,44 @@ async fn nodes(
         query.push(set.to_element());
     }
     Ok(Payload::from_element(&query))
+}
+
+/// The nodes behind this one that somebody may see, until there are enough; and whether there may
+/// be more.
+async fn visible(
+    ctx: &mut Ctx<'_>,
+    from: &Jid,
+    to: &Jid,
+    (mut after, wanted): (Option<String>, usize),
+) -> Result<(Vec<Item>, bool), StanzaError> {
+    let pubsub = ctx.store().pubsub();
+    let theirs = pubsub.affiliations_of(to.as_str(), from.bare_str()).await;
+    let theirs = theirs.map_err(|cause| stanza_error(&cause))?;
+    let theirs: HashMap<String, NodeAffiliation> = theirs.into_iter().collect();
+    let relation = Relation {
+        is_own: false,
+        contact: None,
+    };
+    let mut configs = Configs::default();
+    let mut shown = Vec::new();
+    for _ in 0..READS {
+        let listed = pubsub.nodes(to.as_str(), after.as_deref(), LOOKED_AT).await;
+        let listed = listed.map_err(|cause| stanza_error(&cause))?;
+        let is_end = listed.len() < usize::try_from(LOOKED_AT).unwrap_or(usize::MAX);
+        after = listed.last().map(|entry| entry.node.clone());
+        for entry in listed {
+            let config = configs.get(&entry.config);
+            if relation.may_see(theirs.get(&entry.node).copied(), config) {
+                shown.push(Item {
+                    jid: to.clone(),
+                    node: Some(entry.node),
+                    name: config.title.clone(),
+                });
+            }
+        }
+        if is_end || shown.len() > wanted {
+            return Ok((shown, !is_end));
+        }
+    }
+    Ok((shown, true))
 }

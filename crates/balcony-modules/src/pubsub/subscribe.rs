@@ -54,7 +54,11 @@ pub(super) async fn subscribe(
     let node = node::get(ctx, owner, node::named(asked)?).await?;
     let standing = node.standing(ctx, who).await?;
     let admission = access::may_subscribe(node.config.access, standing)?;
-    let theirs: Vec<&NodeSubscription> = node.subscriptions_of(&jid).collect();
+    let now = ctx.utc_micros();
+    let theirs = node.subscriptions_of(&jid);
+    let theirs: Vec<_> = theirs
+        .filter(|of| !subscription::is_over(of, now))
+        .collect();
     let own = theirs.iter().find(|theirs| theirs.jid == jid.as_str());
     if admission == Admission::WhenApproved
         && own.is_some_and(|own| own.state == SubscriptionState::Pending)
@@ -65,7 +69,7 @@ pub(super) async fn subscribe(
         return Err(errors::too_many_subscriptions());
     }
     // §6.1.6: once for each address; again, it is answered as if it had just been approved.
-    let options = options_beside(pubsub, ctx.utc_micros())?;
+    let options = options_beside(pubsub, now)?;
     let state = match admission {
         Admission::Now => SubscriptionState::Subscribed,
         Admission::WhenApproved => SubscriptionState::Pending,
@@ -139,12 +143,7 @@ pub(super) async fn unsubscribe(
     // §6.2.3.4
     let node = node.ok_or_else(StanzaError::item_not_found)?;
     own(&node, &jid, ctx.utc_micros())?;
-    let write = Write::SubscriptionRemove {
-        owner: owner.to_string(),
-        node: node.name.clone(),
-        jid: jid.to_string(),
-        subid: None,
-    };
+    let write = subscription::removal(&node, &jid);
     match ctx.commit(write.into()).await {
         Ok(_) => Ok(Payload::empty()),
         Err(Error::NotFound) => Err(StanzaError::item_not_found()),

@@ -49,7 +49,7 @@ impl Changed {
                 owner,
                 node: name,
                 jid: self.before.jid.clone(),
-                subid: Some(self.before.subid.clone()),
+                subid: None,
             },
         }
     }
@@ -99,7 +99,7 @@ pub(super) async fn change(
     asked: &Element,
 ) -> Result<(Node, Vec<Changed>), StanzaError> {
     let node = node::owned(ctx, owner, node::named(asked)?, who).await?;
-    let changed = wishes(&node, asked)?;
+    let changed = wishes(&node, asked, ctx.utc_micros())?;
     decide(ctx, &node, &changed).await?;
     Ok((node, changed))
 }
@@ -124,7 +124,7 @@ pub(super) async fn decide(
     }
 }
 
-fn wishes(node: &Node, asked: &Element) -> Result<Vec<Changed>, StanzaError> {
+fn wishes(node: &Node, asked: &Element, now: i64) -> Result<Vec<Changed>, StanzaError> {
     let mut changed = Vec::new();
     let mut seen = HashSet::new();
     let listed = asked.children();
@@ -143,7 +143,10 @@ fn wishes(node: &Node, asked: &Element) -> Result<Vec<Changed>, StanzaError> {
             Some(_) => return Err(StanzaError::not_acceptable()),
         };
         let mut all = node.data.subscriptions.iter();
-        match all.find(|before| before.jid == jid.as_str()) {
+        let is_it = |before: &&NodeSubscription| {
+            before.jid == jid.as_str() && !subscription::is_over(before, now)
+        };
+        match all.find(is_it) {
             Some(before) if stands && before.state == SubscriptionState::Subscribed => {}
             Some(before) => changed.push(Changed {
                 before: before.clone(),
@@ -160,10 +163,13 @@ fn wishes(node: &Node, asked: &Element) -> Result<Vec<Changed>, StanzaError> {
 }
 
 /// What an owner has decided of a request that waits (§8.6). `None`: it does not wait any more.
-pub(super) fn answered(node: &Node, jid: &Jid, allow: bool) -> Option<Changed> {
+pub(super) fn answered(node: &Node, jid: &Jid, allow: bool, now: i64) -> Option<Changed> {
     let mut all = node.data.subscriptions.iter();
-    let before = all
-        .find(|before| before.jid == jid.as_str() && before.state == SubscriptionState::Pending)?;
+    let before = all.find(|before| {
+        before.jid == jid.as_str()
+            && before.state == SubscriptionState::Pending
+            && !subscription::is_over(before, now)
+    })?;
     Some(Changed {
         before: before.clone(),
         stands: allow,

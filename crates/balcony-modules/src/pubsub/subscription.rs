@@ -7,9 +7,10 @@ use balcony_proto::stanza::StanzaError;
 use balcony_proto::xep::data_form::{DataForm, Field, FieldType, FormType};
 use balcony_proto::xep::date_time;
 use balcony_proto::xml::Element;
-use balcony_store::{NodeSubscription, Stored, SubscriptionState};
+use balcony_store::{NodeSubscription, Stored, SubscriptionState, Write};
 
 use super::errors;
+use super::node::Node;
 
 const DELIVER: &str = "pubsub#deliver";
 const EXPIRE: &str = "pubsub#expire";
@@ -114,6 +115,16 @@ fn read(row: &Stored) -> Option<DataForm> {
         );
     }
     form
+}
+
+/// What takes the subscription of an address back.
+pub(super) fn removal(node: &Node, jid: &Jid) -> Write {
+    Write::SubscriptionRemove {
+        owner: node.owner.to_string(),
+        node: node.name.clone(),
+        jid: jid.to_string(),
+        subid: None,
+    }
 }
 
 /// Whether a subscription is in force: approved, and not over.

@@ -140,6 +140,7 @@ macro_rules! contract_tests {
             pubsub: service_is_no_account,
             pubsub: nodes_go_with_their_owner,
             pubsub: deleted_node_leaves_nothing,
+            pubsub: deleted_account_leaves_the_nodes_of_accounts,
             pubsub: refused_set_changes_no_node,
             sets: set_is_applied_whole_or_not_at_all,
             sets: refused_set_leaves_its_neighbours_alone,

@@ -53,13 +53,26 @@ pub(crate) async fn of_nodes(store: &dyn Store, accounts: &[&str], out: &mut Str
 }
 
 fn requests() -> Vec<ItemsRequest> {
-    let request = |place, limit| ItemsRequest { place, limit };
+    let request = |place, limit| ItemsRequest {
+        place,
+        limit,
+        not_before: None,
+    };
+    let fresh = |place, limit| ItemsRequest {
+        not_before: Some(5),
+        ..request(place, limit)
+    };
     vec![
         request(ItemsPlace::First, 100),
         request(ItemsPlace::Last, 2),
         request(ItemsPlace::After("1".into()), 1),
         request(ItemsPlace::Before("2".into()), 1),
         request(ItemsPlace::Ids(vec!["3".into(), "1".into()]), 1),
+        fresh(ItemsPlace::First, 1),
+        fresh(ItemsPlace::Last, 2),
+        fresh(ItemsPlace::After("1".into()), 1),
+        fresh(ItemsPlace::Before("2".into()), 1),
+        fresh(ItemsPlace::Ids(vec!["3".into(), "1".into()]), 1),
     ]
 }
 

@@ -135,7 +135,11 @@ async fn get(store: &dyn Store, owner: &str, node: &str) -> NodeData {
 }
 
 async fn page(store: &dyn Store, place: ItemsPlace, limit: u32) -> ItemsPage {
-    let request = ItemsRequest { place, limit };
+    let request = ItemsRequest {
+        place,
+        limit,
+        not_before: None,
+    };
     store.pubsub().items(ROMEO, NODE, request).await.unwrap()
 }
 
@@ -218,6 +222,7 @@ pub async fn writes_to_no_node_are_refused(store: Arc<dyn Store>) {
         let request = ItemsRequest {
             place: ItemsPlace::Last,
             limit: 1,
+            not_before: None,
         };
         let items = store.pubsub().items(owner, NODE, request).await;
         assert_eq!(items, Err(Error::NotFound));
@@ -311,6 +316,7 @@ pub async fn items_are_read_in_pages_from_both_ends(store: Arc<dyn Store>) {
     let request = ItemsRequest {
         place: after("x"),
         limit: 1,
+        not_before: None,
     };
     let nowhere = store.pubsub().items(ROMEO, NODE, request).await;
     assert_eq!(nowhere, Err(Error::NotFound));
@@ -637,6 +643,31 @@ pub async fn nodes_go_with_their_owner(store: Arc<dyn Store>) {
         let last = store.pubsub().last_items(&nodes).await;
         assert_eq!(last, Ok(Vec::new()));
     }
+}
+
+pub async fn deleted_account_leaves_the_nodes_of_accounts(store: Arc<dyn Store>) {
+    romeo(&*store).await;
+    done(&*store, create(JULIET)).await;
+    done(&*store, service()).await;
+    done(&*store, create_node(SERVICE, NODE, 9)).await;
+    let member = Some(NodeAffiliation::Member);
+    let balcony = format!("{JULIET}/balcony");
+    let others = ["juliet@localhost0"];
+    for owner in [ROMEO, SERVICE] {
+        for jid in [JULIET, others[0]] {
+            done(&*store, affiliate(owner, NODE, jid, member)).await;
+        }
+        for jid in [&*balcony, others[0]] {
+            done(&*store, subscribe(owner, NODE, subscription(jid, ""))).await;
+        }
+    }
+    done(&*store, delete(JULIET)).await;
+    let node = get(&*store, ROMEO, NODE).await;
+    let affiliated: Vec<&str> = node.affiliations.iter().map(|(jid, _)| &**jid).collect();
+    let subscribed: Vec<&str> = node.subscriptions.iter().map(|s| &*s.jid).collect();
+    assert_eq!((affiliated, subscribed), (others.to_vec(), others.to_vec()));
+    let node = get(&*store, SERVICE, NODE).await;
+    assert_eq!((node.affiliations.len(), node.subscriptions.len()), (2, 2));
 }
 
 pub async fn deleted_node_leaves_nothing(store: Arc<dyn Store>) {

@@ -152,6 +152,8 @@ pub struct ItemsRequest {
     pub place: ItemsPlace,
     /// How many at most; of those named by their ids the oldest.
     pub limit: u32,
+    /// What was published before counts as gone. `None`: nothing does.
+    pub not_before: Option<i64>,
 }
 
 /// The items of a page.

@@ -166,6 +166,7 @@ impl Tables {
                 self.delete_account(&(host.clone(), user.clone()))?;
                 let bare = format!("{user}@{host}");
                 self.remove_invites(|invite| invite.created_by.as_deref() == Some(&bare));
+                self.forget_in_nodes(&bare);
                 Ok(())
             }
             _ => Err(misplaced()),

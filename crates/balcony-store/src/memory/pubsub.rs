@@ -92,29 +92,31 @@ impl NodeRow {
 
     fn page(&self, request: &ItemsRequest) -> Result<ItemsPage> {
         let limit = request.limit as usize;
-        let len = self.items.len();
-        let named: Vec<PubsubItem>;
-        let (items, range) = match &request.place {
-            ItemsPlace::First => (&self.items, 0..len),
-            ItemsPlace::After(id) => (&self.items, self.place(id)? + 1..len),
-            ItemsPlace::Last => (&self.items, 0..len),
-            ItemsPlace::Before(id) => (&self.items, 0..self.place(id)?),
-            ItemsPlace::Ids(ids) => {
-                let theirs = self.items.iter().filter(|item| ids.contains(&item.id));
-                named = theirs.cloned().collect();
-                (&named, 0..named.len())
-            }
+        let fresh = |item: &&PubsubItem| {
+            request
+                .not_before
+                .is_none_or(|since| item.published_at >= since)
         };
-        let complete = range.len() <= limit;
         let part = match &request.place {
-            ItemsPlace::Last | ItemsPlace::Before(_) => {
-                range.end.saturating_sub(limit).max(range.start)..range.end
-            }
-            _ => range.start..range.start.saturating_add(limit).min(range.end),
+            ItemsPlace::First | ItemsPlace::Last => self.items.as_slice(),
+            ItemsPlace::After(id) => self.items.get(self.place(id)? + 1..).unwrap_or_default(),
+            ItemsPlace::Before(id) => self.items.get(..self.place(id)?).unwrap_or_default(),
+            ItemsPlace::Ids(_) => self.items.as_slice(),
         };
+        let wanted = |item: &&PubsubItem| match &request.place {
+            ItemsPlace::Ids(ids) => ids.contains(&item.id),
+            _ => true,
+        };
+        let found: Vec<&PubsubItem> = part.iter().filter(fresh).filter(wanted).collect();
+        let complete = found.len() <= limit;
+        let surplus = match &request.place {
+            ItemsPlace::Last | ItemsPlace::Before(_) => found.len().saturating_sub(limit),
+            _ => 0,
+        };
+        let page = found.into_iter().skip(surplus).take(limit);
         Ok(ItemsPage {
-            items: items.get(part).unwrap_or_default().to_vec(),
-            count: len as u64,
+            items: page.cloned().collect(),
+            count: self.items.iter().filter(fresh).count() as u64,
             complete,
         })
     }
@@ -143,6 +145,31 @@ impl NodeRow {
                 Some(of) => self.subscriptions_of(of).cloned().collect(),
                 None => self.subscriptions.values().cloned().collect(),
             },
+        }
+    }
+}
+
+impl Tables {
+    /// Takes a bare JID and its resources off the lists of all nodes but those of services.
+    pub(super) fn forget_in_nodes(&mut self, jid: &str) {
+        for name in self.names() {
+            if let Ok(owner) = self.change_named(&name)
+                && !matches!(owner.kind, Kind::Service)
+            {
+                owner.forget_in_nodes(jid);
+            }
+        }
+    }
+}
+
+impl AccountData {
+    fn forget_in_nodes(&mut self, jid: &str) {
+        for node in self.nodes.values_mut() {
+            node.affiliations.remove(jid);
+            let theirs: Vec<_> = node.subscriptions_of(jid).cloned().collect();
+            for of in theirs {
+                node.subscriptions.remove(&(of.jid, of.subid));
+            }
         }
     }
 }

@@ -209,6 +209,7 @@ fn delete(conn: &Connection, known: &mut Known, host: &str, user: &str) -> Resul
     let id = find_parts(conn, host, user)?.ok_or(Error::NotFound)?;
     known.forget_account(&bare(host, user));
     remove(conn, id)?;
+    super::pubsub::forget(conn, &bare(host, user))?;
     run(
         conn,
         "DELETE FROM invites WHERE created_by = ?1 || '@' || ?2",

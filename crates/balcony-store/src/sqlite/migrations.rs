@@ -41,6 +41,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "pubsub",
         sql: include_str!("../../migrations/sqlite/0007_pubsub.sql"),
     },
+    Migration {
+        name: "pubsub people",
+        sql: include_str!("../../migrations/sqlite/0008_pubsub_people.sql"),
+    },
 ];
 
 /// Brings the schema up to date, in one transaction.

@@ -338,6 +338,7 @@ async fn rooms_and_nodes_are_there_after_reopening() {
         let last = ItemsRequest {
             place: ItemsPlace::Last,
             limit: 1_000,
+            not_before: None,
         };
         let items = store.pubsub().items(GARDEN, NODE, last).await.unwrap();
         (room, node, items)

@@ -90,20 +90,29 @@ pub(super) fn page(
     node: Node,
     request: &ItemsRequest,
 ) -> Result<ItemsPage, Fault> {
-    let limit = request.limit;
+    let since = request.not_before.unwrap_or(i64::MIN);
+    let (limit, of) = (request.limit, (node, since));
     let (items, complete) = match &request.place {
-        ItemsPlace::First => after(conn, node, 0, limit)?,
-        ItemsPlace::After(id) => after(conn, node, seq(conn, node, id)?, limit)?,
-        ItemsPlace::Last => before(conn, node, i64::MAX, limit)?,
-        ItemsPlace::Before(id) => before(conn, node, seq(conn, node, id)?, limit)?,
-        ItemsPlace::Ids(ids) => named(conn, node, ids, limit)?,
+        ItemsPlace::First => after(conn, of, 0, limit)?,
+        ItemsPlace::After(id) => after(conn, of, seq(conn, node, id)?, limit)?,
+        ItemsPlace::Last => before(conn, of, i64::MAX, limit)?,
+        ItemsPlace::Before(id) => before(conn, of, seq(conn, node, id)?, limit)?,
+        ItemsPlace::Ids(ids) => named(conn, of, ids, limit)?,
     };
-    let count = one(
-        conn,
-        "SELECT count(*) FROM pubsub_items WHERE node_id = ?1",
-        [node.id],
-        |row| row.get(0),
-    )?;
+    let count = match request.not_before {
+        None => one(
+            conn,
+            "SELECT count(*) FROM pubsub_items WHERE node_id = ?1",
+            [node.id],
+            |row| row.get(0),
+        )?,
+        Some(since) => one(
+            conn,
+            "SELECT count(*) FROM pubsub_items WHERE node_id = ?1 AND published_at >= ?2",
+            (node.id, since),
+            |row| row.get(0),
+        )?,
+    };
     Ok(ItemsPage {
         items,
         count: count.unwrap_or(0),
@@ -125,7 +134,7 @@ fn seq(conn: &Connection, node: Node, id: &str) -> Result<i64, Fault> {
 /// One more than the limit is read, to know whether there is more.
 fn after(
     conn: &Connection,
-    node: Node,
+    (node, since): (Node, i64),
     seq: i64,
     limit: u32,
 ) -> Result<(Vec<PubsubItem>, bool), Fault> {
@@ -133,8 +142,8 @@ fn after(
         conn,
         "SELECT id, publisher, published_at, format, payload
          FROM pubsub_items INDEXED BY pubsub_items_in_order
-         WHERE node_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3 + 1",
-        (node.id, seq, limit),
+         WHERE node_id = ?1 AND seq > ?2 AND published_at >= ?4 ORDER BY seq LIMIT ?3 + 1",
+        (node.id, seq, limit, since),
         |row| item(row, 0),
     )?;
     Ok(cut(items, limit))
@@ -142,7 +151,7 @@ fn after(
 
 fn before(
     conn: &Connection,
-    node: Node,
+    (node, since): (Node, i64),
     seq: i64,
     limit: u32,
 ) -> Result<(Vec<PubsubItem>, bool), Fault> {
@@ -150,8 +159,9 @@ fn before(
         conn,
         "SELECT id, publisher, published_at, format, payload
          FROM pubsub_items INDEXED BY pubsub_items_in_order
-         WHERE node_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3 + 1",
-        (node.id, seq, limit),
+         WHERE node_id = ?1 AND seq < ?2 AND published_at >= ?4
+         ORDER BY seq DESC LIMIT ?3 + 1",
+        (node.id, seq, limit, since),
         |row| item(row, 0),
     )?;
     let (mut items, complete) = cut(items, limit);
@@ -161,7 +171,7 @@ fn before(
 
 fn named(
     conn: &Connection,
-    node: Node,
+    (node, since): (Node, i64),
     ids: &[String],
     limit: u32,
 ) -> Result<(Vec<PubsubItem>, bool), Fault> {
@@ -170,8 +180,8 @@ fn named(
         let row = one(
             conn,
             "SELECT seq, id, publisher, published_at, format, payload FROM pubsub_items
-             WHERE node_id = ?1 AND id = ?2",
-            (node.id, id),
+             WHERE node_id = ?1 AND id = ?2 AND published_at >= ?3",
+            (node.id, id, since),
             |row| Ok((row.get::<_, i64>(0)?, item(row, 1)?)),
         )?;
         found.extend(row);

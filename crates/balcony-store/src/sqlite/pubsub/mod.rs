@@ -22,6 +22,12 @@ struct Node {
     id: i64,
 }
 
+/// Takes a bare JID and its resources off the lists of all nodes but those of services, whose
+/// owners are told.
+pub(super) fn forget(conn: &Connection, jid: &str) -> Result<(), Fault> {
+    people::forget(conn, jid)
+}
+
 pub(super) fn apply(conn: &Connection, write: &Write) -> Result<(), Fault> {
     match write {
         Write::ServiceCreate { host } => create_service(conn, host),

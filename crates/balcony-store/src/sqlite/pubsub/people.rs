@@ -43,6 +43,23 @@ pub(super) fn apply(conn: &Connection, node: Node, write: &Write) -> Result<(), 
     }
 }
 
+pub(super) fn forget(conn: &Connection, jid: &str) -> Result<(), Fault> {
+    run(
+        conn,
+        "DELETE FROM pubsub_affiliations INDEXED BY pubsub_affiliations_by_whom
+         WHERE jid = ?1 AND account_id NOT IN (SELECT id FROM accounts WHERE kind = 2)",
+        [jid],
+    )?;
+    run(
+        conn,
+        "DELETE FROM pubsub_subscriptions INDEXED BY pubsub_subscriptions_by_whom
+         WHERE jid >= ?1 AND jid < ?1 || '0' AND (jid = ?1 OR jid > ?1 || '/')
+             AND account_id NOT IN (SELECT id FROM accounts WHERE kind = 2)",
+        [jid],
+    )?;
+    Ok(())
+}
+
 fn affiliate(
     conn: &Connection,
     node: Node,

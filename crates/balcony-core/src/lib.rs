@@ -305,10 +305,21 @@ impl Core {
         }))
     }
 
-    fn announce(&self, session: &Session) {
+    /// Whether an account of this server has a session, on this instance or another.
+    #[must_use]
+    pub fn is_connected(&self, account: &Jid) -> bool {
+        let account = account.bare_str();
+        self.sessions.has(account) || !self.cluster.others(self.account_hash(account)).is_empty()
+    }
+
+    fn account_hash(&self, account: &str) -> AccountHash {
         use std::hash::BuildHasher;
+        AccountHash(self.account_hasher.hash_one(account))
+    }
+
+    fn announce(&self, session: &Session) {
         let account = session.account().as_str();
-        let hash = AccountHash(self.account_hasher.hash_one(account));
+        let hash = self.account_hash(account);
         let count = self.sessions.of(account).len();
         self.cluster
             .announce(hash, u32::try_from(count).unwrap_or(u32::MAX));

@@ -118,6 +118,13 @@ impl Sessions {
         Some(left)
     }
 
+    /// Whether an account has any, by its bare JID.
+    #[must_use]
+    pub fn has(&self, account: &str) -> bool {
+        let shard = self.shard(account);
+        shard.is_some_and(|shard| shard.read().contains_key(account))
+    }
+
     /// The sessions of a bare JID, in the order in which they were bound.
     #[must_use]
     pub fn of(&self, account: &str) -> List {

@@ -41,7 +41,9 @@ pub(super) async fn available(
         .iter()
         .filter(|c| c.standing.shows_presence())
     {
-        deliver(ctx, presence.clone().with_to(contact.jid.clone())).await;
+        if !is_away(ctx, &contact.jid) {
+            deliver(ctx, presence.clone().with_to(contact.jid.clone())).await;
+        }
     }
     drop(turn);
     if first {
@@ -51,12 +53,21 @@ pub(super) async fn available(
             .iter()
             .filter(|c| c.standing.sees_presence())
         {
-            probe(ctx, &session, &contact.jid);
+            if !is_away(ctx, &contact.jid) {
+                probe(ctx, &session, &contact.jid);
+            }
         }
     }
     ctx.fire(Event::Available { session, first });
     // The router ends what has no address; hooks behind this one may look at it still.
     Flow::Continue
+}
+
+/// Whether a contact is one of ours that nobody would hear presence for, or tell theirs: without a
+/// session. To ask its roster for each of them would be most of what a login costs. Whoever comes
+/// online at the same time is not missed: both show themselves before they look for the other.
+fn is_away(ctx: &Ctx<'_>, contact: &Jid) -> bool {
+    ctx.host(contact.domain()).is_some() && !ctx.core().is_connected(contact)
 }
 
 /// §4.3.1. Within this server the probe carries the full JID, so that the resource that just came
@@ -128,7 +139,8 @@ async fn farewell(
                     .items()
                     .iter()
                     .filter(|c| c.standing.shows_presence());
-                told.extend(shown.map(|contact| contact.jid.clone()));
+                let there = shown.filter(|contact| !is_away(ctx, &contact.jid));
+                told.extend(there.map(|contact| contact.jid.clone()));
             }
             Err(cause) => {
                 tracing::warn!(%cause, session = %session.jid(), "contacts are not told");

@@ -188,6 +188,8 @@ async fn probes_of_subscribers_are_answered() {
 #[tokio::test]
 async fn a_subscription_that_only_one_side_knows_is_ended_at_login() {
     let stage = Stage::new(&["juliet", "romeo"]).await;
+    // Of who is away nobody asks.
+    let _juliet = stage.bind("juliet@localhost/balcony");
     let item = balcony_store::RosterItem {
         jid: "juliet@localhost".into(),
         subscription: balcony_store::Subscription::To,

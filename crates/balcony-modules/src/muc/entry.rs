@@ -9,7 +9,7 @@ use balcony_proto::stanza::{Condition, Payload, PresenceType, Stanza, StanzaErro
 use balcony_proto::xml::Element;
 
 use super::deliver::deliver;
-use super::room::{Affiliation, Entry, Out, Role, Said, State, code, item, status};
+use super::room::{Affiliation, Entry, Out, Role, Said, State, Told, code, item, status};
 use super::rooms::{Room, Rooms};
 use super::{serve, settings};
 
@@ -119,15 +119,17 @@ fn in_open_room(
     let (from, to) = addresses(presence)?;
     let mut out = Out::default();
     let seated = state.seated(from).map(|occupant| occupant.nick.clone());
+    if seated.is_none() && !serve::asks_to_enter(presence) {
+        not_there(core, from, to);
+        return Ok(());
+    }
+    let rates = settings::rates(&ctx.config());
+    state.keep_pace(&from.bare(), Told::Presence, &rates, received_at)?;
     match seated {
         Some(own) if own == nick && !serve::asks_to_enter(presence) => {
             state.show(from, presence, &mut out);
         }
         Some(own) if own != nick => state.rename(from, nick, &mut out)?,
-        None if !serve::asks_to_enter(presence) => {
-            not_there(core, from, to);
-            return Ok(());
-        }
         _ => {
             let entry = Entry {
                 session: from,
@@ -186,7 +188,9 @@ pub(super) async fn enter(
             now: received_at,
             created,
         };
-        let entered = state.enter(&entry, &mut out);
+        let rates = settings::rates(&ctx.config());
+        let paced = state.keep_pace(&from.bare(), Told::Presence, &rates, received_at);
+        let entered = paced.and_then(|()| state.enter(&entry, &mut out));
         if entered.is_ok() {
             note_entered(core, from, to);
             deliver(core, out);

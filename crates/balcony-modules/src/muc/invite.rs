@@ -12,26 +12,35 @@ use balcony_proto::xml::Element;
 use balcony_store::WriteSet;
 
 use super::deliver::{deliver, send};
-use super::room::{Affiliation, Listed, Out, Role, State};
+use super::room::{Affiliation, Listed, Out, Role, State, Told};
 use super::rooms::{Room, Rooms, affiliation_set};
-use super::{register, voice};
+use super::{register, settings, voice};
 
 /// Invitations in one message: a group of friends.
 const MAX: usize = 20;
 
 /// What one may send a room that is no talk.
-pub(super) async fn message(ctx: &mut Ctx<'_>, stanza: &Stanza) -> Result<(), StanzaError> {
+pub(super) async fn message(
+    ctx: &mut Ctx<'_>,
+    stanza: &Stanza,
+    received_at: i64,
+) -> Result<(), StanzaError> {
     let to = stanza.to.as_ref().ok_or_else(StanzaError::bad_request)?;
     let rooms = ctx.state::<Rooms>();
     let rooms = rooms.ok_or_else(StanzaError::internal_server_error)?;
     let room = rooms.load(ctx.core(), &to.bare()).await?;
     let room = room.ok_or_else(StanzaError::item_not_found)?;
-    let done = dispatch(ctx, stanza, &room).await;
+    let done = dispatch(ctx, stanza, received_at, &room).await;
     Rooms::leave_empty(ctx.core(), &room);
     done
 }
 
-async fn dispatch(ctx: &mut Ctx<'_>, stanza: &Stanza, room: &Arc<Room>) -> Result<(), StanzaError> {
+async fn dispatch(
+    ctx: &mut Ctx<'_>,
+    stanza: &Stanza,
+    received_at: i64,
+    room: &Arc<Room>,
+) -> Result<(), StanzaError> {
     let from = stanza.from.as_ref().ok_or_else(StanzaError::bad_request)?;
     let payload = &stanza.payload;
     let x = payload.find(ns::MUC_USER, "x").map(|x| x.element());
@@ -57,6 +66,9 @@ async fn dispatch(ctx: &mut Ctx<'_>, stanza: &Stanza, room: &Arc<Room>) -> Resul
         Some((voice::FORM, form)) => {
             let mut out = Out::default();
             let mut state = room.state();
+            // All moderators hear of each request.
+            let rates = settings::rates(&ctx.config());
+            state.keep_pace(&from.bare(), Told::Message, &rates, received_at)?;
             state.voice(from, form, &mut out)?;
             deliver(ctx.core(), out);
             return Ok(());

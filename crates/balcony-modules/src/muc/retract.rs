@@ -54,7 +54,7 @@ pub(super) async fn by_author(
     let meant = find(ctx.core(), &to, id.as_deref().unwrap_or_default()).await?;
     let Some(meant) = meant else {
         // What the room does not know, clients may.
-        return serve::speak(envelope, &room, (&from, &to), None);
+        return serve::speak(&ctx.config(), envelope, &room, (&from, &to), None);
     };
     // §5: of the same occupant, whatever its nickname was or is.
     let own = room.state().occupant_id(&from.bare());
@@ -63,7 +63,8 @@ pub(super) async fn by_author(
     }
     let retracted = retracted(envelope.stanza.id.as_deref(), envelope.received_at());
     let tombstone = tombstone(&meant.message, retracted);
-    serve::speak(envelope, &room, (&from, &to), Some(meant.id))?;
+    let config = ctx.config();
+    serve::speak(&config, envelope, &room, (&from, &to), Some(meant.id))?;
     envelope.writes.push(replace(&to, meant.id, &tombstone));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow, Side};
+use balcony_core::module::{BoxFuture, Config, Ctx, Envelope, Flow, Side};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{
@@ -103,7 +103,7 @@ pub(super) fn wait<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxF
         let answer = match stanza.kind {
             Kind::Iq(_) => iq::answer(ctx, &stanza).await,
             Kind::Presence(_) => entry::enter(ctx, &stanza, envelope.received_at()).await,
-            Kind::Message(_) => invite::message(ctx, &stanza).await,
+            Kind::Message(_) => invite::message(ctx, &stanza, envelope.received_at()).await,
         };
         match answer {
             Ok(()) => Flow::Handled,
@@ -145,7 +145,7 @@ fn in_room(
             Ok(())
         }
         (Kind::Message(MessageType::Groupchat), None) => {
-            return match speak(envelope, &room, (from, to), None) {
+            return match speak(&ctx.config(), envelope, &room, (from, to), None) {
                 Ok(()) => Flow::Continue,
                 Err(error) => Flow::Reject(signed(error, envelope)),
             };
@@ -197,6 +197,7 @@ fn absent(kind: Kind) -> Flow {
 /// §7.4, §8.1: what everybody is to hear goes into the room's archive first. What takes something
 /// back does so whatever it asks for itself (XEP-0424 §5).
 pub(super) fn speak(
+    config: &Config,
     envelope: &mut Envelope,
     room: &Arc<Room>,
     (from, to): (&Jid, &Jid),
@@ -205,7 +206,12 @@ pub(super) fn speak(
     let received_at = envelope.received_at();
     let (spoken, archived, revealed) = {
         let mut state = room.state();
-        let spoken = state.speak(from, &envelope.stanza, received_at)?;
+        let spoken = state.speak(
+            from,
+            &envelope.stanza,
+            received_at,
+            &settings::rates(config),
+        )?;
         let revealed = state.revealed(&spoken);
         (spoken, state.config.archive, revealed)
     };

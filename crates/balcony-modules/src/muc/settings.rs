@@ -4,7 +4,7 @@ use balcony_core::module::{Config as Server, Core, KeyKind, Section, stanza_erro
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Kind, PresenceType, Stanza, StanzaError};
 
-use super::room::Config;
+use super::room::{Config, Rate, Rates};
 use crate::keys::key;
 
 /// `[muc]`; its domains are declared with the other domains of the server.
@@ -60,6 +60,48 @@ pub(super) static SECTION: Section = Section {
             "The same for presence. What clients show of themselves takes about one kilobyte.",
         ),
         key(
+            "messages_per_minute",
+            KeyKind::Int {
+                min: 1,
+                max: 60_000,
+            },
+            "120",
+            "Messages of one account that a room tells to everybody, in the long run, of whatever \
+             content; one more is refused with `policy-violation`, to be tried again later. Two a \
+             second are more than people write, with all that clients tell of their typing and \
+             reading.",
+        ),
+        key(
+            "message_burst",
+            KeyKind::Int {
+                min: 1,
+                max: 10_000,
+            },
+            "50",
+            "Messages of one account at once, after a rest: a client that sends what was written \
+             while it was away, or a bot with the news of a night.",
+        ),
+        key(
+            "presences_per_minute",
+            KeyKind::Int {
+                min: 1,
+                max: 60_000,
+            },
+            "30",
+            "How often one account may come into a room, take another nickname or show another \
+             status there, in the long run. Whoever goes may always go.",
+        ),
+        key(
+            "presence_burst",
+            KeyKind::Int {
+                min: 1,
+                max: 10_000,
+            },
+            "20",
+            "The same at once, after a rest: several devices that come in again after the server \
+             or the network was away.",
+        ),
+        key(
             "public",
             KeyKind::Bool,
             "false",
@@ -92,6 +134,19 @@ pub(super) static SECTION: Section = Section {
 pub(super) fn max_users(config: &Server) -> usize {
     let most: u32 = config.values(SECTION.name).int("occupants");
     usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+/// What one account may have a room tell to everybody.
+pub(super) fn rates(config: &Server) -> Rates {
+    let values = config.values(SECTION.name);
+    let rate = |per_minute, burst| Rate {
+        per_minute: values.int(per_minute),
+        burst: values.int(burst),
+    };
+    Rates {
+        messages: rate("messages_per_minute", "message_burst"),
+        presence: rate("presences_per_minute", "presence_burst"),
+    }
 }
 
 /// §14.6: whether a stanza is too large to be told to everybody in a room.

@@ -5,7 +5,7 @@ use balcony_proto::ns;
 use balcony_proto::stanza::{Child, ErrorType, MessageType, Payload, Stanza, StanzaError};
 use balcony_proto::xml::Element;
 
-use super::{Affiliation, Occupant, Out, Role, State, Subject};
+use super::{Affiliation, Occupant, Out, Rates, Role, State, Subject, Told};
 use crate::muc::retract;
 
 /// A message that the room takes.
@@ -25,12 +25,13 @@ impl State {
     /// # Errors
     /// `not-acceptable` for whoever is not in the room, `forbidden` for whoever may not speak
     /// (§7.4) or not change the subject (§8.1), `policy-violation` for whoever speaks again too
-    /// soon (XEP-0500 §6).
+    /// soon (XEP-0500 §6) or says too much ([`State::keep_pace`]).
     pub(in crate::muc) fn speak(
         &mut self,
         session: &Jid,
         message: &Stanza,
         now: i64,
+        rates: &Rates,
     ) -> Result<Spoken, StanzaError> {
         let is_subject = is_subject_change(&message.payload);
         let Some(occupant) = self.seated(session) else {
@@ -48,7 +49,9 @@ impl State {
             return Err(StanzaError::forbidden());
         }
         self.check_pace(occupant, message, now)?;
+        let account = occupant.account.clone();
         let message = self.reflected(occupant, message, MessageType::Groupchat);
+        self.keep_pace(&account, Told::Message, rates, now)?;
         if message.body().is_some()
             && let Some(occupant) = self.seated_mut(session)
         {

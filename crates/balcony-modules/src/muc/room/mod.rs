@@ -9,6 +9,7 @@ mod history;
 mod leave;
 mod message;
 mod nick;
+mod pace;
 pub(super) mod power;
 mod private;
 mod view;
@@ -24,6 +25,7 @@ pub(super) use config::Config;
 pub(super) use enter::Entry;
 pub(super) use history::History;
 pub(super) use message::{Spoken, is_subject_change};
+pub(super) use pace::{Rate, Rates, Told};
 pub(super) use power::{Affiliation, Role, Standing};
 pub(super) use view::{Said, code, item, status};
 
@@ -87,6 +89,7 @@ pub(super) struct State {
     seats: HashMap<Jid, String>,
     pub(super) history: History,
     pub(super) activity: activity::Activity,
+    paces: pace::Paces,
     /// By which occupant ids are made (XEP-0421).
     key: [u8; 64],
     /// Requests between occupants.
@@ -126,6 +129,7 @@ impl State {
             seats: HashMap::new(),
             history: History::default(),
             activity: activity::Activity::default(),
+            paces: pace::Paces::default(),
             key,
             relays: Relays::default(),
             closed: false,

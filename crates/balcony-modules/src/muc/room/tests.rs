@@ -8,6 +8,17 @@ use balcony_proto::xml::Element;
 
 const NOW: i64 = 1_000_000_000;
 
+const RATES: Rates = Rates {
+    messages: Rate {
+        per_minute: 60,
+        burst: 10,
+    },
+    presence: Rate {
+        per_minute: 60,
+        burst: 10,
+    },
+};
+
 /// A room, and what its occupants got since anybody looked.
 struct Play {
     room: State,
@@ -61,7 +72,7 @@ impl Play {
     fn say(&mut self, who: &str, text: &str) -> Result<(), Condition> {
         let body = Element::new(ns::CLIENT, "body").with_text(text);
         let message = Stanza::message(MessageType::Groupchat).with_element(body);
-        let spoken = self.room.speak(&jid(who), &message, NOW);
+        let spoken = self.room.speak(&jid(who), &message, NOW, &RATES);
         let spoken = spoken.map_err(|error| error.condition)?;
         self.room.spoken(spoken, NOW, true, &mut self.out);
         Ok(())

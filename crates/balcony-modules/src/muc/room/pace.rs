@@ -1,0 +1,187 @@
+//! How often one account may have a room tell something to everybody (XEP-0045 §13.6).
+//!
+//! By account and not by session or nickname: leaving, coming back or a second device buys nothing.
+//! There is no limit for the room as a whole, by which a few could silence all the others; what a
+//! crowd says is for slow mode (XEP-0500) and for moderators.
+
+use std::collections::HashMap;
+
+use balcony_proto::jid::Jid;
+use balcony_proto::stanza::{ErrorType, StanzaError};
+
+use super::State;
+
+/// Accounts whose pace is remembered before those who have rested are forgotten: some more than a
+/// large room has.
+const MANY: usize = 10_000;
+
+const MINUTE: i64 = 60 * 1_000_000;
+
+/// How much of one kind an account may have told.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::muc) struct Rate {
+    /// In the long run; at least 1.
+    pub(in crate::muc) per_minute: u32,
+    /// At once, after a rest; at least 1.
+    pub(in crate::muc) burst: u32,
+}
+
+/// How much an account may have told.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::muc) struct Rates {
+    pub(in crate::muc) messages: Rate,
+    pub(in crate::muc) presence: Rate,
+}
+
+/// What is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::muc) enum Told {
+    /// A message, of whatever content.
+    Message,
+    /// Coming in, another nickname, another status. Who goes may always go.
+    Presence,
+}
+
+/// The buckets of all who said something a short while ago.
+#[derive(Debug, Default)]
+pub(super) struct Paces(HashMap<(Jid, Told), Bucket>);
+
+/// A token bucket, as the moment at which it is full again: microseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    full: i64,
+}
+
+impl Bucket {
+    /// Takes a token, if there is one.
+    fn take(&mut self, rate: Rate, now: i64) -> bool {
+        let token = MINUTE / i64::from(rate.per_minute.max(1));
+        let empty = now.saturating_add(token.saturating_mul(i64::from(rate.burst.max(1))));
+        // A clock that was set back, or a rate that is another now, makes nobody wait for longer
+        // than an empty bucket does.
+        self.full = self.full.clamp(now, empty);
+        let full = self.full.saturating_add(token);
+        let is_there = full <= empty;
+        if is_there {
+            self.full = full;
+        }
+        is_there
+    }
+}
+
+impl State {
+    /// Whether an account may have the room tell something to everybody now; it counts then.
+    ///
+    /// # Errors
+    /// `policy-violation`, of type `wait` (RFC 6120 §8.3.3.12).
+    pub(in crate::muc) fn keep_pace(
+        &mut self,
+        account: &Jid,
+        told: Told,
+        rates: &Rates,
+        now: i64,
+    ) -> Result<(), StanzaError> {
+        let rate = match told {
+            Told::Message => rates.messages,
+            Told::Presence => rates.presence,
+        };
+        let Paces(paces) = &mut self.paces;
+        if paces.len() >= MANY {
+            paces.retain(|_, bucket| bucket.full > now);
+            // So many at once are not slowed down one by one.
+            if paces.len() >= MANY {
+                paces.clear();
+            }
+        }
+        let bucket = paces.entry((account.clone(), told)).or_default();
+        if bucket.take(rate, now) {
+            return Ok(());
+        }
+        let mut error = StanzaError::policy_violation();
+        error.etype = ErrorType::Wait;
+        let what = match told {
+            Told::Message => "messages",
+            Told::Presence => "changes of presence",
+        };
+        Err(error.with_text(format!("{} {what} a minute in this room", rate.per_minute)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+    use balcony_proto::stanza::Condition;
+
+    const SECOND: i64 = 1_000_000;
+    const NOW: i64 = 1_000 * SECOND;
+
+    const RATES: Rates = Rates {
+        messages: Rate {
+            per_minute: 60,
+            burst: 3,
+        },
+        presence: Rate {
+            per_minute: 6,
+            burst: 1,
+        },
+    };
+
+    fn room() -> State {
+        let jid = Jid::parse("coven@chat.localhost").unwrap();
+        State::new(jid, Config::default(), [7; 64])
+    }
+
+    /// How many of ten are let through.
+    fn ten(room: &mut State, who: &str, told: Told, now: i64) -> usize {
+        let account = Jid::parse(who).unwrap();
+        let all = (0..10).filter(|_| room.keep_pace(&account, told, &RATES, now).is_ok());
+        all.count()
+    }
+
+    #[test]
+    fn a_burst_is_let_through_and_then_as_many_as_the_rate_says() {
+        let mut room = room();
+        let mut say = |now| ten(&mut room, "hag66@localhost", Told::Message, now);
+        assert_eq!(say(NOW), 3);
+        assert_eq!(say(NOW), 0);
+        assert_eq!(say(NOW + SECOND - 1), 0);
+        assert_eq!(say(NOW + SECOND), 1);
+        assert_eq!(say(NOW + 3 * SECOND), 2);
+        assert_eq!(say(NOW + 60 * SECOND), 3);
+    }
+
+    #[test]
+    fn each_account_and_each_kind_has_its_own() {
+        let mut room = room();
+        assert_eq!(ten(&mut room, "hag66@localhost", Told::Message, NOW), 3);
+        assert_eq!(ten(&mut room, "hag66@localhost", Told::Presence, NOW), 1);
+        assert_eq!(ten(&mut room, "crone1@localhost", Told::Message, NOW), 3);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_silences_nobody_for_long() {
+        let mut room = room();
+        assert_eq!(ten(&mut room, "hag66@localhost", Told::Message, NOW), 3);
+        assert_eq!(ten(&mut room, "hag66@localhost", Told::Message, 0), 0);
+        assert_eq!(ten(&mut room, "hag66@localhost", Told::Message, SECOND), 1);
+    }
+
+    #[test]
+    fn what_is_remembered_has_an_end() {
+        let mut room = room();
+        for number in 0..=MANY {
+            let account = Jid::parse(&format!("witch{number}@far.example")).unwrap();
+            // The first half has rested when the table is full.
+            let now = NOW + if number < MANY / 2 { 0 } else { 60 * SECOND };
+            let kept = room.keep_pace(&account, Told::Message, &RATES, now);
+            assert!(kept.is_ok(), "{number}");
+        }
+        assert_eq!(room.paces.0.len(), MANY / 2 + 1);
+        let slow = Jid::parse("hag66@localhost").unwrap();
+        let refused = (0..4).map(|_| room.keep_pace(&slow, Told::Message, &RATES, NOW));
+        let refused = refused.last().unwrap().unwrap_err();
+        assert_eq!(refused.condition, Condition::PolicyViolation);
+        assert_eq!(refused.etype, ErrorType::Wait);
+    }
+}

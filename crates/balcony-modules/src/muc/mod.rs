@@ -29,8 +29,10 @@ use balcony_core::module::{
 pub static MODULE: ModuleSpec = ModuleSpec {
     name: "muc",
     specs: &[
-        Spec::xep("XEP-0045", "Multi-User Chat", "1.35.5")
-            .partial("status 332 at a stop (§11.2): whoever resumes is in the room still"),
+        Spec::xep("XEP-0045", "Multi-User Chat", "1.35.5").partial(
+            "status 332 at a stop (§11.2): whoever resumes is in the room still; who is on a \
+                      domain that the configuration no longer has is told it",
+        ),
         Spec::xep("XEP-0054", "vcard-temp", "1.3.0").note("of rooms"),
         Spec::xep("XEP-0249", "Direct MUC Invitations", "1.2").note("passed on and archived"),
         Spec::xep("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),

@@ -112,6 +112,15 @@ impl Rooms {
         }
     }
 
+    /// Those in memory that are on none of these domains.
+    pub(super) fn outside(&self, domains: &[String]) -> Vec<Arc<Room>> {
+        let loaded = self.loaded.lock();
+        let outside = loaded
+            .iter()
+            .filter(|(jid, _)| !domains.iter().any(|domain| domain == jid.domain()));
+        outside.map(|(_, room)| Arc::clone(room)).collect()
+    }
+
     /// Puts a room into the table, unless somebody else was faster.
     fn insert(&self, jid: &Jid, state: State) -> Arc<Room> {
         let mut loaded = self.loaded.lock();

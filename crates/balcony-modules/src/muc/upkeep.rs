@@ -1,5 +1,5 @@
 //! What becomes of rooms that nobody looks after: those that were not to last and are left from a
-//! crash, and those of accounts that are deleted.
+//! crash, those of accounts that are deleted, and those on a domain that is no service any more.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use balcony_store::WriteSet;
 use parking_lot::Mutex;
 
 use super::deliver::deliver;
-use super::room::{Affiliation, Listed, Out, Plan, Said, State};
+use super::room::{Affiliation, Listed, Out, Plan, Said, State, code};
 use super::rooms::{self, Room, Rooms, affiliation_set};
 
 /// Seconds after the start: sessions from before a restart are in their seats long before.
@@ -38,14 +38,38 @@ impl Default for Progress {
     }
 }
 
-/// Looks for rooms that a crash left behind, a slice at a time.
+/// Each second.
 pub(super) fn on_tick(ctx: &mut Ctx<'_>, _: &Event) {
-    if ctx.core().clock().coarse_seconds() < AFTER {
-        return;
-    }
     let Some(rooms) = ctx.state::<Rooms>() else {
         return;
     };
+    shut_down(ctx.core(), rooms);
+    if ctx.core().clock().coarse_seconds() >= AFTER {
+        search(ctx, rooms);
+    }
+}
+
+/// Puts everybody out of the rooms on domains that the configuration has no more.
+// DEVIATION: XEP-0045 §11.2 would have 332 told at each stop of the server as well. Over an orderly
+// stop the occupants stay in their rooms, and whoever resumes has missed nothing; who cannot resume
+// has no stream any more on which to hear it.
+fn shut_down(core: &Arc<Core>, rooms: &Rooms) {
+    for room in rooms.outside(&core.config().muc.hosts) {
+        let said = Said {
+            codes: &[code::SHUT_DOWN],
+            ..Said::default()
+        };
+        let mut out = Out::default();
+        let mut state = room.state();
+        state.put_all_out(said, &mut out);
+        deliver(core, out);
+        drop(state);
+        Rooms::leave_empty(core, &room);
+    }
+}
+
+/// Looks for rooms that a crash left behind, a slice at a time.
+fn search(ctx: &Ctx<'_>, rooms: &Rooms) {
     let mut progress = rooms.search.0.lock();
     let Progress::Next(number, after) = &*progress else {
         return;

@@ -39,6 +39,8 @@ pub(in crate::muc) mod code {
     pub(in crate::muc) const NO_MEMBER: u16 = 321;
     /// Put out because the room is for members now.
     pub(in crate::muc) const MEMBERS_ONLY: u16 = 322;
+    /// Put out because the service ends.
+    pub(in crate::muc) const SHUT_DOWN: u16 = 332;
     /// Put out because of an error.
     pub(in crate::muc) const ERROR: u16 = 333;
 }

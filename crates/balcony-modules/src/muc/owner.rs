@@ -104,6 +104,7 @@ async fn configure(
     let mut state = room.state();
     let unlocked = std::mem::take(&mut state.locked);
     let before = std::mem::replace(&mut state.config, config);
+    state.tell_of_others(&before.broadcast, &mut out);
     state.carry_out(&plan, &mut out);
     let codes = changes(&before, &state.config);
     if !codes.is_empty() && !unlocked {

@@ -453,20 +453,13 @@ impl State {
         let before = occupant.role;
         occupant.affiliation = affiliation.unwrap_or(occupant.affiliation);
         occupant.role = role;
-        let mut occupant = occupant.clone();
-        let Some(seat) = occupant.seats.last().cloned() else {
-            return;
-        };
-        // §7.2.2: whose presence is not told any more does not stay where others saw it.
+        let occupant = occupant.clone();
         if self.config.tells_of(before) && !self.config.tells_of(role) {
-            occupant.role = before;
-            let gone = Shown::available(&occupant, &seat)
-                .leaving(None)
-                .saying(said);
-            self.tell_others(gone, out);
-            occupant.role = role;
+            self.hide(&occupant, said, out);
         }
-        self.tell_all(Shown::available(&occupant, &seat).saying(said), out);
+        if let Some(seat) = occupant.first() {
+            self.tell_all(Shown::available(&occupant, seat).saying(said), out);
+        }
     }
 
     /// §10.2: the room is for members now; whoever is none goes.

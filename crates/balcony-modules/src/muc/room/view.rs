@@ -135,19 +135,48 @@ impl State {
         self.tell_itself(shown, &shown.occupant.seats, out);
     }
 
-    /// Tells all but the occupant itself.
-    pub(super) fn tell_others(&self, shown: Shown<'_>, out: &mut Out) {
-        let nick = shown.occupant.nick.as_str();
+    /// Tells all but the occupant itself, where the presence of such occupants is told.
+    fn tell_others(&self, shown: Shown<'_>, out: &mut Out) {
         if self.config.tells_of(shown.occupant.role) {
-            let (mut open, mut hidden) = (None, None);
-            for viewer in self.occupants().filter(|viewer| viewer.nick != nick) {
-                let with_address = self.shows_addresses(viewer.role);
-                let variant = if with_address { &mut open } else { &mut hidden };
-                let presence =
-                    variant.get_or_insert_with(|| self.presence(shown, with_address, false));
-                for seat in &viewer.seats {
-                    out.push(presence.clone().with_to(seat.jid.clone()));
+            self.tell_viewers(shown, out);
+        }
+    }
+
+    /// Tells all but the occupant itself.
+    fn tell_viewers(&self, shown: Shown<'_>, out: &mut Out) {
+        let nick = shown.occupant.nick.as_str();
+        let (mut open, mut hidden) = (None, None);
+        for viewer in self.occupants().filter(|viewer| viewer.nick != nick) {
+            let with_address = self.shows_addresses(viewer.role);
+            let variant = if with_address { &mut open } else { &mut hidden };
+            let presence = variant.get_or_insert_with(|| self.presence(shown, with_address, false));
+            for seat in &viewer.seats {
+                out.push(presence.clone().with_to(seat.jid.clone()));
+            }
+        }
+    }
+
+    /// §7.2.2: an occupant whose presence is not told any more does not stay where others saw it.
+    pub(super) fn hide(&self, occupant: &Occupant, said: Said<'_>, out: &mut Out) {
+        if let Some(seat) = occupant.first() {
+            let gone = Shown::available(occupant, seat).leaving(None).saying(said);
+            self.tell_viewers(gone, out);
+        }
+    }
+
+    /// §10.2: the presence of other roles is told than of these before. Who was hidden is shown,
+    /// and who was shown is gone, as if they came and went.
+    pub(in crate::muc) fn tell_of_others(&self, before: &[Role], out: &mut Out) {
+        for occupant in self.occupants() {
+            let was_told = before.contains(&occupant.role);
+            match (was_told, self.config.tells_of(occupant.role)) {
+                (true, false) => self.hide(occupant, Said::default(), out),
+                (false, true) => {
+                    if let Some(seat) = occupant.first() {
+                        self.tell_viewers(Shown::available(occupant, seat), out);
+                    }
                 }
+                _ => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use balcony_core::module::{BoxFuture, Core, Ctx, Event, stanza_error};
+use balcony_core::module::{BoxFuture, Core, Ctx, Event, Host, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
 use balcony_store::WriteSet;
@@ -164,16 +164,25 @@ async fn delist(
     account: &Jid,
 ) -> Result<(), StanzaError> {
     let changing = room.change().await?;
-    let heirs = heirs(&room.state(), account);
-    let Some(heirs) = heirs else {
-        let mut out = Out::default();
-        let mut state = room.state();
-        state.put_all_out(Said::default(), &mut out);
-        state.closed = true;
-        deliver(core, out);
-        drop(state);
-        rooms::delete(core, jid, room, changing);
-        return Ok(());
+    let run_by = core.host(account.domain());
+    let run_by = run_by.as_deref().map(Host::admins).unwrap_or_default();
+    let succession = succession(&room.state(), account, run_by);
+    let heirs = match succession {
+        Succession::Owners(heirs) => heirs,
+        Succession::Orphaned => {
+            tracing::warn!(room = %jid, "nobody owns this room; its host has no admin to own it");
+            Vec::new()
+        }
+        Succession::Ends => {
+            let mut out = Out::default();
+            let mut state = room.state();
+            state.put_all_out(Said::default(), &mut out);
+            state.closed = true;
+            deliver(core, out);
+            drop(state);
+            rooms::delete(core, jid, room, changing);
+            return Ok(());
+        }
     };
     let gone = Plan::of(account.clone(), None);
     let plans: Vec<Plan> = heirs
@@ -194,9 +203,21 @@ async fn delist(
     Ok(())
 }
 
-/// Who owns a room when this account does not any more: the admins, where it was the last owner
-/// (XEP-0045 §10.4: a room keeps an owner). `None`: nobody has a part in the room, and it goes.
-fn heirs(state: &State, account: &Jid) -> Option<Vec<(Jid, Listed)>> {
+/// What becomes of a room when an account is nothing to it any more.
+#[derive(Debug, PartialEq)]
+enum Succession {
+    /// These are owners from now on; nobody is, where the room has others.
+    Owners(Vec<(Jid, Listed)>),
+    /// Nobody has a part in the room, and it goes.
+    Ends,
+    /// It has members, and nobody who could change it.
+    Orphaned,
+}
+
+/// Who owns a room when this account does not any more (XEP-0045 §10.4: a room keeps an owner): its
+/// admins, whom an owner trusted with it; without any, those who run the host, who can hand it on.
+/// Never its members, who may have registered by themselves.
+fn succession(state: &State, account: &Jid, run_by: &[Jid]) -> Succession {
     let others = |affiliation: Affiliation| {
         state
             .lists
@@ -205,18 +226,106 @@ fn heirs(state: &State, account: &Jid) -> Option<Vec<(Jid, Listed)>> {
     };
     let owned = state.affiliation(account) == Affiliation::Owner;
     if !owned || others(Affiliation::Owner).next().is_some() {
-        return Some(Vec::new());
+        return Succession::Owners(Vec::new());
     }
-    let admins: Vec<(Jid, Listed)> = others(Affiliation::Admin)
-        .map(|(jid, listed)| {
-            let listed = Listed {
-                affiliation: Affiliation::Owner,
-                ..listed.clone()
-            };
-            (jid.clone(), listed)
-        })
-        .collect();
-    // Members go on without anybody who could change the room.
+    let owner = |jid: &Jid| Listed {
+        affiliation: Affiliation::Owner,
+        nick: state.lists.get(jid).and_then(|listed| listed.nick.clone()),
+        reason: None,
+    };
+    let admins: Vec<&Jid> = others(Affiliation::Admin).map(|(jid, _)| jid).collect();
     let has_members = others(Affiliation::Member).next().is_some();
-    (!admins.is_empty() || has_members).then_some(admins)
+    let run_by = run_by.iter().filter(|jid| *jid != account);
+    let heirs = match (admins.is_empty(), has_members) {
+        (false, _) => admins,
+        (true, true) => run_by.collect(),
+        (true, false) => return Succession::Ends,
+    };
+    let heirs: Vec<_> = heirs
+        .into_iter()
+        .map(|jid| (jid.clone(), owner(jid)))
+        .collect();
+    match heirs.is_empty() {
+        true => Succession::Orphaned,
+        false => Succession::Owners(heirs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::room::Config;
+    use super::*;
+
+    fn jid(text: &str) -> Jid {
+        Jid::parse(text).unwrap()
+    }
+
+    /// Who follows crone1 as the owner of a room with these lists.
+    fn heirs(lists: &[(&str, Affiliation)], run_by: &[&str]) -> Option<Vec<String>> {
+        let mut room = State::new(jid("coven@chat.localhost"), Config::default(), [7; 64]);
+        for (who, affiliation) in lists {
+            let listed = Listed {
+                affiliation: *affiliation,
+                nick: None,
+                reason: None,
+            };
+            room.enlist(&jid(who), Some(listed));
+        }
+        let run_by: Vec<Jid> = run_by.iter().map(|who| jid(who)).collect();
+        let owners = match succession(&room, &jid("crone1@localhost"), &run_by) {
+            Succession::Owners(owners) => owners,
+            Succession::Ends => return None,
+            Succession::Orphaned => return Some(vec!["nobody".to_owned()]),
+        };
+        let owners = owners.iter().map(|(jid, listed)| {
+            assert_eq!(listed.affiliation, Affiliation::Owner);
+            jid.to_string()
+        });
+        let mut owners: Vec<String> = owners.collect();
+        owners.sort();
+        Some(owners)
+    }
+
+    #[test]
+    fn a_room_is_left_to_those_who_were_trusted_with_it() {
+        use Affiliation::{Admin, Member, Outcast, Owner};
+        let own = ("crone1@localhost", Owner);
+        let (one, two) = (("wiccarocks@localhost", Admin), ("hecate@localhost", Admin));
+        let member = ("hag66@localhost", Member);
+        let none: &[&str] = &[];
+        let all = |owners: &[&str]| Some(owners.iter().map(|who| (*who).to_owned()).collect());
+        for (lists, run_by, heirs_are) in [
+            (vec![own, ("hecate@localhost", Owner), one], none, all(&[])),
+            (
+                vec![("crone1@localhost", Admin), ("hecate@localhost", Owner)],
+                none,
+                all(&[]),
+            ),
+            (
+                vec![own, one, two, member],
+                &["root@localhost"],
+                all(&["hecate@localhost", "wiccarocks@localhost"]),
+            ),
+            (
+                vec![own, member],
+                &["root@localhost"],
+                all(&["root@localhost"]),
+            ),
+            (
+                vec![own, member],
+                &["hag66@localhost"],
+                all(&["hag66@localhost"]),
+            ),
+            (vec![own, member], none, all(&["nobody"])),
+            (vec![own, member], &["crone1@localhost"], all(&["nobody"])),
+            (
+                vec![own, ("x@far.example", Outcast)],
+                &["root@localhost"],
+                None,
+            ),
+            (vec![own], none, None),
+        ] {
+            assert_eq!(heirs(&lists, run_by), heirs_are, "{lists:?} {run_by:?}");
+        }
+    }
 }

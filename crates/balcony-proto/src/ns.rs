@@ -177,6 +177,8 @@ pub const MUC_STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
 /// Hats of occupants (XEP-0317).
 pub const HATS: &str = "urn:xmpp:hats:0";
+/// Commands about hats, and their forms (XEP-0317 §3).
+pub const HATS_COMMANDS: &str = "urn:xmpp:hats:commands";
 /// Publish-subscribe (XEP-0060).
 pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// Publish-subscribe notifications (XEP-0060 §7.1.2.1).

@@ -11,6 +11,7 @@ mod step;
 
 pub(crate) use command::{Call, Command, Done, Finish, Note};
 pub(crate) use discovery::NODES;
+pub(crate) use step::{Action, bad};
 
 use balcony_core::module::{
     Ctx, Event, EventKind, Feature, Handle, IqHandler, IqKind, Listen, Listener, ModuleSpec, Spec,

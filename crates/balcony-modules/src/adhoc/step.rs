@@ -9,7 +9,7 @@ use super::sessions::Running;
 
 /// What a requester wants done (§4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     Execute,
     Cancel,
     Prev,
@@ -18,7 +18,7 @@ pub(super) enum Action {
 }
 
 impl Action {
-    pub(super) fn read(command: &Element) -> Result<Self, StanzaError> {
+    pub(crate) fn read(command: &Element) -> Result<Self, StanzaError> {
         Ok(match command.attr("action") {
             None | Some("execute") => Self::Execute,
             Some("cancel") => Self::Cancel,
@@ -31,7 +31,7 @@ impl Action {
 }
 
 /// §4.4: `bad-request` with a condition of its own.
-pub(super) fn bad(condition: &'static str) -> StanzaError {
+pub(crate) fn bad(condition: &'static str) -> StanzaError {
     StanzaError::bad_request().with_app(Element::new(ns::COMMANDS, condition))
 }
 

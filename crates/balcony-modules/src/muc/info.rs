@@ -10,7 +10,7 @@ use balcony_proto::xep::rsm::{Page, PageRequest, Place};
 
 use super::iq::Asked;
 use super::room::{Affiliation, State, activity};
-use super::rooms;
+use super::{hats, rooms};
 
 /// §15.5.4
 const ROOM_INFO: &str = "http://jabber.org/protocol/muc#roominfo";
@@ -100,7 +100,7 @@ pub(super) fn of_room(
     now: i64,
 ) -> Result<Payload, StanzaError> {
     if let Some(node) = asked.element.attr("node") {
-        return own_nick(node, asked, state);
+        return of_node(node, asked, state);
     }
     let config = &state.config;
     let name = config.name.clone();
@@ -108,8 +108,10 @@ pub(super) fn of_room(
     let identity = Identity::new("conference", "text").named(name.unwrap_or_default());
     let either = |is, yes, no| if is { yes } else { no };
     let features = [
+        ns::COMMANDS,
         ns::DISCO_INFO,
         ns::DISCO_ITEMS,
+        ns::HATS,
         ns::MUC,
         ns::MUC_STABLE_ID,
         ns::OCCUPANT_ID,
@@ -160,7 +162,7 @@ pub(super) fn of_room(
 }
 
 /// Whether what is talked about in the room is something for whoever asks.
-fn may_enter(asked: &Asked<'_>, state: &State) -> bool {
+pub(super) fn may_enter(asked: &Asked<'_>, state: &State) -> bool {
     let affiliation = state.affiliation(&asked.from.bare());
     let open = !state.config.members_only && state.config.password.is_none();
     match affiliation {
@@ -189,6 +191,11 @@ fn more(state: &State, may_enter: bool) -> DataForm {
         false => form.with_field(
             Field::new(FieldType::TextMulti, "muc#roominfo_avatarhash").with_values(&state.avatar),
         ),
+    };
+    // XEP-0317 §2: not there without hats.
+    let form = match state.hats.hash() {
+        Some(hash) => form.with_field(line("hats#hash", hash).labelled("Hats hash")),
+        None => form,
     };
     form.with_field(line("muc#roomconfig_roomname", text(&config.name)))
         .with_field(line("muc#roominfo_description", text(&config.description)))
@@ -220,6 +227,14 @@ fn more(state: &State, may_enter: bool) -> DataForm {
         )
 }
 
+fn of_node(node: &str, asked: &Asked<'_>, state: &State) -> Result<Payload, StanzaError> {
+    if let Some(info) = hats::described(node, asked, state) {
+        let info = info?.about(node);
+        return Ok(Payload::from_element(&info.to_element()));
+    }
+    own_nick(node, asked, state)
+}
+
 /// §7.12
 fn own_nick(node: &str, asked: &Asked<'_>, state: &State) -> Result<Payload, StanzaError> {
     if node != NICK {
@@ -235,8 +250,16 @@ fn own_nick(node: &str, asked: &Asked<'_>, state: &State) -> Result<Payload, Sta
 
 /// §6.5: who is there is for those who are there too.
 pub(super) fn occupants(asked: &Asked<'_>, state: &State) -> Result<Payload, StanzaError> {
-    if asked.element.attr("node").is_some() {
-        return Err(StanzaError::item_not_found());
+    match asked.element.attr("node") {
+        Some(ns::COMMANDS) => {
+            let items = Items {
+                node: Some(ns::COMMANDS.to_owned()),
+                items: hats::listed(asked, state),
+            };
+            return Ok(Payload::from_element(&items.to_element()));
+        }
+        Some(_) => return Err(StanzaError::item_not_found()),
+        None => {}
     }
     let shown = state.seated(asked.from).is_some();
     let occupants = state.occupants().filter(|_| shown);

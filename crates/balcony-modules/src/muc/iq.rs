@@ -12,7 +12,7 @@ use balcony_store::WriteSet;
 use super::deliver::deliver;
 use super::room::Out;
 use super::rooms::{Room, Rooms, affiliation_set};
-use super::{card, info, owner, past, register};
+use super::{card, hats, info, owner, past, register};
 
 /// Answers a request, or says what is wrong with it.
 pub(super) async fn answer(ctx: &mut Ctx<'_>, stanza: &Stanza) -> Result<(), StanzaError> {
@@ -129,6 +129,9 @@ async fn of_room(
     }
     if asked.is(true, ns::REGISTER, "query") {
         return register::set(ctx, asked, room).await;
+    }
+    if asked.is(true, ns::COMMANDS, "command") {
+        return hats::run(ctx, asked, room).await;
     }
     if asked.element.ns() == ns::MAM {
         return past::answer(ctx, asked, room).await;

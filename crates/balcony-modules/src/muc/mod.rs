@@ -6,6 +6,7 @@
 mod card;
 mod deliver;
 mod entry;
+mod hats;
 mod info;
 mod invite;
 mod iq;
@@ -35,6 +36,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         ),
         Spec::xep("XEP-0054", "vcard-temp", "1.3.0").note("of rooms"),
         Spec::xep("XEP-0249", "Direct MUC Invitations", "1.2").note("passed on and archived"),
+        Spec::xep("XEP-0317", "Hats", "0.3.1").note("made and given by owners and admins"),
         Spec::xep("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),
         Spec::xep(
             "XEP-0421",
@@ -71,7 +73,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     session_notes: &[entry::NOTE],
     config: &[&settings::SECTION],
     state: Some(state),
-    conversations: &["xep-0045", "xep-0425", "xep-0486", "xep-0502"],
+    conversations: &["xep-0045", "xep-0317", "xep-0425", "xep-0486", "xep-0502"],
     ..ModuleSpec::NOTHING
 };
 

@@ -80,7 +80,7 @@ async fn configure(
 ) -> Result<Payload, StanzaError> {
     let _changing = room.change().await?;
     let jid = asked.to.bare();
-    let (config, plan) = {
+    let (config, hats, plan) = {
         let state = room.state();
         check_owner(asked, &state)?;
         // §10.1.2: an empty form takes what is there.
@@ -89,11 +89,12 @@ async fn configure(
             (Affiliation::Admin, lists.admins),
             (Affiliation::Owner, lists.owners),
         ];
-        (config, state.plan_lists(asked.from, &lists)?)
+        let plan = state.plan_lists(asked.from, &lists)?;
+        (config, state.hats.clone(), plan)
     };
     let set = Write::RoomConfigSet {
         room: jid.to_string(),
-        config: kept(&config, false),
+        config: kept(&config, false, &hats),
     };
     let lists = plan.lists.iter();
     let lists = lists.map(|(who, listed)| affiliation_set(&jid, who, listed.as_ref()));

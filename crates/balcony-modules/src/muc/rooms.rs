@@ -16,6 +16,7 @@ use balcony_store::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::OwnedMutexGuard;
 
+use super::room::hats::{self, Hats};
 use super::room::{Affiliation, Config, History, Listed, State, Subject, is_subject_change};
 use super::{card, upkeep};
 use crate::{stanza_id, stored};
@@ -164,7 +165,7 @@ impl Rooms {
             host: jid.domain().to_owned(),
             room: jid.local().unwrap_or_default().to_owned(),
             created: core.clock().utc_micros(),
-            config: kept(&config, true),
+            config: kept(&config, true, &Hats::default()),
         };
         let writes: WriteSet = [create, affiliation_set(jid, owner, Some(&listed))]
             .into_iter()
@@ -238,13 +239,14 @@ pub(super) fn delete(core: &Arc<Core>, jid: &Jid, room: &Arc<Room>, changing: Ch
 }
 
 /// A configuration as the store keeps it, with whether its owner has still to say what the room
-/// is to be.
-pub(super) fn kept(config: &Config, locked: bool) -> Stored {
+/// is to be, and the room's hats.
+pub(super) fn kept(config: &Config, locked: bool, hats: &Hats) -> Stored {
     let form = config.kept();
     let form = match locked {
         true => form.with_field(Field::boolean(LOCKED, true)),
         false => form,
     };
+    let form = hats.rows().fold(form, DataForm::with_item);
     Stored {
         format: FORM,
         bytes: form.to_element().to_bytes(ns::CLIENT),
@@ -263,6 +265,16 @@ fn form(row: &Stored) -> Option<DataForm> {
 /// Whether its owner has still to say what the room is to be (XEP-0045 §10.1.1).
 pub(super) fn is_locked(row: &Stored) -> bool {
     form(row).is_some_and(|form| form.value(LOCKED).is_some())
+}
+
+/// The hats that are kept with a configuration (XEP-0317).
+pub(super) fn hats(row: &Stored) -> Hats {
+    // Most rooms have none, and need not be read for them.
+    let uri = hats::URI.as_bytes();
+    if !row.bytes.windows(uri.len()).any(|part| part == uri) {
+        return Hats::default();
+    }
+    form(row).map_or_else(Hats::default, |form| Hats::of_rows(&form.items))
 }
 
 /// Whether a room is there while nobody is in it.
@@ -329,6 +341,7 @@ fn state(jid: &Jid, data: &RoomData, key: [u8; 64]) -> State {
     use balcony_store::Affiliation as Kept;
     let mut state = State::new(jid.clone(), config(&data.config), key);
     state.locked = is_locked(&data.config);
+    state.hats = hats(&data.config);
     for (listed, row) in &data.affiliations {
         let Ok(listed) = Jid::parse(listed) else {
             continue;

@@ -1,12 +1,13 @@
 //! What becomes of rooms that nobody looks after: those that were not to last and are left from a
 //! crash, those of accounts that are deleted, and those on a domain that is no service any more.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use balcony_core::module::{BoxFuture, Core, Ctx, Event, Host, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
-use balcony_store::WriteSet;
+use balcony_store::{Write, WriteSet};
 use parking_lot::Mutex;
 
 use super::deliver::deliver;
@@ -142,10 +143,12 @@ pub(super) fn on_account_deleted<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> 
 async fn leave_all(core: &Arc<Core>, domain: &str, account: &Jid) -> Result<(), StanzaError> {
     let found = core.store().rooms().rooms_of(domain, account.as_str());
     let found = found.await.map_err(|cause| stanza_error(&cause))?;
+    let mut found: BTreeSet<String> = found.into_iter().map(|(local, _)| local).collect();
+    found.extend(wears_hats_in(core, domain, account).await?);
     let Some(rooms) = core.state::<Rooms>() else {
         return Ok(());
     };
-    for (local, _) in found {
+    for local in found {
         let Ok(jid) = Jid::from_parts(Some(&local), domain, None) else {
             continue;
         };
@@ -155,6 +158,29 @@ async fn leave_all(core: &Arc<Core>, domain: &str, account: &Jid) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// The rooms in which an account wears hats: of somebody who is on no list as well.
+async fn wears_hats_in(
+    core: &Core,
+    domain: &str,
+    account: &Jid,
+) -> Result<Vec<String>, StanzaError> {
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let listed = core.store().rooms().list(domain, after.as_deref(), SLICE);
+        let listed = listed.await.map_err(|cause| stanza_error(&cause))?;
+        let Some(last) = listed.last() else {
+            return Ok(found);
+        };
+        after = Some(last.room.clone());
+        let worn = listed.into_iter().filter(|entry| {
+            let hats = rooms::hats(&entry.config);
+            hats.of(account).next().is_some()
+        });
+        found.extend(worn.map(|entry| entry.room));
+    }
 }
 
 async fn delist(
@@ -191,11 +217,22 @@ async fn delist(
         .chain([gone])
         .collect();
     let lists = plans.iter().flat_map(|plan| &plan.lists);
-    let writes = lists.map(|(who, listed)| affiliation_set(jid, who, listed.as_ref()));
+    let lists = lists.map(|(who, listed)| affiliation_set(jid, who, listed.as_ref()));
+    let (hats, bared) = {
+        let state = room.state();
+        let mut hats = state.hats.clone();
+        let bared = hats.bare(account).then(|| Write::RoomConfigSet {
+            room: jid.to_string(),
+            config: rooms::kept(&state.config, state.locked, &hats),
+        });
+        (hats, bared)
+    };
+    let writes = lists.chain(bared);
     let done = core.store().commit(writes.collect::<WriteSet>()).await;
     done.map_err(|cause| stanza_error(&cause))?;
     let mut out = Out::default();
     let mut state = room.state();
+    state.put_on(hats, &mut out);
     for plan in &plans {
         state.carry_out(plan, &mut out);
     }

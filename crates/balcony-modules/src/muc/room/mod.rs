@@ -5,6 +5,7 @@ pub(super) mod activity;
 pub(super) mod admin;
 pub(super) mod config;
 mod enter;
+pub(super) mod hats;
 mod history;
 mod leave;
 mod message;
@@ -79,6 +80,7 @@ pub(super) struct State {
     pub(super) subject: Option<Subject>,
     /// The hashes of its pictures (XEP-0486).
     pub(super) avatar: Vec<String>,
+    pub(super) hats: hats::Hats,
     /// By bare JID, or domain.
     pub(super) lists: HashMap<Jid, Listed>,
     /// Who has a nickname for himself, by what nicknames are compared by.
@@ -123,6 +125,7 @@ impl State {
             locked: false,
             subject: None,
             avatar: Vec::new(),
+            hats: hats::Hats::default(),
             lists: HashMap::new(),
             reserved: HashMap::new(),
             occupants: BTreeMap::new(),

@@ -123,6 +123,10 @@ impl State {
         };
         payload.add(&self.occupant_id(&occupant.account));
         payload.add(&x);
+        let hats = self.hats_of(&occupant.account);
+        if let Some(hats) = hats.filter(|_| kind == PresenceType::Available) {
+            payload.add(&hats);
+        }
         Stanza::presence(kind)
             .with_from(self.address(&occupant.nick))
             .with_payload(payload)

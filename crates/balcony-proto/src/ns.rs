@@ -175,6 +175,8 @@ pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 pub const MUC_STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
 /// Ids of occupants (XEP-0421).
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+/// Versions of the lists of rooms (XEP-0463).
+pub const MAV: &str = "urn:xmpp:muc:affiliations:1";
 /// Hats of occupants (XEP-0317).
 pub const HATS: &str = "urn:xmpp:hats:0";
 /// Commands about hats, and their forms (XEP-0317 §3).

@@ -13,9 +13,34 @@ use super::room::{Affiliation, Entry, Out, Role, Said, State, Told, code, item, 
 use super::rooms::{Room, Rooms};
 use super::{serve, settings};
 
-/// Note of a session: the rooms that it is in, with its nicknames.
-#[derive(Default)]
-struct InRooms(Vec<Jid>);
+/// Note of a session: the rooms that it is in.
+#[derive(Clone, Default)]
+struct InRooms(Vec<InRoom>);
+
+/// A room that a session is in.
+#[derive(Clone)]
+struct InRoom {
+    /// The room with the nickname.
+    seat: Jid,
+    /// It keeps the room's lists (XEP-0463).
+    versions: bool,
+}
+
+/// Stands before the address of a room whose lists are kept. No address begins with it.
+const KEEPS: char = '\t';
+
+impl InRoom {
+    fn save(&self) -> String {
+        let mark = if self.versions { "\t" } else { "" };
+        format!("{mark}{}", self.seat)
+    }
+
+    fn restore(line: &str) -> Option<InRoom> {
+        let seat = Jid::parse(line.trim_start_matches(KEEPS)).ok()?;
+        let versions = line.starts_with(KEEPS);
+        Some(InRoom { seat, versions })
+    }
+}
 
 /// Who is in a room is in it still after a restart.
 pub(super) const NOTE: SessionNote = SessionNote {
@@ -23,23 +48,31 @@ pub(super) const NOTE: SessionNote = SessionNote {
     save: |session| {
         session.notes(|notes| {
             let InRooms(rooms) = notes.get()?;
-            let lines: Vec<&str> = rooms.iter().map(Jid::as_str).collect();
+            let lines: Vec<String> = rooms.iter().map(InRoom::save).collect();
             Some(lines.join("\n"))
         })
     },
     restore: |session, text| {
-        let rooms = text.lines().filter_map(|line| Jid::parse(line).ok());
+        let rooms = text.lines().filter_map(InRoom::restore);
         let rooms = InRooms(rooms.collect());
         session.notes(|notes| notes.set(rooms));
     },
 };
 
-fn note_entered(core: &Core, session: &Jid, seat: &Jid) {
+/// A session came in, or has another nickname now.
+fn note_entered(core: &Core, session: &Jid, seat: &Jid, presence: &Stanza) {
     if let Some(session) = core.sessions().find(session) {
         session.notes(|notes| {
             let InRooms(mut rooms) = notes.take().unwrap_or_default();
-            rooms.retain(|other| other.bare_str() != seat.bare_str());
-            rooms.push(seat.clone());
+            let is_same = |other: &InRoom| other.seat.bare_str() == seat.bare_str();
+            let x = presence.payload.find(ns::MUC, "x");
+            let versions = match x {
+                Some(x) => x.element().child(ns::MAV, "mav").is_some(),
+                None => rooms.iter().any(|other| is_same(other) && other.versions),
+            };
+            rooms.retain(|other| !is_same(other));
+            let seat = seat.clone();
+            rooms.push(InRoom { seat, versions });
             notes.set(InRooms(rooms));
         });
     }
@@ -49,7 +82,7 @@ pub(super) fn note_left(core: &Core, session: &Jid, room: &Jid) {
     if let Some(session) = core.sessions().find(session) {
         session.notes(|notes| {
             let InRooms(mut rooms) = notes.take().unwrap_or_default();
-            rooms.retain(|other| other.bare_str() != room.bare_str());
+            rooms.retain(|other| other.seat.bare_str() != room.bare_str());
             if !rooms.is_empty() {
                 notes.set(InRooms(rooms));
             }
@@ -59,16 +92,15 @@ pub(super) fn note_left(core: &Core, session: &Jid, room: &Jid) {
 
 /// A session is back from before a restart: it takes its seats, and nobody hears of it.
 pub(super) async fn come_back(core: &Arc<Core>, session: &Session) {
-    let rooms = session.notes(|notes| notes.get().map(|InRooms(rooms)| rooms.clone()));
+    let InRooms(rooms) = session
+        .notes(|notes| notes.get().cloned())
+        .unwrap_or_default();
     let Some(table) = core.state::<Rooms>() else {
         return;
     };
-    for seat in rooms.unwrap_or_default() {
-        let Some(nick) = seat.resource() else {
-            continue;
-        };
-        if let Err(error) = sit_down(core, table, session, &seat.bare(), nick).await {
-            tracing::warn!(?error, room = %seat, "a seat in a room is lost");
+    for place in rooms {
+        if let Err(error) = sit_down(core, table, session, &place).await {
+            tracing::warn!(?error, room = %place.seat, "a seat in a room is lost");
         }
     }
 }
@@ -77,16 +109,17 @@ async fn sit_down(
     core: &Core,
     table: &Rooms,
     session: &Session,
-    room: &Jid,
-    nick: &str,
+    place: &InRoom,
 ) -> Result<(), StanzaError> {
+    let (room, nick) = (place.seat.bare(), place.seat.resource());
+    let Some(nick) = nick else { return Ok(()) };
     // It was not to last, and went, when there is none.
-    while let Some(room) = table.load(core, room).await? {
+    while let Some(room) = table.load(core, &room).await? {
         let mut state = room.state();
         if !state.closed {
             let payload = session.presence().map(|presence| presence.payload);
             let payload = payload.unwrap_or_else(Payload::empty);
-            state.seat(session.jid(), nick, &payload);
+            state.seat(session.jid(), nick, &payload, place.versions);
             return Ok(());
         }
     }
@@ -142,7 +175,7 @@ fn in_open_room(
             state.enter(&entry, &mut out)?;
         }
     }
-    note_entered(core, from, to);
+    note_entered(core, from, to, presence);
     deliver(core, out);
     Ok(())
 }
@@ -192,7 +225,7 @@ pub(super) async fn enter(
         let paced = state.keep_pace(&from.bare(), Told::Presence, &rates, received_at);
         let entered = paced.and_then(|()| state.enter(&entry, &mut out));
         if entered.is_ok() {
-            note_entered(core, from, to);
+            note_entered(core, from, to, presence);
             deliver(core, out);
         }
         drop(state);
@@ -262,4 +295,22 @@ pub(super) fn failed(core: &Arc<Core>, room: &Arc<Room>, envelope: &Envelope) {
     }
     drop(state);
     Rooms::leave_empty(core, room);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_session_keeps_of_its_rooms_comes_back() {
+        for versions in [false, true] {
+            let seat = Jid::parse("coven@chat.localhost/third witch").unwrap();
+            let saved = InRoom {
+                seat: seat.clone(),
+                versions,
+            };
+            let restored = InRoom::restore(&saved.save()).unwrap();
+            assert_eq!((restored.seat, restored.versions), (seat, versions));
+        }
+    }
 }

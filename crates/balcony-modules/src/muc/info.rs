@@ -112,6 +112,7 @@ pub(super) fn of_room(
         ns::DISCO_INFO,
         ns::DISCO_ITEMS,
         ns::HATS,
+        ns::MAV,
         ns::MUC,
         ns::MUC_STABLE_ID,
         ns::OCCUPANT_ID,

@@ -12,7 +12,7 @@ use balcony_proto::xml::Element;
 use balcony_store::WriteSet;
 
 use super::deliver::{deliver, send};
-use super::room::{Affiliation, Listed, Out, Role, State, Told};
+use super::room::{Affiliation, Listed, Out, Plan, Role, State, Told};
 use super::rooms::{Room, Rooms, affiliation_set};
 use super::{register, settings, voice};
 
@@ -118,7 +118,7 @@ async fn invite(
     Ok(())
 }
 
-async fn enlist(core: &Core, room: &Room, members: Vec<Jid>) -> Result<(), StanzaError> {
+async fn enlist(core: &Arc<Core>, room: &Room, members: Vec<Jid>) -> Result<(), StanzaError> {
     if members.is_empty() {
         return Ok(());
     }
@@ -133,10 +133,12 @@ async fn enlist(core: &Core, room: &Room, members: Vec<Jid>) -> Result<(), Stanz
         .map(|member| affiliation_set(&jid, member, Some(&listed)));
     let done = core.store().commit(writes.collect::<WriteSet>()).await;
     done.map_err(|cause| stanza_error(&cause))?;
+    let mut out = Out::default();
     let mut state = room.state();
-    for member in &members {
-        state.enlist(member, Some(listed.clone()));
+    for member in members {
+        state.carry_out(&Plan::of(member, Some(listed.clone())), &mut out);
     }
+    deliver(core, out);
     Ok(())
 }
 

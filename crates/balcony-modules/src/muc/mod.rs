@@ -44,6 +44,8 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             "1.0.1",
         ),
         Spec::xep("XEP-0425", "Moderated Message Retraction", "0.3.0"),
+        Spec::xep("XEP-0463", "MUC Affiliations Versioning", "0.2.0")
+            .note("what changed since a version while somebody is in the room, else everything"),
         Spec::xep("XEP-0486", "MUC Avatars", "0.1.0"),
         Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1")
             .partial("XEP-0122 in the form, by which clients see that it takes a number"),
@@ -73,7 +75,9 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     session_notes: &[entry::NOTE],
     config: &[&settings::SECTION],
     state: Some(state),
-    conversations: &["xep-0045", "xep-0317", "xep-0425", "xep-0486", "xep-0502"],
+    conversations: &[
+        "xep-0045", "xep-0317", "xep-0425", "xep-0463", "xep-0486", "xep-0502",
+    ],
     ..ModuleSpec::NOTHING
 };
 

@@ -8,6 +8,7 @@ use balcony_proto::stanza::StanzaError;
 use balcony_proto::xml::Element;
 
 use super::power::{may_affiliate, may_give_role};
+use super::versions::Changed;
 use super::view::{Said, Shown, code};
 use super::{Affiliation, Listed, Occupant, Out, Role, Standing, State, compared};
 
@@ -38,6 +39,14 @@ impl Plan {
             ..Plan::default()
         }
     }
+}
+
+/// Who heard by presence that the lists changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Heard {
+    Nobody,
+    Itself,
+    All,
 }
 
 /// An item of a request.
@@ -124,14 +133,19 @@ impl State {
 
     /// §5.2.1: lists are for admins; that of members for those who may see it, where real addresses
     /// are no secret.
-    fn may_see(&self, who: Standing, affiliation: Affiliation) -> bool {
+    pub(super) fn may_see(&self, who: Standing, affiliation: Affiliation) -> bool {
         let admin = who.affiliation >= Affiliation::Admin;
+        // §10.5, §10.8: in a room with secrets these are for owners.
+        if affiliation >= Affiliation::Admin && !self.config.non_anonymous {
+            return who.affiliation == Affiliation::Owner;
+        }
         // §9.5: also who is not there, and then as what one would be.
         let role = match who.role {
             Role::None => Role::of_newcomer(who.affiliation, self.config.moderated),
             role => role,
         };
-        let member = affiliation == Affiliation::Member
+        // §9.5; §10.5 and §10.8: where addresses are no secret, also who decides.
+        let member = affiliation >= Affiliation::Member
             && (self.config.non_anonymous || who.role == Role::Moderator)
             && who.affiliation >= Affiliation::Member
             && self.config.member_list.contains(&role);
@@ -343,12 +357,26 @@ impl State {
 
     /// Does what was planned, and tells everybody.
     pub(in crate::muc) fn carry_out(&mut self, plan: &Plan, out: &mut Out) {
-        for (jid, listed) in &plan.lists {
-            self.enlist(jid, listed.clone());
-        }
-        for (jid, _) in &plan.lists {
-            let reason = plan.why.get(jid).map(String::as_str);
-            self.affiliate(jid, plan.actor.as_deref(), reason, out);
+        let lists = plan.lists.iter();
+        let changes: Vec<Option<Changed>> = lists
+            .map(|(jid, listed)| self.enlist(jid, listed.clone()))
+            .collect();
+        changes
+            .iter()
+            .flatten()
+            .for_each(|changed| self.remember_change(changed));
+        for ((jid, _), changed) in plan.lists.iter().zip(&changes) {
+            let said = Said {
+                actor: plan.actor.as_deref(),
+                reason: plan.why.get(jid).map(String::as_str),
+                // What is said of a domain is said of no occupant.
+                changed: changed.as_ref().filter(|_| !jid.is_domain()),
+                ..Said::default()
+            };
+            let heard = self.affiliate(jid, said, out);
+            if let Some(changed) = changed.as_ref().filter(|_| heard != Heard::All) {
+                self.tell_change(changed, heard == Heard::Itself, out);
+            }
         }
         for (nick, role) in &plan.roles {
             let said = Said {
@@ -385,8 +413,11 @@ impl State {
         Ok(())
     }
 
-    /// Puts somebody on a list, or takes him off.
-    pub(in crate::muc) fn enlist(&mut self, jid: &Jid, listed: Option<Listed>) {
+    /// Puts somebody on a list, or takes him off. Answers how that changes the lists.
+    pub(in crate::muc) fn enlist(&mut self, jid: &Jid, listed: Option<Listed>) -> Option<Changed> {
+        let what =
+            |listed: Option<&Listed>| listed.map_or(Affiliation::None, |listed| listed.affiliation);
+        let (before, now) = (what(self.lists.get(jid)), what(listed.as_ref()));
         self.reserved.retain(|_, owner| owner != jid);
         match listed {
             Some(listed) => {
@@ -397,15 +428,17 @@ impl State {
             }
             None => drop(self.lists.remove(jid)),
         }
+        self.count_change(jid, before, now)
     }
 
     /// What the lists say now of those who are here with this address, or on this domain.
-    fn affiliate(&mut self, jid: &Jid, actor: Option<&str>, reason: Option<&str>, out: &mut Out) {
+    fn affiliate(&mut self, jid: &Jid, said: Said<'_>, out: &mut Out) -> Heard {
         let meant = |occupant: &&Occupant| match jid.is_domain() {
             true => occupant.account.domain() == jid.domain(),
             false => occupant.account == *jid,
         };
         let meant: Vec<Occupant> = self.occupants().filter(meant).cloned().collect();
+        let mut heard = Heard::Nobody;
         for occupant in meant {
             let now = self.affiliation(&occupant.account);
             if now == occupant.affiliation {
@@ -417,20 +450,23 @@ impl State {
                 Affiliation::None if self.config.members_only => &[code::NO_MEMBER],
                 _ => &[],
             };
-            let said = Said {
-                codes,
-                actor,
-                reason,
-                ..Said::default()
+            let said = Said { codes, ..said };
+            let role = match codes.is_empty() {
+                true => role_after(&occupant, now, self.config.moderated),
+                false => occupant.role,
             };
+            if said.changed.is_some() {
+                let told = self.config.tells_of(occupant.role) || self.config.tells_of(role);
+                heard = heard.max(if told { Heard::All } else { Heard::Itself });
+            }
             if codes.is_empty() {
-                let role = role_after(&occupant, now, self.config.moderated);
                 self.change(&occupant.nick, Some(now), role, said, out);
             } else {
                 self.set_affiliation(&occupant.nick, now);
                 self.put_out(&occupant.nick, said, out);
             }
         }
+        heard
     }
 
     fn set_affiliation(&mut self, nick: &str, affiliation: Affiliation) {

@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::history::Wanted;
 use super::view::{self, Said, Shown, code};
-use super::{Affiliation, Occupant, Out, Role, Seat, State, compared};
+use super::{Affiliation, Occupant, Out, Role, Seat, Standing, State, compared};
 
 /// Owners and admins who come in though a room is full (§7.2.9): as many as a large room has, and
 /// no way to stuff it.
@@ -52,8 +52,15 @@ impl State {
         let affiliation = self.affiliation(&entry.session.bare());
         let newcomer = Role::of_newcomer(affiliation, self.config.moderated);
         let role = self.named(entry.nick).map_or(newcomer, |there| there.role);
+        let versions = x.child(ns::MAV, "mav");
+        if let Some(asked) = versions {
+            // XEP-0463 §4.2.1: before any presence.
+            let who = (entry.session, Standing { role, affiliation });
+            self.tell_versions(who, entry.presence, asked, out);
+        }
         self.show_others(entry.nick, role, entry.session, out);
-        self.sit_down(entry.session, entry.nick, &entry.presence.payload);
+        let keeps = versions.is_some();
+        self.sit_down(entry.session, entry.nick, &entry.presence.payload, keeps);
         self.announce_entry(entry, out);
         let wanted = Wanted::of(&x, entry.now);
         self.tell_history(&wanted, entry.session, out);
@@ -62,15 +69,21 @@ impl State {
     }
 
     /// A session is in its seat again, from before a restart, and nobody hears of it.
-    pub(in crate::muc) fn seat(&mut self, session: &Jid, nick: &str, presence: &Payload) {
+    pub(in crate::muc) fn seat(
+        &mut self,
+        session: &Jid,
+        nick: &str,
+        presence: &Payload,
+        versions: bool,
+    ) {
         let account = session.bare();
         let banned = self.affiliation(&account) == Affiliation::Outcast;
         if !banned && self.check_nick(nick, &account).is_ok() {
-            self.sit_down(session, nick, presence);
+            self.sit_down(session, nick, presence, versions);
         }
     }
 
-    fn sit_down(&mut self, session: &Jid, nick: &str, presence: &Payload) {
+    fn sit_down(&mut self, session: &Jid, nick: &str, presence: &Payload, versions: bool) {
         let account = session.bare();
         let affiliation = self.affiliation(&account);
         let role = Role::of_newcomer(affiliation, self.config.moderated);
@@ -88,6 +101,7 @@ impl State {
         occupant.seats.push(Seat {
             jid: session.clone(),
             presence: presence.without(view::is_the_rooms),
+            versions,
         });
         self.seats.insert(session.clone(), key);
     }
@@ -117,6 +131,7 @@ impl State {
             .collect();
         let said = Said {
             own_codes: &own_codes,
+            enters: true,
             ..Said::default()
         };
         self.tell_all(Shown::available(occupant, seat).saying(said), out);

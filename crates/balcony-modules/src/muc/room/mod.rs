@@ -13,6 +13,7 @@ mod nick;
 mod pace;
 pub(super) mod power;
 mod private;
+mod versions;
 mod view;
 
 use std::collections::{BTreeMap, HashMap};
@@ -51,6 +52,8 @@ pub(super) struct Seat {
     pub(super) jid: Jid,
     /// What it shows, without what only the room may say.
     pub(super) presence: Payload,
+    /// It keeps the lists of the room, and hears what changes them (XEP-0463).
+    pub(super) versions: bool,
 }
 
 /// What a list of the room says of somebody.
@@ -92,6 +95,7 @@ pub(super) struct State {
     pub(super) history: History,
     pub(super) activity: activity::Activity,
     paces: pace::Paces,
+    versions: versions::Versions,
     /// By which occupant ids are made (XEP-0421).
     key: [u8; 64],
     /// Requests between occupants.
@@ -133,6 +137,7 @@ impl State {
             history: History::default(),
             activity: activity::Activity::default(),
             paces: pace::Paces::default(),
+            versions: versions::Versions::default(),
             key,
             relays: Relays::default(),
             closed: false,

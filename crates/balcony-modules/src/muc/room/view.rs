@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use super::versions::{Changed, View};
 use super::{Affiliation, Occupant, Out, Role, Seat, State};
 
 /// Status codes (§15.6.2).
@@ -57,6 +58,10 @@ pub(in crate::muc) struct Said<'a> {
     pub(in crate::muc) reason: Option<&'a str>,
     /// The nickname of who did it.
     pub(in crate::muc) actor: Option<&'a str>,
+    /// It comes in, and is told the version of the lists (XEP-0463 §4.2.1).
+    pub(in crate::muc) enters: bool,
+    /// How the lists change by it (XEP-0463 §4.2.2).
+    pub(in crate::muc) changed: Option<&'a Changed>,
     /// The room is no more (§10.9).
     pub(in crate::muc) destroyed: Option<&'a Element>,
 }
@@ -94,7 +99,13 @@ impl State {
 
     /// A presence of an occupant without its addressee. For an occupant that leaves, the role is
     /// `none` (§7.14).
-    fn presence(&self, shown: Shown<'_>, with_address: bool, own: bool) -> Stanza {
+    fn presence(
+        &self,
+        shown: Shown<'_>,
+        with_address: bool,
+        own: bool,
+        versions: Option<Element>,
+    ) -> Stanza {
         let Shown {
             occupant,
             seat,
@@ -108,7 +119,8 @@ impl State {
             .with_opt_attr("jid", with_address.then(|| seat.jid.as_str()))
             .with_opt_attr("nick", said.nick);
         let item = explained(item, said.actor, said.reason);
-        let mut x = Element::new(ns::MUC_USER, "x").with_child(item);
+        let x = Element::new(ns::MUC_USER, "x").with_children(versions);
+        let mut x = x.with_child(item);
         if let Some(destroyed) = said.destroyed {
             x.push(destroyed.clone());
         }
@@ -149,15 +161,35 @@ impl State {
     /// Tells all but the occupant itself.
     fn tell_viewers(&self, shown: Shown<'_>, out: &mut Out) {
         let nick = shown.occupant.nick.as_str();
-        let (mut open, mut hidden) = (None, None);
+        // One for each way in which it is seen.
+        let mut made: Vec<((bool, Option<View>), Stanza)> = Vec::new();
         for viewer in self.occupants().filter(|viewer| viewer.nick != nick) {
             let with_address = self.shows_addresses(viewer.role);
-            let variant = if with_address { &mut open } else { &mut hidden };
-            let presence = variant.get_or_insert_with(|| self.presence(shown, with_address, false));
             for seat in &viewer.seats {
-                out.push(presence.clone().with_to(seat.jid.clone()));
+                let view = self.keeps_lists(seat, viewer, shown.said);
+                let key = (with_address, view);
+                let presence = match made.iter().find(|(other, _)| *other == key) {
+                    Some((_, presence)) => presence.clone(),
+                    None => {
+                        let versions = self.versions_in(shown.said, view);
+                        let presence = self.presence(shown, with_address, false, versions);
+                        made.push((key, presence.clone()));
+                        presence
+                    }
+                };
+                out.push(presence.with_to(seat.jid.clone()));
             }
         }
+    }
+
+    /// What of the lists a session hears with a change of them. `None`: nothing, or there is none.
+    fn keeps_lists(&self, seat: &Seat, viewer: &Occupant, said: Said<'_>) -> Option<View> {
+        let concerns = seat.versions && (said.changed.is_some() || said.enters);
+        concerns.then(|| self.view(viewer.standing())).flatten()
+    }
+
+    fn versions_in(&self, said: Said<'_>, view: Option<View>) -> Option<Element> {
+        said.changed?.element(self, view?)
     }
 
     /// §7.2.2: an occupant whose presence is not told any more does not stay where others saw it.
@@ -188,16 +220,21 @@ impl State {
     /// Tells sessions of the occupant itself (§7.2.2: status 110).
     pub(super) fn tell_itself(&self, shown: Shown<'_>, seats: &[Seat], out: &mut Out) {
         // One knows one's own address.
-        let presence = self.presence(shown, true, true);
-        let said = Said {
+        let to_others = Said {
             own_codes: &[],
+            enters: false,
             ..shown.said
         };
-        let to_others = self.presence(shown.saying(said), true, true);
         for seat in seats {
             let is_meant = seat.jid == shown.seat.jid;
-            let presence = if is_meant { &presence } else { &to_others };
-            out.push(presence.clone().with_to(seat.jid.clone()));
+            let said = if is_meant { shown.said } else { to_others };
+            let view = self.keeps_lists(seat, shown.occupant, said);
+            let versions = match said.enters {
+                true => view.map(|view| self.version(view)),
+                false => self.versions_in(said, view),
+            };
+            let presence = self.presence(shown.saying(said), true, true, versions);
+            out.push(presence.with_to(seat.jid.clone()));
         }
     }
 
@@ -209,7 +246,7 @@ impl State {
         for (_, occupant) in others.filter(|(_, other)| self.config.tells_of(other.role)) {
             if let Some(seat) = occupant.first() {
                 let shown = Shown::available(occupant, seat);
-                let presence = self.presence(shown, with_address, false);
+                let presence = self.presence(shown, with_address, false, None);
                 out.push(presence.with_to(to.clone()));
             }
         }

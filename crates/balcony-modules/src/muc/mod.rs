@@ -35,6 +35,8 @@ pub static MODULE: ModuleSpec = ModuleSpec {
                       domain that the configuration no longer has is told it",
         ),
         Spec::xep("XEP-0054", "vcard-temp", "1.3.0").note("of rooms"),
+        Spec::xep("XEP-0122", "Data Forms Validation", "1.0.2")
+            .note("whole numbers and their range, in the form of a room"),
         Spec::xep("XEP-0249", "Direct MUC Invitations", "1.2").note("passed on and archived"),
         Spec::xep("XEP-0317", "Hats", "0.3.1").note("made and given by owners and admins"),
         Spec::xep("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),
@@ -47,8 +49,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         Spec::xep("XEP-0463", "MUC Affiliations Versioning", "0.2.0")
             .note("what changed since a version while somebody is in the room, else everything"),
         Spec::xep("XEP-0486", "MUC Avatars", "0.1.0"),
-        Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1")
-            .partial("XEP-0122 in the form, by which clients see that it takes a number"),
+        Spec::xep("XEP-0500", "MUC Slow Mode", "0.0.1"),
         Spec::xep("XEP-0502", "MUC Activity Indicator", "0.1.0"),
     ],
     service: Some(Service {

@@ -182,8 +182,9 @@ impl Config {
         let number = |var: &str, value: u32| {
             Field::new(FieldType::TextSingle, var).with_value(value.to_string())
         };
-        let history = number(HISTORY, self.history);
-        let slow_mode = number(SLOW_MODE, self.slow_mode);
+        let history = number(HISTORY, self.history).ranging(0..=i64::from(u32::MAX));
+        // XEP-0500 §5.1
+        let slow_mode = number(SLOW_MODE, self.slow_mode).ranging(0..=i64::from(MAX_SLOW));
         vec![
             line(NAME, "Name", &self.name),
             line(DESCRIPTION, "Description", &self.description),
@@ -465,6 +466,7 @@ mod tests {
             vec![(PASSWORD, &[long.as_str()])],
             vec![(HISTORY, &["many"])],
             vec![(SLOW_MODE, &["3601"])],
+            vec![(SLOW_MODE, &["-1"])],
             vec![(WHOIS, &["nobody"])],
             vec![(PUBLIC, &["perhaps"])],
             vec![(OWNERS, &["@"])],

@@ -31,6 +31,9 @@ pub enum Fault {
     /// Not one of the options (§3.3).
     #[error("the field {0} offers no such option")]
     NotAnOption(String),
+    /// Not a whole number of those that the field takes (XEP-0122 §3.2.3).
+    #[error("the field {0} takes a whole number from {start} to {end}", start = .1.start(), end = .1.end())]
+    OutOfRange(String, std::ops::RangeInclusive<i64>),
 }
 
 /// §4: `not-acceptable`, with the reason as text.
@@ -150,6 +153,13 @@ impl Field {
     ) -> Result<Vec<String>, Fault> {
         // §3.6: an empty value may stand for none.
         let given = values.iter().filter(|value| !value.is_empty());
+        // XEP-0122 §4.4: nobody relies on what a client checked.
+        if let Some(range) = &self.range {
+            let fits = |value: &String| value.trim().parse().is_ok_and(|n| range.contains(&n));
+            if !given.clone().all(fits) {
+                return Err(Fault::OutOfRange(var.to_owned(), range.clone()));
+            }
+        }
         match field_type {
             FieldType::Boolean => given
                 .map(|value| boolean(value).map(|_| value.clone()))
@@ -273,6 +283,27 @@ mod tests {
         assert_eq!(form().check(&empty), Err(Fault::Missing("name".into())));
         let cancelled = DataForm::new(FormType::Cancel);
         assert_eq!(form().check(&cancelled), Err(Fault::NotSubmitted));
+    }
+
+    #[test]
+    fn a_number_is_one_of_those_that_the_field_takes() {
+        let form = DataForm::new(FormType::Form);
+        let form = form.with_field(Field::new(FieldType::TextSingle, "n").ranging(0..=60));
+        for (value, fits) in [
+            ("0", true),
+            (" 60 ", true),
+            ("", true),
+            ("61", false),
+            ("-1", false),
+            ("1.5", false),
+            ("many", false),
+            ("99999999999999999999", false),
+        ] {
+            let submitted = DataForm::new(FormType::Submit).with_field(Field::of("n", value));
+            let checked = form.check(&submitted);
+            let fault = Fault::OutOfRange("n".to_owned(), 0..=60);
+            assert_eq!(checked.err(), (!fits).then_some(fault), "{value}");
+        }
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! XEP-0004 §3.2, §3.3: the fields of a form.
 
+use std::ops::RangeInclusive;
+
 use crate::ns;
 use crate::xml::Element;
+
+/// Whole numbers, as a datatype (XEP-0122 §3.1).
+const INTEGER: &str = "xs:integer";
 
 /// What a field holds (§3.3, Table 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +102,8 @@ pub struct Field {
     pub values: Vec<String>,
     /// What a list offers.
     pub options: Vec<Choice>,
+    /// Of a whole number: from where to where it goes (XEP-0122 §3.2.3). `None`: nothing is said.
+    pub range: Option<RangeInclusive<i64>>,
 }
 
 impl Field {
@@ -193,6 +200,13 @@ impl Field {
         self
     }
 
+    /// A whole number, from where to where.
+    #[must_use]
+    pub fn ranging(mut self, range: RangeInclusive<i64>) -> Self {
+        self.range = Some(range);
+        self
+    }
+
     /// Its name. `None`: a fixed field without one.
     #[must_use]
     pub fn var(&self) -> Option<&str> {
@@ -206,6 +220,7 @@ impl Field {
             var: element.attr("var").map(str::to_owned),
             field_type: element.attr("type").map(FieldType::parse),
             label: element.attr("label").map(str::to_owned),
+            range: element.child(ns::VALIDATE, "validate").and_then(range),
             ..Field::default()
         };
         for child in element
@@ -234,6 +249,9 @@ impl Field {
         if self.required {
             field.push(Element::new(ns::DATA_FORMS, "required"));
         }
+        if let Some(range) = &self.range {
+            field.push(validate(range));
+        }
         let option = |choice: &Choice| {
             Element::new(ns::DATA_FORMS, "option")
                 .with_opt_attr("label", choice.label.as_deref())
@@ -247,6 +265,30 @@ impl Field {
 
 fn text(name: &'static str, text: &str) -> Element {
     Element::new(ns::DATA_FORMS, name).with_text(text)
+}
+
+/// XEP-0122 §3.1, §3.2.3
+fn validate(range: &RangeInclusive<i64>) -> Element {
+    let range = Element::new(ns::VALIDATE, "range")
+        .with_attr("min", range.start().to_string())
+        .with_attr("max", range.end().to_string());
+    Element::new(ns::VALIDATE, "validate")
+        .with_attr("datatype", INTEGER)
+        .with_child(range)
+}
+
+/// The range of a whole number; what is open at an end goes on. `None`: it is something else, or
+/// cannot be read.
+fn range(validate: &Element) -> Option<RangeInclusive<i64>> {
+    if validate.attr("datatype") != Some(INTEGER) {
+        return None;
+    }
+    let range = validate.child(ns::VALIDATE, "range")?;
+    let end = |name, open: i64| {
+        let end = range.attr(name).map(|text| text.trim().parse().ok());
+        end.unwrap_or(Some(open))
+    };
+    Some(end("min", i64::MIN)?..=end("max", i64::MAX)?)
 }
 
 fn choice(option: &Element) -> Option<Choice> {
@@ -265,6 +307,27 @@ mod tests {
         let text = "<field xmlns='jabber:x:data' var='a' type='colour'/>";
         let field = Field::parse(&Element::parse(text.as_bytes(), "").unwrap());
         assert_eq!(field.field_type, Some(FieldType::TextSingle));
+    }
+
+    #[test]
+    fn a_range_is_written_and_read_back() {
+        let field = Field::new(FieldType::TextSingle, "n").ranging(0..=60);
+        assert_eq!(Field::parse(&field.to_element()), field);
+        let read = |validate: &str| {
+            let text = format!(
+                "<field xmlns='{}' var='n'><validate xmlns='{}' {validate}</validate></field>",
+                ns::DATA_FORMS,
+                ns::VALIDATE
+            );
+            Field::parse(&Element::parse(text.as_bytes(), "").unwrap()).range
+        };
+        assert_eq!(
+            read("datatype='xs:integer'><range min='5'/>"),
+            Some(5..=i64::MAX)
+        );
+        assert_eq!(read("datatype='xs:integer'><range max='x'/>"), None);
+        assert_eq!(read("datatype='xs:date'><range min='2003-10-05'/>"), None);
+        assert_eq!(read("datatype='xs:integer'><basic/>"), None);
     }
 
     #[test]

@@ -142,7 +142,7 @@ async fn enlist(core: &Arc<Core>, room: &Room, members: Vec<Jid>) -> Result<(), 
     Ok(())
 }
 
-fn may_invite(state: &State, from: &Jid) -> Result<(), StanzaError> {
+pub(super) fn may_invite(state: &State, from: &Jid) -> Result<(), StanzaError> {
     let standing = state.standing(from);
     let admin = standing.affiliation >= Affiliation::Admin;
     if standing.role == Role::None && !admin {

@@ -3,6 +3,8 @@
 //! [`room`] is a room as a machine, without store and clock. [`rooms`] has those that somebody is
 //! in; [`serve`] is where a stanza for the service begins.
 
+#[cfg(test)]
+mod authority;
 mod card;
 mod deliver;
 mod entry;

@@ -17,7 +17,7 @@ use super::rooms::{Room, Rooms, affiliation_set, delete, kept};
 /// Bytes of a reason and of an alternate venue: a long line each.
 const MAX_LINE: usize = 1_024;
 
-fn check_owner(asked: &Asked<'_>, state: &State) -> Result<(), StanzaError> {
+pub(super) fn check_owner(asked: &Asked<'_>, state: &State) -> Result<(), StanzaError> {
     match state.affiliation(&asked.from.bare()) {
         Affiliation::Owner => Ok(()),
         _ => Err(StanzaError::forbidden()),

@@ -17,7 +17,9 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::OwnedMutexGuard;
 
 use super::room::hats::{self, Hats};
-use super::room::{Affiliation, Config, History, Listed, State, Subject, is_subject_change};
+use super::room::{
+    Affiliation, Config, History, Listed, Past, State, Subject, is_dated, is_subject_change,
+};
 use super::{card, upkeep};
 use crate::{stanza_id, stored};
 
@@ -383,6 +385,16 @@ fn subject(row: &Stored) -> Option<Subject> {
     Some(Subject { message, at })
 }
 
+/// What somebody was to the room who said what is in its archive (XEP-0313 §6.1.2).
+fn said_by(message: &Stanza) -> Affiliation {
+    let x = message.payload.find(ns::MUC_USER, "x");
+    let x = x.map(|x| x.element());
+    let item = x.as_ref().and_then(|x| x.child(ns::MUC_USER, "item"));
+    let word = item.and_then(|item| item.attr("affiliation"));
+    word.and_then(Affiliation::parse)
+        .unwrap_or(Affiliation::None)
+}
+
 /// The last messages of a room's archive.
 async fn past(core: &Core, jid: &Jid, most: u32) -> Result<History, StanzaError> {
     let mut history = History::default();
@@ -406,9 +418,15 @@ async fn past(core: &Core, jid: &Jid, most: u32) -> Result<History, StanzaError>
         if retracted || is_subject_change(&message.payload) {
             continue;
         }
+        let dated = is_dated(said_by(&message), &message);
         message.payload = message.payload.without(|child| child.is(ns::MUC_USER, "x"));
         message.payload.add(&stanza_id::element(jid, row.id));
-        history.push(row.received_at, message, most);
+        let past = Past {
+            at: row.received_at,
+            message,
+            dated,
+        };
+        history.push(past, most);
     }
     Ok(history)
 }

@@ -9,27 +9,43 @@ use balcony_proto::xep::date_time;
 use balcony_proto::xep::delay::Delay;
 use balcony_proto::xml::Element;
 
-use super::{Out, State};
+use super::{Affiliation, Out, State};
 
 /// Bytes of messages that a room keeps in memory for newcomers: some hundred of the usual size.
 const MAX_BYTES: usize = 128 * 1_024;
 
+/// A message that was sent.
+#[derive(Debug)]
+pub(in crate::muc) struct Past {
+    /// When the room got it: microseconds since the Unix epoch.
+    pub(in crate::muc) at: i64,
+    pub(in crate::muc) message: Stanza,
+    /// It says itself when it was written, and the room does not say it again: an owner brought a
+    /// conversation of before (XEP-0045 §7.9).
+    pub(in crate::muc) dated: bool,
+}
+
+/// Whether a message is dated by itself. From anybody but an owner it is nothing to rely on.
+pub(in crate::muc) fn is_dated(by: Affiliation, message: &Stanza) -> bool {
+    by == Affiliation::Owner && message.payload.find(ns::DELAY, "delay").is_some()
+}
+
 /// The last messages, as they were sent, the oldest first.
 #[derive(Default)]
 pub(in crate::muc) struct History {
-    past: VecDeque<(i64, Stanza)>,
+    past: VecDeque<Past>,
     bytes: usize,
 }
 
 impl History {
     /// Adds the newest.
-    pub(in crate::muc) fn push(&mut self, at: i64, message: Stanza, most: u32) {
-        self.bytes += message.size();
-        self.past.push_back((at, message));
+    pub(in crate::muc) fn push(&mut self, newest: Past, most: u32) {
+        self.bytes += newest.message.size();
+        self.past.push_back(newest);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         while self.past.len() > most || self.bytes > MAX_BYTES {
             match self.past.pop_front() {
-                Some((_, gone)) => self.bytes = self.bytes.saturating_sub(gone.size()),
+                Some(gone) => self.bytes = self.bytes.saturating_sub(gone.message.size()),
                 None => break,
             }
         }
@@ -37,8 +53,8 @@ impl History {
 
     /// Takes the messages out for which `keep` does not hold.
     pub(in crate::muc) fn retain(&mut self, keep: impl Fn(&Stanza) -> bool) {
-        self.past.retain(|(_, message)| keep(message));
-        self.bytes = self.past.iter().map(|(_, message)| message.size()).sum();
+        self.past.retain(|past| keep(&past.message));
+        self.bytes = self.past.iter().map(|past| past.message.size()).sum();
     }
 }
 
@@ -79,11 +95,15 @@ impl State {
         let most = wanted.stanzas.map_or(usual, |stanzas| stanzas.min(usual));
         let mut bytes = wanted.bytes.unwrap_or(usize::MAX);
         let mut chosen = Vec::new();
-        for (at, message) in self.history.past.iter().rev().take(most) {
-            if wanted.since.is_some_and(|since| *at < since) {
+        for past in self.history.past.iter().rev().take(most) {
+            if wanted.since.is_some_and(|since| past.at < since) {
                 break;
             }
-            let message = self.delayed(message.clone().with_to(to.clone()), *at);
+            let message = past.message.clone().with_to(to.clone());
+            let message = match past.dated {
+                true => message,
+                false => self.delayed(message, past.at),
+            };
             match bytes.checked_sub(message.to_bytes().len()) {
                 Some(left) => bytes = left,
                 None => break,
@@ -143,18 +163,22 @@ mod tests {
     #[test]
     fn the_oldest_go_by_number_and_by_bytes() {
         let mut history = History::default();
-        let message = |text: &str| {
+        let past = |at, text: &str| {
             let body = Element::new(ns::CLIENT, "body").with_text(text);
-            Stanza::message(MessageType::Groupchat).with_element(body)
+            Past {
+                at,
+                message: Stanza::message(MessageType::Groupchat).with_element(body),
+                dated: false,
+            }
         };
         for at in 0..5 {
-            history.push(at, message("x"), 3);
+            history.push(past(at, "x"), 3);
         }
-        let times: Vec<i64> = history.past.iter().map(|(at, _)| *at).collect();
+        let times: Vec<i64> = history.past.iter().map(|past| past.at).collect();
         assert_eq!(times, [2, 3, 4]);
-        history.push(5, message(&"x".repeat(MAX_BYTES - 400)), 3);
+        history.push(past(5, &"x".repeat(MAX_BYTES - 400)), 3);
         assert!(history.bytes <= MAX_BYTES && history.past.len() == 3);
-        history.push(6, message(&"x".repeat(MAX_BYTES)), 3);
+        history.push(past(6, &"x".repeat(MAX_BYTES)), 3);
         assert!(history.past.is_empty() && history.bytes == 0);
     }
 }

@@ -5,6 +5,7 @@ use balcony_proto::ns;
 use balcony_proto::stanza::{Child, ErrorType, MessageType, Payload, Stanza, StanzaError};
 use balcony_proto::xml::Element;
 
+use super::history::{Past, is_dated};
 use super::{Affiliation, Occupant, Out, Rates, Role, State, Subject, Told};
 use crate::muc::retract;
 
@@ -134,7 +135,13 @@ impl State {
             });
         } else if remember {
             let most = self.config.history;
-            self.history.push(at, spoken.message, most);
+            let by = self.standing(&spoken.session).affiliation;
+            let past = Past {
+                at,
+                dated: is_dated(by, &spoken.message),
+                message: spoken.message,
+            };
+            self.history.push(past, most);
         }
     }
 

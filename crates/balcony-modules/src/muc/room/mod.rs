@@ -25,7 +25,7 @@ use super::relay::Relays;
 pub(super) use admin::Plan;
 pub(super) use config::Config;
 pub(super) use enter::Entry;
-pub(super) use history::History;
+pub(super) use history::{History, Past, is_dated};
 pub(super) use message::{Spoken, is_subject_change};
 pub(super) use pace::{Rate, Rates, Told};
 pub(super) use power::{Affiliation, Role, Standing};

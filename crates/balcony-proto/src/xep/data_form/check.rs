@@ -32,7 +32,11 @@ pub enum Fault {
     #[error("the field {0} offers no such option")]
     NotAnOption(String),
     /// Not a whole number of those that the field takes (XEP-0122 §3.2.3).
-    #[error("the field {0} takes a whole number from {start} to {end}", start = .1.start(), end = .1.end())]
+    #[error(
+        "the field {0} takes a whole number from {start} to {end}",
+        start = .1.start(),
+        end = .1.end()
+    )]
     OutOfRange(String, std::ops::RangeInclusive<i64>),
 }
 

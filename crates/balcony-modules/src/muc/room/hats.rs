@@ -172,8 +172,11 @@ impl Hats {
 
     /// Takes all hats off somebody. Answers whether there was one.
     pub(in crate::muc) fn bare(&mut self, account: &Jid) -> bool {
-        let removed = self.0.iter_mut().map(|worn| worn.by.remove(account));
-        removed.fold(false, |any, one| any || one)
+        let mut removed = false;
+        for worn in &mut self.0 {
+            removed |= worn.by.remove(account);
+        }
+        removed
     }
 
     fn check_size(&self) -> Result<(), StanzaError> {

@@ -15,7 +15,7 @@ use balcony_store::WriteSet;
 use super::deliver::{deliver, send};
 use super::iq::Asked;
 use super::room::{Affiliation, Listed, Out, Plan, State};
-use super::rooms::{Room, affiliation_set};
+use super::rooms::{Room, affiliation_set, has_account};
 
 /// §15.5.1
 pub(super) const FORM: &str = "http://jabber.org/protocol/muc#register";
@@ -70,6 +70,10 @@ pub(super) async fn set(
     let account = asked.from.bare();
     let _changing = room.change().await?;
     check(asked, &room.state())?;
+    // Who is anonymous has none, and a name for one visit.
+    if !has_account(ctx.core(), &account).await? {
+        return Err(no_account());
+    }
     let remove = asked.element.child(ns::REGISTER, "remove").is_some();
     let listed = if remove {
         let now = room.state().affiliation(&account);
@@ -88,8 +92,18 @@ pub(super) async fn set(
         }
         Some(member(now.max(Affiliation::Member), Some(nick)))
     };
-    enlist(ctx.core(), room, account, listed).await?;
+    enlist(ctx.core(), room, account.clone(), listed).await?;
+    // Who gets the name of a deleted account later is somebody else. What was written before the
+    // account went, its deletion takes off the lists; what was written after that, this does.
+    if !has_account(ctx.core(), &account).await? {
+        enlist(ctx.core(), room, account, None).await?;
+        return Err(no_account());
+    }
     Ok(Payload::empty())
+}
+
+fn no_account() -> StanzaError {
+    StanzaError::not_allowed().with_text("only accounts are registered")
 }
 
 /// Whether admins say who is a member: where a member may come in, or speak, and others may not.

@@ -150,7 +150,8 @@ impl Rooms {
     /// Makes a room that somebody owns (XEP-0045 §10.1).
     ///
     /// # Errors
-    /// `conflict` when it is there by now; else what the store's failure means.
+    /// `conflict` when it is there by now, `not-allowed` for an owner whose account is gone; else
+    /// what the store's failure means.
     pub(super) async fn create(
         &self,
         core: &Core,
@@ -176,6 +177,15 @@ impl Rooms {
         let _loading = self.loading.lock().await;
         let done = core.store().commit(writes).await;
         done.map_err(|cause| stanza_error(&cause))?;
+        // Of an account that was deleted before this was written, nobody would take it away.
+        if !may_be_anonymous(core, owner) && !has_account(core, owner).await? {
+            let gone = Write::RoomDelete {
+                room: jid.to_string(),
+            };
+            let done = core.store().commit(WriteSet::from(gone)).await;
+            done.map_err(|cause| stanza_error(&cause))?;
+            return Err(StanzaError::not_allowed());
+        }
         let mut state = State::new(jid.clone(), config, key);
         state.enlist(owner, Some(listed));
         state.locked = true;
@@ -218,6 +228,23 @@ impl Rooms {
         let key: [u8; 64] = key.map_err(|_| StanzaError::internal_server_error())?;
         Ok(*self.key.get_or_init(|| key))
     }
+}
+
+/// Whether an address is that of an account. Of those of other servers nothing is known.
+pub(super) async fn has_account(core: &Core, account: &Jid) -> Result<bool, StanzaError> {
+    let (host, user) = (account.domain(), account.local().unwrap_or_default());
+    if core.host(host).is_none() {
+        return Ok(true);
+    }
+    let exists = core.store().accounts().exists(host, user).await;
+    exists.map_err(|cause| stanza_error(&cause))
+}
+
+/// Whether somebody may be here without an account.
+fn may_be_anonymous(core: &Core, account: &Jid) -> bool {
+    let config = core.config();
+    let mut hosts = config.hosts.iter();
+    hosts.any(|host| host.name == account.domain() && host.anonymous)
 }
 
 /// Deletes a room that is closed, and lets go of it when that is done.

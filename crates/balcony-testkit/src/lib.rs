@@ -11,6 +11,7 @@ pub mod memory;
 pub mod placeholders;
 pub mod power;
 pub mod reader;
+pub mod rooms;
 pub mod run;
 pub mod script;
 pub mod server;

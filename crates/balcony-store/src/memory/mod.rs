@@ -33,8 +33,13 @@ struct State {
     failing: Option<Error>,
     holding: bool,
     held: Vec<(WriteSet, Resolve)>,
+    /// For what the next answer waits. `None`: for nothing.
+    delay: Option<Delay>,
     closed: bool,
 }
+
+/// Makes something to wait for.
+type Delay = Box<dyn FnMut() -> BoxFuture<'static, ()> + Send>;
 
 impl MemoryStore {
     /// An empty store. Its ids are the same each time.
@@ -52,6 +57,7 @@ impl MemoryStore {
                 failing: None,
                 holding: false,
                 held: Vec::new(),
+                delay: None,
                 closed: false,
             }),
         }
@@ -88,13 +94,25 @@ impl MemoryStore {
         true
     }
 
+    /// From now on whoever reads gets the answer some time after the moment that it is of, as from
+    /// readers on other threads.
+    pub fn delay_reads(&self, delay: impl FnMut() -> BoxFuture<'static, ()> + Send + 'static) {
+        self.state.lock().delay = Some(Box::new(delay));
+    }
+
     fn read<T: Send + 'static>(&self, read: impl FnOnce(&Tables) -> T) -> BoxFuture<'_, Result<T>> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let answer = match state.closed {
             true => Err(Error::Closed),
             false => Ok(read(&state.tables)),
         };
-        Box::pin(std::future::ready(answer))
+        match state.delay.as_mut().map(|delay| delay()) {
+            None => Box::pin(std::future::ready(answer)),
+            Some(delay) => Box::pin(async move {
+                delay.await;
+                answer
+            }),
+        }
     }
 }
 

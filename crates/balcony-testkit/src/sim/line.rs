@@ -21,7 +21,7 @@ use crate::memory::End;
 use crate::reader::{Piece, Reader};
 
 /// The password of all accounts.
-pub(super) const PASSWORD: &str = "rosaline";
+pub(crate) const PASSWORD: &str = "rosaline";
 
 /// How a connection gets in.
 #[derive(Clone, Debug)]

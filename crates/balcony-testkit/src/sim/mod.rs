@@ -16,6 +16,9 @@ pub mod plan;
 mod script;
 mod world;
 
+pub(crate) use line::PASSWORD;
+pub(crate) use world::Shuffled;
+
 use std::fmt;
 
 use check::Violation;

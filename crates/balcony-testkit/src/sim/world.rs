@@ -122,10 +122,7 @@ impl World {
     }
 
     fn shuffled<F: Future>(&self, task: F) -> Shuffled<F> {
-        Shuffled {
-            task: Box::pin(task),
-            chance: Arc::clone(&self.chance),
-        }
+        Shuffled::new(task, &self.chance)
     }
 
     /// Notes the sessions that are there, to look later whether they went.
@@ -250,9 +247,18 @@ async fn tick(instance: Arc<Instance>) {
 }
 
 /// A task that sometimes lets the others go first, as its seed says.
-struct Shuffled<F: Future> {
+pub(crate) struct Shuffled<F: Future> {
     task: Pin<Box<F>>,
     chance: Arc<Mutex<Seeded>>,
+}
+
+impl<F: Future> Shuffled<F> {
+    pub(crate) fn new(task: F, chance: &Arc<Mutex<Seeded>>) -> Self {
+        Self {
+            task: Box::pin(task),
+            chance: Arc::clone(chance),
+        }
+    }
 }
 
 impl<F: Future> Future for Shuffled<F> {

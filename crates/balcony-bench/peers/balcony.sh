@@ -39,6 +39,10 @@ registration = "open"
 default = "$archive"
 [muc]
 archive = $rooms
+messages_per_minute = 60000
+message_burst = 10000
+presences_per_minute = 60000
+presence_burst = 10000
 occupants = 20000
 [limits]
 rate = "1GiB"

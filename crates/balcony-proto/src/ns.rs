@@ -111,6 +111,12 @@ pub const EXTDISCO: &str = "urn:xmpp:extdisco:2";
 pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 /// Entity capabilities (XEP-0115).
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// vCards in their fourth version (XEP-0292).
+pub const VCARD4: &str = "urn:ietf:params:xml:ns:vcard-4.0";
+/// The node of one's own vCard (XEP-0292 §4.1).
+pub const VCARD4_NODE: &str = "urn:xmpp:vcard4";
+/// The node of vCards of contacts (XEP-0292 §5).
+pub const CONTACT_VCARDS: &str = "urn:xmpp:contacts";
 /// Entity capabilities 2.0 (XEP-0390).
 pub const CAPS2: &str = "urn:xmpp:caps";
 /// Hashes (XEP-0300).

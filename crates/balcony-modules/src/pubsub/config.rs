@@ -89,12 +89,26 @@ impl Default for NodeConfig {
 }
 
 impl NodeConfig {
-    /// What a new node is. On a service it is for everybody and keeps all that it may, as it is
-    /// made for others to read.
-    pub(super) fn fresh(place: Place) -> Self {
-        match place {
-            Place::Account => Self::default(),
-            Place::Service => Self {
+    /// What a new node of this name is, until whoever makes it says something else. On an account
+    /// some are for nobody else, or for everybody, as the documents have it that give them their
+    /// names: clients do not always say so. On a service it is for everybody and keeps all that it
+    /// may, as it is made for others to read.
+    pub(super) fn fresh(place: Place, name: &str) -> Self {
+        match (place, name) {
+            // XEP-0402 §3.3, XEP-0490 §4.2, XEP-0292 §5.2.
+            (Place::Account, ns::BOOKMARKS | ns::MDS | ns::CONTACT_VCARDS) => Self {
+                access: AccessModel::Whitelist,
+                max_items: MaxItems::Most,
+                send_last: SendLast::Never,
+                ..Self::default()
+            },
+            // XEP-0292 §4.1
+            (Place::Account, ns::VCARD4_NODE) => Self {
+                access: AccessModel::Open,
+                ..Self::default()
+            },
+            (Place::Account, _) => Self::default(),
+            (Place::Service, _) => Self {
                 access: AccessModel::Open,
                 max_items: MaxItems::Most,
                 send_last: SendLast::OnSub,
@@ -362,7 +376,7 @@ mod tests {
     /// A service knows no rosters.
     #[test]
     fn a_service_offers_what_it_can_do() {
-        let fresh = NodeConfig::fresh(Place::Service);
+        let fresh = NodeConfig::fresh(Place::Service, "news");
         for (var, value) in [
             (ACCESS_MODEL, "presence"),
             (ACCESS_MODEL, "roster"),

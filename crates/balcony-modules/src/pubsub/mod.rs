@@ -83,11 +83,9 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             .note("with server assist (§4.5)"),
         Spec::xep("XEP-0172", "User Nickname", "1.1").note("as any node"),
         Spec::xep("XEP-0292", "vCard4 Over XMPP", "0.12.0")
-            .partial(
-                "the feature of §7; the node for vCards of contacts (§5.2) is closed only where \
-                 its client says so",
-            )
-            .note("as any node"),
+            .note("as nodes: that of §4 for everybody, that of §5 for its owner alone"),
+        Spec::xep("XEP-0277", "Microblogging over XMPP", "0.6.5").note("as any node"),
+        Spec::xep("XEP-0472", "Pubsub Social Feed", "0.2.1").note("as any node"),
         Spec::xep("XEP-0469", "Bookmark Pinning", "0.1.0").note("stays with its bookmark"),
         Spec::xep("XEP-0492", "Chat notification settings", "0.2.0")
             .note("stay with their bookmark"),
@@ -210,6 +208,8 @@ const FEATURES: &[Feature] = &[
     Feature::account("http://jabber.org/protocol/pubsub#subscribe"),
     Feature::account("http://jabber.org/protocol/pubsub#subscription-notifications"),
     Feature::account("http://jabber.org/protocol/pubsub#subscription-options"),
+    // XEP-0292 §7
+    Feature::account(ns::VCARD4),
     Feature::account(ns::BOOKMARKS_COMPAT),
     Feature::account(ns::MDS_ASSIST),
 ];

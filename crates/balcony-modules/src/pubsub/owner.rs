@@ -43,7 +43,7 @@ pub(super) async fn create(
         return Err(StanzaError::bad_request());
     }
     let place = Place::of(owner);
-    let config = NodeConfig::fresh(place);
+    let config = NodeConfig::fresh(place, &name);
     let config = match configure.and_then(DataForm::within) {
         Some(form) => config.with_submitted(&form, place)?,
         None => config,
@@ -75,7 +75,7 @@ pub(super) async fn configuration(
 /// §8.3: the form of a new node.
 pub(super) fn defaults(owner: &Jid) -> Payload {
     let place = Place::of(owner);
-    let form = NodeConfig::fresh(place)
+    let form = NodeConfig::fresh(place, "")
         .form(FormType::Form, place)
         .to_element();
     owners(Element::new(ns::PUBSUB_OWNER, "default").with_child(form))

@@ -121,7 +121,7 @@ pub(super) async fn put(
             node
         }
         None if create::may_create(ctx, owner, publisher).await? => {
-            let config = NodeConfig::fresh(Place::of(owner));
+            let config = NodeConfig::fresh(Place::of(owner), &publication.node);
             // §7.1.5: as the options say, and else as usual.
             let config = match &publication.options {
                 Some(options) => config.with_options(options, Place::of(owner))?,

@@ -13,6 +13,7 @@ use super::deliver::deliver;
 use super::room::Out;
 use super::rooms::{Room, Rooms, affiliation_set};
 use super::{card, hats, info, owner, past, register};
+use crate::service_iq::{only_child, reply};
 
 /// Answers a request, or says what is wrong with it.
 pub(super) async fn answer(ctx: &mut Ctx<'_>, stanza: &Stanza) -> Result<(), StanzaError> {
@@ -45,28 +46,6 @@ pub(super) struct Asked<'a> {
 impl Asked<'_> {
     fn is(&self, set: bool, ns: &str, name: &str) -> bool {
         self.set == set && self.element.is(ns, name)
-    }
-}
-
-/// RFC 6120 §8.2.3 point 6.
-fn only_child(stanza: &Stanza) -> Result<Element, StanzaError> {
-    let mut children = stanza.payload.children();
-    match (children.next(), children.next()) {
-        (Some(child), None) => Ok(child.element()),
-        _ => Err(StanzaError::bad_request()),
-    }
-}
-
-/// Answers behind all that the room has said so far.
-pub(super) fn reply(ctx: &mut Ctx<'_>, stanza: &Stanza, payload: Payload) {
-    let answer = stanza.result(payload);
-    let session = stanza
-        .from
-        .as_ref()
-        .and_then(|from| ctx.sessions().find(from));
-    match session {
-        Some(session) => ctx.push(&session, answer),
-        None => ctx.send(answer),
     }
 }
 

@@ -9,9 +9,9 @@ use balcony_proto::ns;
 use balcony_proto::stanza::{IqType, Kind, Payload, StanzaError};
 
 use super::deliver::send;
-use super::iq;
 use super::room::State;
 use super::rooms::Room;
+use crate::service_iq::reply;
 
 /// Requests of one room that may be on their way: each of a hundred occupants asks another
 /// something. The oldest gets no answer then, and whoever asked asks again.
@@ -68,7 +68,7 @@ fn ask(
     let mut state = room.state();
     if is_self_ping(&state, from, nick, request)? {
         drop(state);
-        iq::reply(ctx, request, Payload::empty());
+        reply(ctx, request, Payload::empty());
         return Ok(());
     }
     if request.id.as_ref().is_some_and(|id| id.len() > MAX_ID) {

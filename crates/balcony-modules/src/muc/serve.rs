@@ -14,6 +14,7 @@ use super::deliver::{deliver, is_blocked, send};
 use super::room::{Out, Spoken};
 use super::rooms::{Room, Rooms, kept_subject};
 use super::{entry, invite, iq, relay, retract, settings};
+use crate::service_iq::reply;
 use crate::{archive, stanza_id, stored};
 
 /// Note of an envelope: what the room makes of it, once it is kept.
@@ -324,7 +325,7 @@ fn told(ctx: &mut Ctx<'_>, envelope: &Envelope, announced: Announced) {
     state.tell_everybody(&message, &mut out);
     deliver(ctx.core(), out);
     drop(state);
-    iq::reply(ctx, &envelope.stanza, Payload::empty());
+    reply(ctx, &envelope.stanza, Payload::empty());
 }
 
 /// §7.5

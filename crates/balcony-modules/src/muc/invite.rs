@@ -50,9 +50,12 @@ async fn dispatch(
             .filter(|child| child.is(ns::MUC_USER, "invite"));
         let invites: Vec<&Element> = invites.collect();
         if !invites.is_empty() {
-            return invite(ctx, room, from, stanza, &invites).await;
+            return invite(ctx, room, from, (stanza, received_at), &invites).await;
         }
         if let Some(decline) = x.child(ns::MUC_USER, "decline") {
+            let rates = settings::rates(&ctx.config());
+            room.state()
+                .keep_pace(&from.bare(), Told::Message, &rates, received_at)?;
             return declined(ctx, room, from, stanza, decline);
         }
     }
@@ -86,7 +89,7 @@ async fn invite(
     ctx: &mut Ctx<'_>,
     room: &Arc<Room>,
     from: &Jid,
-    message: &Stanza,
+    (message, received_at): (&Stanza, i64),
     invites: &[&Element],
 ) -> Result<(), StanzaError> {
     if invites.len() > MAX {
@@ -94,16 +97,19 @@ async fn invite(
     }
     let _changing = room.change().await?;
     let (sent, members) = {
-        let state = room.state();
+        let rates = settings::rates(&ctx.config());
+        let mut state = room.state();
         may_invite(&state, from)?;
+        state.keep_pace(&from.bare(), Told::Message, &rates, received_at)?;
         let mut sent = Vec::new();
         let mut members = Vec::new();
         for invite in invites {
             let to = invite.attr("to").ok_or_else(StanzaError::bad_request)?;
             let to = Jid::parse(to).map_err(|_| StanzaError::jid_malformed())?;
             let account = to.bare();
+            // §9.2: who is banned is for admins to know.
             if state.affiliation(&account) == Affiliation::Outcast {
-                return Err(StanzaError::forbidden().with_text("that address is banned"));
+                continue;
             }
             // Who is invited into a room for members is one.
             if state.config.members_only && state.affiliation(&account) < Affiliation::Member {

@@ -14,8 +14,9 @@ use balcony_store::WriteSet;
 
 use super::deliver::{deliver, send};
 use super::iq::Asked;
-use super::room::{Affiliation, Listed, Out, Plan, State};
+use super::room::{Affiliation, Listed, Out, Plan, State, Told};
 use super::rooms::{Room, affiliation_set, has_account};
+use super::settings;
 
 /// §15.5.1
 pub(super) const FORM: &str = "http://jabber.org/protocol/muc#register";
@@ -74,6 +75,11 @@ pub(super) async fn set(
     if !has_account(ctx.core(), &account).await? {
         return Err(no_account());
     }
+    // Everybody hears of it, or the admins do.
+    let rates = settings::rates(&ctx.config());
+    let now = ctx.utc_micros();
+    room.state()
+        .keep_pace(&account, Told::Presence, &rates, now)?;
     let remove = asked.element.child(ns::REGISTER, "remove").is_some();
     let listed = if remove {
         let now = room.state().affiliation(&account);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use balcony_core::module::{BoxFuture, Core, Ctx, Event, Host, stanza_error};
 use balcony_proto::jid::Jid;
-use balcony_proto::stanza::StanzaError;
+use balcony_proto::stanza::{Condition, StanzaError};
 use balcony_store::{Write, WriteSet};
 use parking_lot::Mutex;
 
@@ -140,6 +140,9 @@ pub(super) fn on_account_deleted<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> 
     })
 }
 
+/// How often a room is looked for that is let go of at the same time.
+const TRIES: usize = 3;
+
 async fn leave_all(core: &Arc<Core>, domain: &str, account: &Jid) -> Result<(), StanzaError> {
     let found = core.store().rooms().rooms_of(domain, account.as_str());
     let found = found.await.map_err(|cause| stanza_error(&cause))?;
@@ -152,12 +155,33 @@ async fn leave_all(core: &Arc<Core>, domain: &str, account: &Jid) -> Result<(), 
         let Ok(jid) = Jid::from_parts(Some(&local), domain, None) else {
             continue;
         };
-        if let Some(room) = rooms.load(core, &jid).await? {
-            delist(core, &jid, &room, account).await?;
-            Rooms::leave_empty(core, &room);
+        // One room that fails does not keep the account on the lists of the others.
+        if let Err(cause) = leave(core, rooms, &jid, account).await {
+            tracing::warn!(?cause, %account, room = %jid, "a deleted account is on its lists");
         }
     }
     Ok(())
+}
+
+async fn leave(
+    core: &Arc<Core>,
+    rooms: &Rooms,
+    jid: &Jid,
+    account: &Jid,
+) -> Result<(), StanzaError> {
+    for _ in 0..TRIES {
+        let Some(room) = rooms.load(core, jid).await? else {
+            return Ok(());
+        };
+        let left = delist(core, jid, &room, account).await;
+        Rooms::leave_empty(core, &room);
+        match left {
+            // It was let go of in between, and is loaded anew.
+            Err(error) if error.condition == Condition::RecipientUnavailable => {}
+            left => return left,
+        }
+    }
+    Err(StanzaError::recipient_unavailable())
 }
 
 /// The rooms in which an account wears hats: of somebody who is on no list as well.
@@ -211,11 +235,11 @@ async fn delist(
         }
     };
     let gone = Plan::of(account.clone(), None);
-    let plans: Vec<Plan> = heirs
+    // First who makes place for them.
+    let heirs = heirs
         .into_iter()
-        .map(|(heir, listed)| Plan::of(heir, Some(listed)))
-        .chain([gone])
-        .collect();
+        .map(|(heir, listed)| Plan::of(heir, Some(listed)));
+    let plans: Vec<Plan> = std::iter::once(gone).chain(heirs).collect();
     let lists = plans.iter().flat_map(|plan| &plan.lists);
     let lists = lists.map(|(who, listed)| affiliation_set(jid, who, listed.as_ref()));
     let (hats, bared) = {

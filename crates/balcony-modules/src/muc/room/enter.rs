@@ -95,7 +95,6 @@ impl State {
             affiliation,
             role,
             seats: Vec::new(),
-            spoke: 0,
         });
         occupant.seats.retain(|seat| seat.jid != *session);
         occupant.seats.push(Seat {

@@ -27,6 +27,13 @@ const MAX_WORN: usize = 8;
 /// They are read with the room's configuration.
 const MAX_BYTES: usize = 48 * 1_024;
 
+/// What is kept of a hat and of an address beside their texts, about.
+const HAT_BYTES: usize = 256;
+const ADDRESS_BYTES: usize = 32;
+
+/// Hats of a room: more than people tell apart.
+const MOST: usize = 64;
+
 /// A hat (§3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::muc) struct Hat {
@@ -181,10 +188,10 @@ impl Hats {
 
     fn check_size(&self) -> Result<(), StanzaError> {
         let sizes = self.0.iter().map(|Worn { hat, by }| {
-            let addresses: usize = by.iter().map(|jid| jid.as_str().len()).sum();
-            hat.uri.len() + hat.title.len() + addresses
+            let addresses = by.iter().map(|jid| ADDRESS_BYTES + jid.as_str().len());
+            HAT_BYTES + hat.uri.len() + hat.title.len() + addresses.sum::<usize>()
         });
-        if sizes.sum::<usize>() > MAX_BYTES {
+        if self.0.len() > MOST || sizes.sum::<usize>() > MAX_BYTES {
             return Err(StanzaError::resource_constraint().with_text("the room has too many hats"));
         }
         Ok(())

@@ -6,6 +6,7 @@ use balcony_proto::stanza::{Child, ErrorType, MessageType, Payload, Stanza, Stan
 use balcony_proto::xml::Element;
 
 use super::history::{Past, is_dated};
+use super::pace::MANY;
 use super::{Affiliation, Occupant, Out, Rates, Role, State, Subject, Told};
 use crate::muc::retract;
 
@@ -53,10 +54,8 @@ impl State {
         let account = occupant.account.clone();
         let message = self.reflected(occupant, message, MessageType::Groupchat);
         self.keep_pace(&account, Told::Message, rates, now)?;
-        if message.body().is_some()
-            && let Some(occupant) = self.seated_mut(session)
-        {
-            occupant.spoke = now;
+        if message.body().is_some() {
+            self.note_spoken(account, now);
         }
         Ok(Spoken {
             message,
@@ -74,19 +73,29 @@ impl State {
     ) -> Result<(), StanzaError> {
         let seconds = self.config.slow_mode;
         let is_text = message.payload.find(ns::CLIENT, "body").is_some();
-        let waits = seconds > 0
-            && occupant.affiliation < Affiliation::Admin
-            && is_text
-            && occupant.spoke > 0;
-        let next = occupant
-            .spoke
-            .saturating_add(i64::from(seconds) * 1_000_000);
-        if !waits || now >= next {
+        let waits = seconds > 0 && occupant.affiliation < Affiliation::Admin && is_text;
+        // A clock that was set back makes nobody wait for longer than that.
+        let spoke = self.spoke.get(&occupant.account).map(|at| *at.min(&now));
+        let next = spoke.map(|at| at.saturating_add(i64::from(seconds) * 1_000_000));
+        if !waits || next.is_none_or(|next| now >= next) {
             return Ok(());
         }
         let mut error = StanzaError::policy_violation();
         error.etype = ErrorType::Wait;
         Err(error.with_text(format!("one message in {seconds} seconds in this room")))
+    }
+
+    /// XEP-0500 §9: by account, whatever nickname it has and however often it comes in.
+    fn note_spoken(&mut self, account: Jid, now: i64) {
+        let wait = i64::from(self.config.slow_mode) * 1_000_000;
+        if wait == 0 {
+            self.spoke.clear();
+            return;
+        }
+        if self.spoke.len() >= MANY {
+            self.spoke.retain(|_, at| now < at.saturating_add(wait));
+        }
+        self.spoke.insert(account, now);
     }
 
     /// A message as it comes from an occupant: with its address, and with nothing that only the

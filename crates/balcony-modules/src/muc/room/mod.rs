@@ -41,8 +41,6 @@ pub(super) struct Occupant {
     pub(super) role: Role,
     /// At least one; the one that said something of its presence last is the last.
     pub(super) seats: Vec<Seat>,
-    /// When it spoke last: microseconds since the Unix epoch; 0: not yet.
-    pub(super) spoke: i64,
 }
 
 /// One session of an occupant.
@@ -95,6 +93,8 @@ pub(super) struct State {
     pub(super) history: History,
     pub(super) activity: activity::Activity,
     paces: pace::Paces,
+    /// When accounts spoke last, while slow mode counts it: microseconds since the Unix epoch.
+    spoke: HashMap<Jid, i64>,
     versions: versions::Versions,
     /// By which occupant ids are made (XEP-0421).
     key: [u8; 64],
@@ -137,6 +137,7 @@ impl State {
             history: History::default(),
             activity: activity::Activity::default(),
             paces: pace::Paces::default(),
+            spoke: HashMap::new(),
             versions: versions::Versions::default(),
             key,
             relays: Relays::default(),

@@ -13,7 +13,7 @@ use super::State;
 
 /// Accounts whose pace is remembered before those who have rested are forgotten: some more than a
 /// large room has.
-const MANY: usize = 10_000;
+pub(super) const MANY: usize = 10_000;
 
 const MINUTE: i64 = 60 * 1_000_000;
 

@@ -78,6 +78,28 @@ fn note_entered(core: &Core, session: &Jid, seat: &Jid, presence: &Stanza) {
     }
 }
 
+/// All sessions of an occupant have another nickname now, whichever of them asked for it.
+fn note_renamed(core: &Core, state: &State, session: &Jid, seat: &Jid) {
+    let seats = state.seated(session).into_iter();
+    for jid in seats
+        .flat_map(|occupant| &occupant.seats)
+        .map(|seat| &seat.jid)
+    {
+        let Some(session) = core.sessions().find(jid) else {
+            continue;
+        };
+        session.notes(|notes| {
+            let InRooms(mut rooms) = notes.take().unwrap_or_default();
+            for room in &mut rooms {
+                if room.seat.bare_str() == seat.bare_str() {
+                    room.seat = seat.clone();
+                }
+            }
+            notes.set(InRooms(rooms));
+        });
+    }
+}
+
 pub(super) fn note_left(core: &Core, session: &Jid, room: &Jid) {
     if let Some(session) = core.sessions().find(session) {
         session.notes(|notes| {
@@ -162,7 +184,12 @@ fn in_open_room(
         Some(own) if own == nick && !serve::asks_to_enter(presence) => {
             state.show(from, presence, &mut out);
         }
-        Some(own) if own != nick => state.rename(from, nick, &mut out)?,
+        Some(own) if own != nick => {
+            state.rename(from, nick, &mut out)?;
+            note_renamed(core, state, from, to);
+            deliver(core, out);
+            return Ok(());
+        }
         _ => {
             let entry = Entry {
                 session: from,

@@ -9,7 +9,7 @@ use balcony_proto::xep::disco::{Identity, Info, Item, Items};
 use balcony_proto::xep::rsm::{Page, PageRequest, Place};
 
 use super::iq::Asked;
-use super::room::{Affiliation, State, activity};
+use super::room::{Affiliation, Occupant, Role, State, activity};
 use super::{hats, rooms};
 
 /// §15.5.4
@@ -262,8 +262,15 @@ pub(super) fn occupants(asked: &Asked<'_>, state: &State) -> Result<Payload, Sta
         Some(_) => return Err(StanzaError::item_not_found()),
         None => {}
     }
-    let shown = state.seated(asked.from).is_some();
-    let occupants = state.occupants().filter(|_| shown);
+    let own = state.seated(asked.from);
+    // Of whom the room does not tell, moderators alone are told.
+    let shown = |other: &Occupant| {
+        own.is_some_and(|own| {
+            let sees_all = own.role == Role::Moderator || own.nick == other.nick;
+            sees_all || state.config.tells_of(other.role)
+        })
+    };
+    let occupants = state.occupants().filter(|other| shown(other));
     let items = occupants.map(|occupant| Item::new(state.address(&occupant.nick)));
     let items = Items {
         node: None,

@@ -11,7 +11,7 @@ use balcony_proto::xml::Element;
 use sha2::{Digest as _, Sha256};
 
 use super::view::{Shown, code};
-use super::{Out, State};
+use super::{Occupant, Out, State};
 
 /// The fields of forms, of requests as well as in the store.
 pub(in crate::muc) const URI: &str = "hats#uri";
@@ -260,11 +260,13 @@ impl State {
     /// and hears of it when the room has others (§3.2).
     pub(in crate::muc) fn put_on(&mut self, hats: Hats, out: &mut Out) {
         let before = std::mem::replace(&mut self.hats, hats);
-        for occupant in self.occupants() {
+        let other = |occupant: &&Occupant| {
             let account = &occupant.account;
-            if !before.of(account).eq(self.hats.of(account))
-                && let Some(seat) = occupant.first()
-            {
+            !before.of(account).eq(self.hats.of(account))
+        };
+        let changed: Vec<&Occupant> = self.occupants().filter(other).collect();
+        if self.may_tell_of(changed.len()) {
+            for (occupant, seat) in changed.into_iter().filter_map(|o| Some((o, o.first()?))) {
                 self.tell_all(Shown::available(occupant, seat), out);
             }
         }

@@ -12,6 +12,10 @@ use sha2::Sha256;
 use super::versions::{Changed, View};
 use super::{Affiliation, Occupant, Out, Role, Seat, State};
 
+/// Stanzas that one request makes a room say: they are in memory until all of them are handed on, a
+/// kilobyte each.
+const MOST_AT_ONCE: usize = 100_000;
+
 /// Status codes (§15.6.2).
 pub(in crate::muc) mod code {
     /// Everybody sees the real address.
@@ -200,9 +204,22 @@ impl State {
         }
     }
 
+    /// Whether everybody may be told of so many at once.
+    pub(super) fn may_tell_of(&self, count: usize) -> bool {
+        count.saturating_mul(self.occupants.len()) <= MOST_AT_ONCE
+    }
+
     /// §10.2: the presence of other roles is told than of these before. Who was hidden is shown,
     /// and who was shown is gone, as if they came and went.
+    ///
+    /// In a room with very many that is left to their next presence.
     pub(in crate::muc) fn tell_of_others(&self, before: &[Role], out: &mut Out) {
+        let other = |occupant: &&Occupant| {
+            before.contains(&occupant.role) != self.config.tells_of(occupant.role)
+        };
+        if !self.may_tell_of(self.occupants().filter(other).count()) {
+            return;
+        }
         for occupant in self.occupants() {
             let was_told = before.contains(&occupant.role);
             match (was_told, self.config.tells_of(occupant.role)) {

@@ -79,6 +79,13 @@ pub(super) fn received(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         .iter()
         .for_each(|taker| recent::remember(taker, id, &from));
     let archived = envelope.archive_id(Side::Recipient);
+    if takers.is_empty() {
+        // Who takes what waits when it comes online has this one by then. Before the copies are
+        // made, as somebody may come online on another worker meanwhile.
+        for session in &others {
+            archive::note_received(session, archived);
+        }
+    }
     copy(
         ctx,
         "received",
@@ -87,12 +94,6 @@ pub(super) fn received(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         &account,
         &others,
     );
-    if takers.is_empty() {
-        // Who takes what waits when it comes online has this one by then.
-        for session in &others {
-            archive::note_received(session, archived);
-        }
-    }
     Flow::Continue
 }
 

@@ -45,11 +45,8 @@ pub(crate) fn forget_received(session: &Session) {
 }
 
 /// A session gets these messages, from its archive or as copies. What waits offline is looked
-/// through for them when it comes online.
+/// through for them when it comes online, or is at it.
 pub(crate) fn note_received(session: &Session, received: impl IntoIterator<Item = ArchiveId>) {
-    if session.is_available() {
-        return;
-    }
     session.notes(|notes| {
         let Received(mut ids) = notes.take().unwrap_or(Received(VecDeque::new()));
         ids.extend(received);
@@ -96,7 +93,8 @@ pub(crate) async fn page(
     // Half of the queue stays free for what arrives meanwhile.
     let room = config.limits.session_queue / 2;
     let mut page = fitting(page, room.saturating_sub(session.queued_bytes()), from_end);
-    if archive == session.account() {
+    // Who is online has been given what waited.
+    if archive == session.account() && !session.is_available() {
         note_received(session, page.messages.iter().map(|message| message.id));
     }
     for message in &mut page.messages {

@@ -17,6 +17,8 @@ pub enum Origin {
     Session(Arc<Session>),
     /// The server made it, for a host or an account.
     Server,
+    /// It came from a server of another domain, or from a component.
+    Foreign,
 }
 
 /// One of the two accounts that a stanza concerns.
@@ -75,7 +77,7 @@ impl Envelope {
     pub fn session(&self) -> Option<&Arc<Session>> {
         match &self.origin {
             Origin::Session(session) => Some(session),
-            Origin::Server => None,
+            Origin::Server | Origin::Foreign => None,
         }
     }
 

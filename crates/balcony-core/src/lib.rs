@@ -15,10 +15,12 @@ pub mod held;
 mod host;
 mod iq;
 mod keep;
+pub mod lane;
 mod lines;
 pub mod module;
 mod notes;
 mod pipeline;
+pub mod remote;
 mod requests;
 pub mod resume;
 pub mod router;
@@ -60,6 +62,7 @@ use host::Hosts;
 use iq::IqTable;
 use module::{Event, EventKind, Listen, ModuleSpec};
 use pipeline::Pipeline;
+use remote::Remote;
 
 /// What a server is made of.
 pub struct Parts {
@@ -69,6 +72,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The way to other instances.
     pub cluster: Arc<dyn Cluster>,
+    /// The way to domains that others serve.
+    pub remote: Arc<dyn Remote>,
     /// The time.
     pub clock: Clock,
     /// The modules, in the order in which they are listed.
@@ -79,6 +84,8 @@ pub struct Parts {
 pub struct Core {
     store: Arc<dyn Store>,
     cluster: Arc<dyn Cluster>,
+    remote: Arc<dyn Remote>,
+    remote_ids: remote::RemoteIds,
     clock: Clock,
     config: ArcSwap<Config>,
     hosts: ArcSwap<Hosts>,
@@ -118,6 +125,7 @@ impl Core {
             config,
             store,
             cluster,
+            remote,
             clock,
             modules,
         } = parts;
@@ -154,6 +162,8 @@ impl Core {
             account_hasher: foldhash::fast::RandomState::default(),
             store,
             cluster,
+            remote,
+            remote_ids: remote::RemoteIds::default(),
             clock,
             modules,
             listeners,

@@ -48,6 +48,7 @@ impl Stage {
             config: Config::parse("", None, &sections).unwrap(),
             store: Arc::clone(&store) as Arc<dyn Store>,
             cluster: Arc::new(Local::alone()),
+            remote: Arc::new(balcony_core::remote::Nowhere),
             clock: Clock::virtual_at(1_000_000_000_000_000),
             modules: MODULES,
         });

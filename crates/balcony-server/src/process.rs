@@ -105,6 +105,7 @@ impl Process {
             config,
             store,
             cluster: Arc::new(Local::alone()),
+            remote: Arc::new(balcony_core::remote::Nowhere),
             clock: Clock::system(),
             modules: MODULES,
         };

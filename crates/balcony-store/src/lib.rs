@@ -47,6 +47,7 @@ pub use kinds::pubsub::{
     NodeSubscription, Pubsub, PubsubItem, SubscriptionState,
 };
 pub use kinds::push::{PushRegistration, PushRegistrations};
+pub use kinds::remote::{RemoteQueue, RemoteRow};
 pub use kinds::rooms::{Affiliation, RoomAffiliation, RoomData, RoomEntry, Rooms};
 pub use kinds::roster::{
     PendingIn, Roster, RosterChange, RosterData, RosterItem, Subscription, TOMBSTONES,
@@ -103,6 +104,8 @@ pub trait Store: Send + Sync + 'static {
     fn rooms(&self) -> &dyn Rooms;
     /// Nodes of publish-subscribe, with their items.
     fn pubsub(&self) -> &dyn Pubsub;
+    /// What waits for servers of other domains.
+    fn remote(&self) -> &dyn RemoteQueue;
     /// Keys that belong to the server itself.
     fn secrets(&self) -> &dyn Secrets;
 

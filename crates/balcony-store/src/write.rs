@@ -1,7 +1,7 @@
 use crate::{
     ArchiveEntry, ArchiveId, ArchivePrefs, Bounds, Invite, NodeAffiliation, NodeSubscription,
-    PendingIn, PubsubItem, PushRegistration, RoomAffiliation, RosterItem, ScramKey, Stored,
-    StreamId, Token, TokenClient, VCard, Waiting,
+    PendingIn, PubsubItem, PushRegistration, RemoteRow, RoomAffiliation, RosterItem, ScramKey,
+    Stored, StreamId, Token, TokenClient, VCard, Waiting,
 };
 
 /// Writes that are committed together or not at all, in order.
@@ -596,6 +596,16 @@ pub enum Write {
         /// The time now.
         now: i64,
     },
+    /// Keeps a stanza for another domain. Conflict when its id is taken.
+    RemotePush {
+        /// The stanza and its place.
+        row: RemoteRow,
+    },
+    /// Forgets stanzas for other domains: they arrived, or their senders got an error.
+    RemoteDone {
+        /// Their ids.
+        ids: Vec<i64>,
+    },
     /// Stores a secret of the server. Conflict when there is one of that name: secrets do not
     /// change. See [`secret_or_create`](crate::secret_or_create).
     SecretCreate {
@@ -681,6 +691,8 @@ impl Write {
                 let lists = prefs.always.iter().chain(&prefs.never);
                 lists.map(String::len).sum()
             }
+            Write::RemotePush { row } => row.stanza.bytes.len(),
+            Write::RemoteDone { ids } => size_of_val(ids.as_slice()),
             Write::PrivateSet { payload, .. } => payload.bytes.len(),
             Write::PushEnable { registration, .. } => {
                 let options = registration.options.as_ref();

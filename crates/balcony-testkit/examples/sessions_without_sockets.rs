@@ -60,6 +60,7 @@ async fn server(accounts: usize) -> Result<Arc<Core>, Box<dyn std::error::Error>
         config,
         store: Arc::new(store),
         cluster: Arc::new(Local::alone()),
+        remote: Arc::new(balcony_core::remote::Nowhere),
         clock: Clock::system(),
         modules: MODULES,
     };

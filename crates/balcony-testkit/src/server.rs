@@ -60,6 +60,7 @@ impl TestServer {
             config,
             store: Arc::clone(&store) as Arc<dyn Store>,
             cluster: Arc::new(Local::alone()),
+            remote: Arc::new(balcony_core::remote::Nowhere),
             clock: Clock::virtual_at(START_MICROS),
             modules,
         };

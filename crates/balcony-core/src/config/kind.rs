@@ -59,6 +59,9 @@ impl Kind {
             Kind::HostNames => {
                 distinct(list(value, "\"chat.example.org\"", host_name), value).map(Value::Texts)
             }
+            Kind::Domains => {
+                distinct(list(value, "\"*.example.org\"", domains), value).map(Value::Texts)
+            }
             Kind::Jids => {
                 distinct(list(value, "\"romeo@example.org\"", account), value).map(Value::Jids)
             }
@@ -89,6 +92,7 @@ impl Kind {
             Kind::Choices(words) => format!("list of {}", quoted(words, ", ")),
             Kind::HostName => "domain".to_owned(),
             Kind::HostNames => "list of domains".to_owned(),
+            Kind::Domains => "list of domains, `*.` in front for all below".to_owned(),
             Kind::Jids => "list of bare JIDs".to_owned(),
         }
     }
@@ -286,6 +290,23 @@ fn host_name(value: &Spanned<DeValue<'_>>) -> Result<String, Fault> {
     jid::prepare_domain(written)
         .map(|domain| domain.into_owned())
         .map_err(|error| Fault::new(value.span(), format!("\"{written}\" is no domain: {error}")))
+}
+
+/// A domain, or `*.` and one, or `*`.
+fn domains(value: &Spanned<DeValue<'_>>) -> Result<String, Fault> {
+    let written = value.get_ref().as_str();
+    match written.and_then(|written| written.strip_prefix('*')) {
+        None => host_name(value),
+        Some("") => Ok("*".to_owned()),
+        Some(below) => below
+            .strip_prefix('.')
+            .and_then(|domain| jid::prepare_domain(domain).ok())
+            .map(|domain| format!("*.{domain}"))
+            .ok_or_else(|| {
+                let what = format!("\"*{below}\" stands for no domains");
+                Fault::new(value.span(), what).hint("write it like \"*.example.org\", or \"*\"")
+            }),
+    }
 }
 
 /// A bare JID with a localpart: the name of an account.

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use super::schema::{Applies, Fallback, Key, Kind, Section};
 use super::value::Values;
 
-const FEDERATION: Applies = Applies::NotYet("federation");
-
 /// The keys at the top of the file.
 pub(super) static TOP: Section = Section {
     name: "",
@@ -60,21 +58,21 @@ pub(super) static LISTEN: Section = Section {
             "s2s",
             Kind::Addrs,
             Fallback::Toml("[\"127.0.0.1:5269\"]"),
-            FEDERATION,
+            Applies::Restart,
             "Other servers, with STARTTLS (RFC 6120 §14.7 names the port).",
         ),
         Key::new(
             "s2s_tls",
             Kind::Addrs,
             Fallback::Toml("[\"127.0.0.1:5270\"]"),
-            FEDERATION,
+            Applies::Restart,
             "Other servers, TLS from the first byte (XEP-0368).",
         ),
         Key::new(
             "components",
             Kind::Addrs,
             Fallback::Toml("[\"127.0.0.1:5347\"]"),
-            Applies::NotYet("external components"),
+            Applies::Restart,
             "External components (XEP-0114). Their streams are not encrypted, hence loopback.",
         ),
         Key::new(

@@ -8,6 +8,7 @@
 
 mod changes;
 mod check;
+mod federation;
 mod host;
 mod kind;
 mod limits;
@@ -25,13 +26,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use changes::Change;
+pub use federation::{Component, Federation, Pattern, RemotePolicy, Require};
 pub use host::{Auth, HostConfig, Registration};
 pub use limits::{Limits, Rate, Timeouts};
 pub use listen::{Listen, Log, LogFormat, Tls};
 pub use problem::Problem;
 pub use reference::reference;
 pub use schema::{Applies, Fallback, Key, Kind, Section};
-pub use services::{Archive, ArchiveDefault, Component, Federation, Offline, Push, Service, Trust};
+pub use services::{Archive, ArchiveDefault, Offline, Push, Service};
 pub use value::{Secret, Value, Values};
 
 use parse::Parsed;
@@ -40,7 +42,7 @@ use schema::Schema;
 use value::{Table, Tables};
 
 /// The sections of the core, in the order of the reference.
-static CORE: [&Section; 13] = [
+static CORE: [&Section; 14] = [
     &listen::TOP,
     &listen::LISTEN,
     &listen::TLS,
@@ -52,8 +54,9 @@ static CORE: [&Section; 13] = [
     &services::ARCHIVE,
     &services::MUC,
     &services::PUBSUB,
-    &services::FEDERATION,
-    &services::COMPONENT,
+    &federation::FEDERATION,
+    &federation::REMOTE,
+    &federation::COMPONENT,
 ];
 /// After the others, so that the reference ends with what is furthest from a first start.
 static LAST: [&Section; 1] = [&services::PUSH];
@@ -86,17 +89,17 @@ pub struct Config {
     pub limits: Limits,
     /// Messages that wait for an account without a session.
     pub offline: Offline,
-    /// Not in force yet.
+    /// The archive of each account's messages.
     pub archive: Archive,
-    /// Not in force yet.
+    /// Domains of rooms.
     pub muc: Service,
-    /// Not in force yet.
+    /// Domains of publish-subscribe services.
     pub pubsub: Service,
-    /// Not in force yet.
+    /// Other servers.
     pub federation: Federation,
-    /// Not in force yet.
+    /// External components.
     pub components: Vec<Component>,
-    /// Not in force yet.
+    /// Notifications to push services.
     pub push: Push,
     /// What is logged, and how.
     pub log: Log,
@@ -170,7 +173,7 @@ impl Config {
             archive: Archive::new(single("archive")),
             muc: Service::new(single("muc"), "conference", &hosts),
             pubsub: Service::new(single("pubsub"), "pubsub", &hosts),
-            federation: Federation::new(single("federation")),
+            federation: Federation::new(single("federation"), all("remote")),
             components: all("component").filter_map(Component::new).collect(),
             push: Push::new(single("push")),
             log: Log::new(single("log")),

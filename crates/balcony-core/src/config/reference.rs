@@ -62,16 +62,15 @@ fn row(out: &mut String, key: &Key) {
         Fallback::Required => "has to be written".to_owned(),
     };
     let applies = match key.applies {
-        Applies::Reload => "reload".to_owned(),
-        Applies::Restart => "restart".to_owned(),
-        Applies::NotYet(what) => format!("*not in force yet*; used from {what} on"),
+        Applies::Reload => "reload",
+        Applies::Restart => "restart",
     };
     let value = key.kind.describe();
     let cells = [
         &format!("`{}`", key.name),
         &value,
         &default,
-        &applies,
+        applies,
         key.doc,
     ];
     let cells = cells.map(|cell| cell.replace('|', "\\|"));

@@ -95,6 +95,8 @@ pub enum Kind {
     HostName,
     /// A list of domainparts, none twice.
     HostNames,
+    /// A list of domains; `*.` in front stands for all domains below, `*` for all.
+    Domains,
     /// A list of bare JIDs of accounts, none twice.
     Jids,
 }
@@ -118,8 +120,6 @@ pub enum Applies {
     Reload,
     /// With the next start.
     Restart,
-    /// Accepted and checked, but nothing reads it yet; the text names what will.
-    NotYet(&'static str),
 }
 
 /// The sections of the core and those of the modules as one schema.

@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use super::host::HostConfig;
 use super::schema::{Applies, Fallback, Key, Kind, Section};
-use super::value::{Secret, Values};
+use super::value::Values;
 
 const GIB: u64 = 1 << 30;
 const DAY: u64 = 86_400;
 /// Ten years: a bound that catches a slip of the unit and no real wish.
 const MOST_DAYS: u64 = 3_650 * DAY;
-
-const FEDERATION_USE: Applies = Applies::NotYet("federation");
-const COMPONENT_USE: Applies = Applies::NotYet("external components");
 
 /// `[archive]`
 pub(super) static ARCHIVE: Section = Section {
@@ -133,68 +130,6 @@ pub(super) static PUBSUB: Section = Section {
     )],
 };
 
-/// `[federation]`
-pub(super) static FEDERATION: Section = Section {
-    name: "federation",
-    doc: "Other servers (RFC 6120, XEP-0220).",
-    list: false,
-    keys: &[
-        Key::new(
-            "enabled",
-            Kind::Bool,
-            Fallback::Toml("true"),
-            FEDERATION_USE,
-            "Whether stanzas go to and come from other domains at all.",
-        ),
-        Key::new(
-            "trust",
-            Kind::Choice(&["certificate", "dialback"]),
-            Fallback::Toml("\"certificate\""),
-            FEDERATION_USE,
-            "What proves that another server is who it says: a certificate that a public \
-             authority signed, or DNS alone (XEP-0220), which whoever controls the network can \
-             forge.",
-        ),
-        Key::new(
-            "allow",
-            Kind::HostNames,
-            Fallback::Unset("every domain"),
-            FEDERATION_USE,
-            "When written, the only other domains that are spoken to.",
-        ),
-        Key::new(
-            "block",
-            Kind::HostNames,
-            Fallback::Toml("[]"),
-            FEDERATION_USE,
-            "Domains that are not spoken to.",
-        ),
-    ],
-};
-
-/// `[[component]]`
-pub(super) static COMPONENT: Section = Section {
-    name: "component",
-    doc: "An external component (XEP-0114); one section for each.",
-    list: true,
-    keys: &[
-        Key::new(
-            "name",
-            Kind::HostName,
-            Fallback::Required,
-            COMPONENT_USE,
-            "The domain that the component serves.",
-        ),
-        Key::new(
-            "secret",
-            Kind::Secret,
-            Fallback::Required,
-            COMPONENT_USE,
-            "The secret that server and component share (XEP-0114 §3).",
-        ),
-    ],
-};
-
 /// `[push]`
 pub(super) static PUSH: Section = Section {
     name: "push",
@@ -300,62 +235,6 @@ impl Service {
                 .maybe_texts("hosts")
                 .map_or_else(derived, <[String]>::to_vec),
         }
-    }
-}
-
-/// What proves who another server is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
-    /// A certificate of a public authority.
-    Certificate,
-    /// DNS, by XEP-0220.
-    Dialback,
-}
-
-/// `[federation]`. Not in force yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Federation {
-    /// Default: true.
-    pub enabled: bool,
-    /// Default: a certificate.
-    pub trust: Trust,
-    /// The only other domains that are spoken to; `None` (the default): every domain.
-    pub allow: Option<Vec<String>>,
-    /// Domains that are not spoken to. Default: none.
-    pub block: Vec<String>,
-}
-
-impl Federation {
-    pub(super) fn new(values: Values<'_>) -> Federation {
-        let dialback = values.choice("trust") == "dialback";
-        Federation {
-            enabled: values.bool("enabled"),
-            trust: if dialback {
-                Trust::Dialback
-            } else {
-                Trust::Certificate
-            },
-            allow: values.maybe_texts("allow").map(<[String]>::to_vec),
-            block: values.texts("block").to_vec(),
-        }
-    }
-}
-
-/// One `[[component]]`. Not in force yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Component {
-    /// The domain, a prepared domainpart.
-    pub name: String,
-    /// What server and component share.
-    pub secret: Secret,
-}
-
-impl Component {
-    pub(super) fn new(values: Values<'_>) -> Option<Component> {
-        Some(Component {
-            name: values.text("name")?.to_owned(),
-            secret: values.secret("secret")?.clone(),
-        })
     }
 }
 

@@ -396,7 +396,6 @@ fn the_reference_names_every_key_with_its_default() {
         }
     }
     assert!(text.contains("## `[[component]]`"));
-    assert!(text.contains("*not in force yet*; used from federation on"));
     assert_eq!(text.matches("## `[[host]]`").count(), 1);
 }
 

@@ -61,7 +61,15 @@ impl Core {
         stanza: Stanza,
         behind: bool,
     ) -> Accepted {
-        let origin = Origin::Session(Arc::clone(session));
+        self.accept_from(Origin::Session(Arc::clone(session)), stanza, behind)
+    }
+
+    pub(crate) fn accept_from(
+        self: &Arc<Self>,
+        origin: Origin,
+        stanza: Stanza,
+        behind: bool,
+    ) -> Accepted {
         let mut walk = Walk::new(self.envelope(stanza, origin));
         walk.in_line = behind;
         let mut works = Works::default();

@@ -12,6 +12,7 @@ use crate::context::{Ctx, Works};
 use crate::envelope::{Envelope, Origin, Side};
 use crate::module::{Flow, Handle, Hook, Request, Target, WaitingHandler, WaitingHook};
 use crate::pipeline::Group;
+use crate::remote::{Admitted, Departing};
 use crate::router::{self, Domain, Place, Rule};
 use crate::service::Service;
 use crate::session::{Copies, Fate, Item};
@@ -31,6 +32,8 @@ pub(super) enum Station {
     Commit,
     SendingAfter,
     ServiceAfter,
+    /// It leaves for a domain that others serve.
+    Depart,
     ArrivingAfter,
     UndeliveredAfter,
     Deliver,
@@ -54,6 +57,10 @@ pub(super) struct Walk {
     undelivered: bool,
     /// It is for this service.
     service: Option<&'static Service>,
+    /// It is for a domain that others serve.
+    remote: Option<Admitted>,
+    /// The row by which it is kept until it arrived there.
+    kept: Option<i64>,
     /// It stops at the commit even if it has nothing to commit, for the sake of the order.
     pub(super) in_line: bool,
     /// It was on its way before: it is neither archived nor copied again.
@@ -64,7 +71,7 @@ impl Walk {
     pub(super) fn new(envelope: Envelope) -> Self {
         let station = match envelope.origin() {
             Origin::Session(_) => Station::SendingBefore,
-            Origin::Server => Station::Route,
+            Origin::Server | Origin::Foreign => Station::Route,
         };
         Self {
             envelope,
@@ -72,6 +79,8 @@ impl Walk {
             hook: 0,
             undelivered: false,
             service: None,
+            remote: None,
+            kept: None,
             in_line: false,
             again: false,
         }
@@ -98,9 +107,10 @@ impl Walk {
                 Station::SendingRecord => self.sender_hooks(core, works, Group::SendingRecord),
                 Station::ArrivingRecord => self.first_time(core, works, Group::ArrivingRecord),
                 Station::Undelivered => self.nobody_took_it(core, works, Group::Undelivered),
-                Station::Commit => self.commit(),
+                Station::Commit => self.commit(core),
                 Station::SendingAfter => self.sender_hooks(core, works, Group::SendingAfter),
                 Station::ServiceAfter => self.served(core, works),
+                Station::Depart => self.depart(core),
                 Station::ArrivingAfter => self.first_time(core, works, Group::ArrivingAfter),
                 Station::UndeliveredAfter => {
                     self.nobody_took_it(core, works, Group::UndeliveredAfter)
@@ -121,17 +131,25 @@ impl Walk {
             Station::Route => Station::ArrivingBefore,
             Station::ArrivingBefore => Station::Decide,
             Station::Decide | Station::Service => Station::SendingRecord,
-            Station::SendingRecord if self.service.is_some() => Station::Commit,
+            Station::SendingRecord if self.goes_elsewhere() => Station::Commit,
             Station::SendingRecord => Station::ArrivingRecord,
             Station::ArrivingRecord => Station::Undelivered,
             Station::Undelivered => Station::Commit,
             Station::Commit => Station::SendingAfter,
+            Station::SendingAfter if self.remote.is_some() => Station::Depart,
             Station::SendingAfter if self.service.is_some() => Station::ServiceAfter,
             Station::SendingAfter => Station::ArrivingAfter,
             Station::ArrivingAfter => Station::UndeliveredAfter,
             Station::UndeliveredAfter => Station::Deliver,
-            Station::Deliver | Station::ServiceAfter | Station::Done => Station::Done,
+            Station::Deliver | Station::ServiceAfter | Station::Depart | Station::Done => {
+                Station::Done
+            }
         };
+    }
+
+    /// It passes no stage of a recipient's account.
+    fn goes_elsewhere(&self) -> bool {
+        self.service.is_some() || self.remote.is_some()
     }
 
     fn end(&mut self) {
@@ -226,8 +244,13 @@ impl Walk {
                 None
             }
             Place::Remote => {
-                // RFC 6120 §8.3.3.16: this server opens no streams to other servers.
-                self.refuse(core, works, &StanzaError::remote_server_not_found());
+                match core.remote.admit(core, &self.envelope.stanza) {
+                    Ok(admitted) => {
+                        self.remote = Some(admitted);
+                        self.station = Station::SendingRecord;
+                    }
+                    Err(error) => self.refuse(core, works, &error),
+                }
                 None
             }
             Place::Host => self.at_host(core, works, kind, to.is_full()),
@@ -425,12 +448,27 @@ impl Walk {
         self.hooks(core, works, group)
     }
 
-    fn commit(&mut self) -> Option<Pause> {
+    fn commit(&mut self, core: &Core) -> Option<Pause> {
         self.step();
+        if self.remote == Some(Admitted::Waits) {
+            self.kept = core.keep_departing(&mut self.envelope);
+        }
         if self.envelope.writes.is_empty() && !self.in_line {
             return None;
         }
         Some(Pause::Commit(std::mem::take(&mut self.envelope.writes)))
+    }
+
+    fn depart(&mut self, core: &Arc<Core>) -> Option<Pause> {
+        self.step();
+        let spent = Stanza::message(MessageType::Normal);
+        let departing = Departing {
+            stanza: std::mem::replace(&mut self.envelope.stanza, spent),
+            received_at: self.envelope.received_at(),
+            kept: self.kept,
+        };
+        core.remote.send(core, departing);
+        None
     }
 
     fn deliver(&mut self, core: &Arc<Core>) -> Option<Pause> {

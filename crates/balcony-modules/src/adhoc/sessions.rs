@@ -144,6 +144,7 @@ pub(super) mod tests {
             config: balcony_core::config::Config::default(),
             store: Arc::new(balcony_store::MemoryStore::new()),
             cluster: Arc::new(balcony_cluster::Local::alone()),
+            remote: Arc::new(balcony_core::remote::Nowhere),
             clock: balcony_core::Clock::system(),
             modules: &[],
         };

@@ -4,7 +4,7 @@ use std::future::ready;
 
 use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow};
 use balcony_proto::jid::Jid;
-use balcony_proto::stanza::{Kind, StanzaError};
+use balcony_proto::stanza::{Kind, Stanza, StanzaError};
 
 use super::machine;
 use super::state::Verb;
@@ -39,7 +39,7 @@ async fn send(
     envelope.stanza.from = Some(account.clone());
     envelope.stanza.to = Some(contact.clone());
     // §3.1.2: the push comes after routing, so a request that cannot be routed leaves no trace.
-    if verb == Verb::Subscribe && ctx.host(contact.domain()).is_none() {
+    if verb == Verb::Subscribe && !is_routed(ctx, &envelope.stanza, &contact) {
         return Flow::Continue;
     }
     let changed = roster::change(ctx, &account, &contact, |before| {
@@ -74,4 +74,9 @@ async fn send(
         }
         _ => Flow::Continue,
     }
+}
+
+/// Whether a stanza for this contact goes anywhere; if not, the router says why.
+fn is_routed(ctx: &Ctx<'_>, stanza: &Stanza, contact: &Jid) -> bool {
+    ctx.core().is_ours(contact.domain()) || ctx.core().may_depart(stanza).is_ok()
 }

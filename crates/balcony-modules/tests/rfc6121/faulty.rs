@@ -78,6 +78,10 @@ impl Store for WithoutRosters {
         self.inner.pubsub()
     }
 
+    fn remote(&self) -> &dyn balcony_store::RemoteQueue {
+        self.inner.remote()
+    }
+
     fn rooms(&self) -> &dyn balcony_store::Rooms {
         self.inner.rooms()
     }

@@ -115,6 +115,7 @@ impl Stage {
             config: Config::parse(config, None, &[]).unwrap(),
             store,
             cluster: Arc::new(Local::alone()),
+            remote: Arc::new(balcony_core::remote::Nowhere),
             clock: Clock::virtual_at(NOW),
             modules: MODULES,
         });

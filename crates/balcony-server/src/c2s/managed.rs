@@ -12,7 +12,7 @@ use balcony_proto::xml::Element;
 use balcony_store::{Error, StreamId, Write, WriteSet};
 use balcony_stream::management::{self, Management};
 
-use super::lane::Lane;
+use balcony_core::lane::Lane;
 
 /// Handles an element that is no stanza. What is answered must be awaited before what comes behind.
 pub(super) fn element(

@@ -5,7 +5,6 @@
 //! of its negotiation.
 
 mod answers;
-mod lane;
 mod link;
 mod managed;
 mod negotiate;

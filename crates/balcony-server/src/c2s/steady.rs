@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use balcony_core::lane::Lane;
 use balcony_core::{Accepted, Attachment, Pending, Session};
 use balcony_net::Read;
 use balcony_proto::jid::Jid;
@@ -17,7 +18,6 @@ use tokio::sync::Notify;
 use tokio::time::Sleep;
 
 use super::Access;
-use super::lane::Lane;
 use super::link::Link;
 use super::managed;
 use super::negotiate::{Negotiated, Seat};

@@ -15,6 +15,7 @@ pub(crate) mod model_rooms;
 pub mod offline;
 pub mod pubsub;
 pub mod push;
+pub mod remote;
 pub mod rooms;
 pub mod roster;
 pub mod sets;
@@ -142,6 +143,8 @@ macro_rules! contract_tests {
             pubsub: deleted_node_leaves_nothing,
             pubsub: deleted_account_leaves_the_nodes_of_accounts,
             pubsub: refused_set_changes_no_node,
+            remote: what_waits_for_other_domains_is_read_in_its_order,
+            remote: refused_set_changes_nothing_that_waits_for_others,
             sets: set_is_applied_whole_or_not_at_all,
             sets: refused_set_leaves_its_neighbours_alone,
             sets: sets_are_applied_in_the_order_of_the_calls,

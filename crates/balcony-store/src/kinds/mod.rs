@@ -9,6 +9,7 @@ pub(crate) mod offline;
 pub(crate) mod private;
 pub(crate) mod pubsub;
 pub(crate) mod push;
+pub(crate) mod remote;
 pub(crate) mod rooms;
 pub(crate) mod roster;
 pub(crate) mod secrets;

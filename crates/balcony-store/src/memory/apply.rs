@@ -18,6 +18,11 @@ impl Tables {
             | Write::InviteRemove { .. }
             | Write::InvitesExpire { .. } => self.apply_invite(write),
             Write::SecretCreate { name, value } => self.create_secret(name, value),
+            Write::RemotePush { row } => self.push_remote(row),
+            Write::RemoteDone { ids } => {
+                ids.iter().for_each(|id| self.remove_remote(*id));
+                Ok(())
+            }
             Write::OfflinePush { .. } | Write::OfflineExpire { .. } => self.apply_offline(write),
             Write::ArchivePush { .. }
             | Write::ArchiveDelivered { .. }

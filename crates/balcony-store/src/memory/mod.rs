@@ -208,6 +208,10 @@ impl Store for MemoryStore {
         self
     }
 
+    fn remote(&self) -> &dyn crate::RemoteQueue {
+        self
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         self.release_commits();
         self.state.lock().closed = true;

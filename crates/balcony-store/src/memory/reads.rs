@@ -236,6 +236,15 @@ impl Invites for MemoryStore {
     }
 }
 
+impl crate::RemoteQueue for MemoryStore {
+    fn after(&self, after: i64, limit: u32) -> BoxFuture<'_, Result<Vec<crate::RemoteRow>>> {
+        self.read(move |tables| {
+            let rows = tables.remote_after(after).cloned();
+            rows.take(limit as usize).collect()
+        })
+    }
+}
+
 impl Secrets for MemoryStore {
     fn get(&self, name: &str) -> BoxFuture<'_, Result<Option<Vec<u8>>>> {
         self.read(|tables| tables.secret(name).cloned())

@@ -9,7 +9,8 @@ use super::rooms::RoomRow;
 use crate::archive_id::ArchiveIds;
 use crate::{
     ArchiveId, ClientTokens, Committed, Error, HashName, Invite, LastSeenAt, OfflineRow, PendingIn,
-    PushRegistration, Result, RosterItem, ScramKey, Stored, StreamId, StreamRow, VCard, WriteSet,
+    PushRegistration, RemoteRow, Result, RosterItem, ScramKey, Stored, StreamId, StreamRow, VCard,
+    WriteSet,
 };
 
 /// Host and localpart.
@@ -23,6 +24,7 @@ pub(super) struct Tables {
     secrets: BTreeMap<String, Vec<u8>>,
     /// With the number of the account that each was made for.
     streams: BTreeMap<StreamId, (i64, StreamRow)>,
+    remote: BTreeMap<i64, RemoteRow>,
     /// The last time stamp of any archive.
     stamp: i64,
     laid_down: bool,
@@ -45,6 +47,7 @@ enum Undo {
     Invite(Vec<u8>, Option<Invite>),
     Secret(String),
     Stream(StreamId, Option<(i64, StreamRow)>),
+    Remote(i64, Option<RemoteRow>),
     Stamp(i64),
     LaidDown(bool),
 }
@@ -97,6 +100,7 @@ impl Tables {
             invites: BTreeMap::new(),
             secrets: BTreeMap::new(),
             streams: BTreeMap::new(),
+            remote: BTreeMap::new(),
             stamp: 0,
             laid_down: false,
             archived: SmallVec::new(),
@@ -143,6 +147,12 @@ impl Tables {
                 }
                 Undo::Stream(id, None) => {
                     self.streams.remove(&id);
+                }
+                Undo::Remote(id, Some(row)) => {
+                    self.remote.insert(id, row);
+                }
+                Undo::Remote(id, None) => {
+                    self.remote.remove(&id);
                 }
                 Undo::Stamp(stamp) => self.stamp = stamp,
                 Undo::LaidDown(down) => self.laid_down = down,
@@ -307,6 +317,26 @@ impl Tables {
         for token in gone {
             self.set_invite(&token, None);
         }
+    }
+
+    pub(super) fn push_remote(&mut self, row: &RemoteRow) -> Result<()> {
+        if self.remote.contains_key(&row.id) {
+            return Err(Error::Conflict("remote"));
+        }
+        self.undo.push(Undo::Remote(row.id, None));
+        self.remote.insert(row.id, row.clone());
+        Ok(())
+    }
+
+    pub(super) fn remove_remote(&mut self, id: i64) {
+        if let Some(row) = self.remote.remove(&id) {
+            self.undo.push(Undo::Remote(id, Some(row)));
+        }
+    }
+
+    pub(super) fn remote_after(&self, after: i64) -> impl Iterator<Item = &RemoteRow> {
+        let rows = self.remote.range(after.saturating_add(1)..);
+        rows.map(|(_, row)| row)
     }
 
     pub(super) fn secret(&self, name: &str) -> Option<&Vec<u8>> {

@@ -5,8 +5,8 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use super::known::Known;
 use super::{
-    accounts, archive, blocking, invites, last, offline, private, pubsub, push, rooms, roster,
-    secrets, streams, tokens, vcards,
+    accounts, archive, blocking, invites, last, offline, private, pubsub, push, remote, rooms,
+    roster, secrets, streams, tokens, vcards,
 };
 use crate::{Error, Write};
 
@@ -60,6 +60,7 @@ pub(super) fn apply(conn: &Connection, known: &mut Known, write: &Write) -> Resu
         | Write::InviteUse { .. }
         | Write::InviteRemove { .. }
         | Write::InvitesExpire { .. } => invites::apply(conn, write),
+        Write::RemotePush { .. } | Write::RemoteDone { .. } => remote::apply(conn, write),
         Write::SecretCreate { .. } => secrets::apply(conn, write),
         Write::ArchivePush { .. }
         | Write::ArchiveDelivered { .. }

@@ -45,6 +45,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "pubsub people",
         sql: include_str!("../../migrations/sqlite/0008_pubsub_people.sql"),
     },
+    Migration {
+        name: "remote",
+        sql: include_str!("../../migrations/sqlite/0009_remote.sql"),
+    },
 ];
 
 /// Brings the schema up to date, in one transaction.

@@ -24,6 +24,7 @@ mod pubsub;
 mod push;
 mod queue;
 mod readers;
+mod remote;
 mod rooms;
 mod roster;
 mod secrets;
@@ -298,6 +299,10 @@ impl Store for SqliteStore {
     }
 
     fn pubsub(&self) -> &dyn crate::Pubsub {
+        self
+    }
+
+    fn remote(&self) -> &dyn crate::RemoteQueue {
         self
     }
 

@@ -146,6 +146,10 @@ impl Store for EagerStore {
         self.inner.pubsub()
     }
 
+    fn remote(&self) -> &dyn balcony_store::RemoteQueue {
+        self.inner.remote()
+    }
+
     fn rooms(&self) -> &dyn balcony_store::Rooms {
         self.inner.rooms()
     }

@@ -223,6 +223,7 @@ async fn instance(store: &Arc<MemoryStore>, time: &Clock) -> Result<Arc<Instance
         config,
         store: Arc::clone(store) as Arc<dyn Store>,
         cluster: Arc::new(Local::alone()),
+        remote: Arc::new(balcony_core::remote::Nowhere),
         clock: Clock::virtual_at(time.utc_micros()),
         modules: MODULES,
     };

@@ -5,11 +5,29 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use balcony_core::{Committing, Core, Pending, Session};
+use crate::{Committing, Core, Outgoing, Pending, Session};
 
 /// Stanzas of one stream that may be on their way to the disk: what a fast client sends while a
 /// slow disk works, and few enough that one client cannot fill the store's queue.
 const MAX: usize = 64;
+
+/// Who counts the stanzas of a stream that are handled (XEP-0198 §4).
+pub trait Counts {
+    /// One more is.
+    fn one_handled(&self);
+    /// The peer asked while something was not handled yet, and now all is.
+    fn tell_handled(&self);
+}
+
+impl Counts for Arc<Session> {
+    fn one_handled(&self) {
+        self.handle();
+    }
+
+    fn tell_handled(&self) {
+        self.enqueue_element(Outgoing::Handled);
+    }
+}
 
 /// Effects, deliveries and the count of what is handled are released in the order of the input
 /// (RFC 6120 §10.1).
@@ -18,7 +36,7 @@ const MAX: usize = 64;
 /// are on their way already: so these do not wait for it. It is done before anything that is no
 /// message, and before the stanza is counted.
 #[derive(Default)]
-pub(super) struct Lane(
+pub struct Lane(
     /// `None` while there is nothing: an idle session holds no buffer.
     Option<Box<Busy>>,
 );
@@ -50,38 +68,43 @@ struct Working {
 }
 
 impl Lane {
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nothing is on its way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    /// Whether no more may be pushed before something is finished.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
         let busy = self.0.as_ref();
         busy.is_some_and(|busy| busy.waiting.len() + busy.working.len() >= MAX)
     }
 
-    pub(super) fn push(&mut self, committing: Committing) {
+    /// A stanza whose effects wait for its commit.
+    pub fn push(&mut self, committing: Committing) {
         let busy = self.0.get_or_insert_default();
         busy.waiting.push_back(Step::Commits(committing));
     }
 
     /// A stanza is through.
-    pub(super) fn done(&mut self, session: &Session) {
+    pub fn done(&mut self, counts: &impl Counts) {
         match &mut self.0 {
-            None => session.handle(),
+            None => counts.one_handled(),
             Some(busy) => busy.waiting.push_back(Step::Done),
         }
     }
 
     /// The client asked how much is handled: it is told again when all that is here is.
-    pub(super) fn owe_answer(&mut self) {
+    pub fn owe_answer(&mut self) {
         if let Some(busy) = &mut self.0 {
             busy.owes_answer = true;
         }
     }
 
     /// Ready when there is a first and it can be finished. Does what was led to meanwhile.
-    pub(super) fn poll_ready(&mut self, context: &mut Context<'_>, session: &Session) -> Poll<()> {
-        let _ = self.poll_working(context, session);
+    pub fn poll_ready(&mut self, context: &mut Context<'_>, counts: &impl Counts) -> Poll<()> {
+        let _ = self.poll_working(context, counts);
         let first = self.0.as_mut().and_then(|busy| busy.waiting.front_mut());
         match first {
             Some(Step::Commits(committing)) => committing.poll_ready(context),
@@ -91,20 +114,20 @@ impl Lane {
     }
 
     /// Ready when all that was led to is done.
-    fn poll_working(&mut self, context: &mut Context<'_>, session: &Session) -> Poll<()> {
+    fn poll_working(&mut self, context: &mut Context<'_>, counts: &impl Counts) -> Poll<()> {
         while let Some(first) = self.0.as_mut().and_then(|busy| busy.working.front_mut()) {
             ready!(first.pending.as_mut().poll(context));
-            (0..first.stanzas).for_each(|_| session.handle());
+            (0..first.stanzas).for_each(|_| counts.one_handled());
             if let Some(busy) = &mut self.0 {
                 busy.working.pop_front();
             }
-            self.rest(session);
+            self.rest(counts);
         }
         Poll::Ready(())
     }
 
     /// Finishes the first, which is ready.
-    pub(super) fn finish_first(&mut self, core: &Arc<Core>, session: &Session) {
+    pub fn finish_first(&mut self, core: &Arc<Core>, counts: &impl Counts) {
         let Some(busy) = &mut self.0 else { return };
         let pending = match busy.waiting.pop_front() {
             Some(Step::Commits(committing)) => committing.finish(core),
@@ -117,25 +140,25 @@ impl Lane {
                 stanzas: 1,
             }),
             (None, Some(last)) => last.stanzas += 1,
-            (None, None) => session.handle(),
+            (None, None) => counts.one_handled(),
         }
-        self.rest(session);
+        self.rest(counts);
     }
 
-    fn rest(&mut self, session: &Session) {
+    fn rest(&mut self, counts: &impl Counts) {
         let done = |busy: &mut Box<Busy>| busy.waiting.is_empty() && busy.working.is_empty();
         if self.0.take_if(done).is_some_and(|busy| busy.owes_answer) {
-            session.enqueue_element(balcony_core::Outgoing::Handled);
+            counts.tell_handled();
         }
     }
 
     /// Finishes all.
-    pub(super) async fn drain(&mut self, core: &Arc<Core>, session: &Session) {
+    pub async fn drain(&mut self, core: &Arc<Core>, counts: &impl Counts) {
         while self.0.as_ref().is_some_and(|busy| !busy.waiting.is_empty()) {
-            poll_fn(|context| self.poll_ready(context, session)).await;
-            self.finish_first(core, session);
+            poll_fn(|context| self.poll_ready(context, counts)).await;
+            self.finish_first(core, counts);
         }
-        poll_fn(|context| self.poll_working(context, session)).await;
+        poll_fn(|context| self.poll_working(context, counts)).await;
     }
 }
 
@@ -145,11 +168,11 @@ mod tests {
 
     use std::time::Duration;
 
-    use balcony_core::config::Config;
-    use balcony_core::module::{
+    use crate::config::Config;
+    use crate::module::{
         Band, Ctx, Envelope, Flow, Hook, HookSpec, Kinds, ModuleSpec, Side, Stage,
     };
-    use balcony_core::{Accepted, Clock, Outgoing, Parts, Wake};
+    use crate::{Accepted, Clock, Parts, Wake};
     use balcony_proto::jid::Jid;
     use balcony_proto::ns;
     use balcony_proto::stanza::{MessageType, PresenceType, Stanza};
@@ -234,6 +257,7 @@ mod tests {
             config: Config::parse("", None, &[]).unwrap(),
             store: Arc::new(store),
             cluster: Arc::new(balcony_cluster::Local::alone()),
+            remote: Arc::new(crate::remote::Nowhere),
             clock: Clock::virtual_at(0),
             modules: MODULES,
         });

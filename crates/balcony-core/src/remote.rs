@@ -1,0 +1,216 @@
+//! The way to domains that others serve: servers of other domains and external components.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use balcony_proto::jid::Jid;
+use balcony_proto::stanza::{Kind, MessageType, Stanza, StanzaError};
+use balcony_store::{RemoteRow, Stored, Write};
+
+use crate::Core;
+use crate::envelope::{Envelope, Origin, Side};
+use crate::walk::Accepted;
+
+/// The canonical form of a stanza in a stream whose content namespace is `jabber:client`.
+const CANONICAL: u16 = 1;
+
+/// Rows that are read at once after a start.
+const PAGE: u32 = 500;
+
+/// A stanza on its way to a domain that is not ours.
+#[derive(Debug)]
+pub struct Departing {
+    /// The stanza; its `from` and `to` are set.
+    pub stanza: Stanza,
+    /// When the server took it on: microseconds since the Unix epoch, UTC.
+    pub received_at: i64,
+    /// Its row in the store, which goes by [`Core::arrived`]. `None`: it is not kept.
+    pub kept: Option<i64>,
+}
+
+/// What is known of a stanza before it is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It may wait, and is kept until it arrived if it is a message with content.
+    Waits,
+    /// It is delivered now or not at all.
+    Now,
+}
+
+/// Whoever brings stanzas to domains that are not ours.
+pub trait Remote: Send + Sync + 'static {
+    /// Whether it is somebody whose streams end here: a component.
+    fn is_ours(&self, domain: &str) -> bool;
+
+    /// Whether a stanza would be taken.
+    ///
+    /// # Errors
+    /// What its sender is to be told.
+    fn admit(&self, core: &Core, stanza: &Stanza) -> Result<Admitted, StanzaError>;
+
+    /// Takes it. Whoever takes it sees to it that it arrives, or that its sender gets an error.
+    fn send(&self, core: &Arc<Core>, departing: Departing);
+}
+
+/// A server without others: nothing leaves it.
+pub struct Nowhere;
+
+impl Remote for Nowhere {
+    fn is_ours(&self, _: &str) -> bool {
+        false
+    }
+
+    fn admit(&self, _: &Core, _: &Stanza) -> Result<Admitted, StanzaError> {
+        // RFC 6120 §8.3.3.16
+        Err(StanzaError::remote_server_not_found())
+    }
+
+    fn send(&self, _: &Arc<Core>, _: Departing) {}
+}
+
+/// Ids of rows: they grow, also over a restart, so that the order of the rows is that of time.
+#[derive(Default)]
+pub(crate) struct RemoteIds(AtomicI64);
+
+impl RemoteIds {
+    fn next(&self, received_at: i64) -> i64 {
+        let next = |last: i64| Some(received_at.max(last.saturating_add(1)));
+        let last = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let last = last.unwrap_or_default();
+        received_at.max(last.saturating_add(1))
+    }
+}
+
+impl Core {
+    /// Whether stanzas for this domain are handled here: by a host, a service or a component.
+    #[must_use]
+    pub fn is_ours(&self, domain: &str) -> bool {
+        self.serves(domain) || self.service(domain).is_some() || self.remote.is_ours(domain)
+    }
+
+    /// Whether a stanza would leave for its domain, or what its sender is told.
+    ///
+    /// # Errors
+    /// What keeps it here.
+    pub fn may_depart(&self, stanza: &Stanza) -> Result<(), StanzaError> {
+        self.remote.admit(self, stanza).map(drop)
+    }
+
+    /// Takes a stanza that came from another domain or a component. Its `from` is proved and its
+    /// `to` is [ours](Core::is_ours). Otherwise as [`Core::accept`].
+    pub fn accept_foreign(self: &Arc<Self>, stanza: Stanza, behind: bool) -> Accepted {
+        self.accept_from(Origin::Foreign, stanza, behind)
+    }
+
+    /// Forgets stanzas that were kept: they arrived, or their senders were told that they did not.
+    /// Nobody waits for it: a failure costs a repetition after a restart.
+    pub fn arrived(&self, ids: Vec<i64>) {
+        drop(self.store.commit(Write::RemoteDone { ids }.into()));
+    }
+
+    /// Gives a stanza that cannot be brought to its domain back to its sender.
+    pub fn returned(self: &Arc<Self>, departing: &Departing, error: &StanzaError) {
+        if let Some(answer) = departing.stanza.error(error)
+            && let Some(pending) = self.submit(answer)
+        {
+            tokio::spawn(pending);
+        }
+        if let Some(id) = departing.kept {
+            self.arrived(vec![id]);
+        }
+    }
+
+    /// Puts all that was kept when the server ended on its way again, in its order. Before
+    /// anybody is connected.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn restore_remote(self: &Arc<Self>) -> Result<usize, balcony_store::Error> {
+        let mut restored = 0;
+        let mut after = i64::MIN;
+        loop {
+            let page = self.store.remote().after(after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(restored);
+            };
+            after = last.id;
+            self.remote_ids.0.fetch_max(after, Ordering::Relaxed);
+            for row in page {
+                let Some(departing) = read(row) else {
+                    continue;
+                };
+                restored += 1;
+                match self.remote.admit(self, &departing.stanza) {
+                    Ok(_) => self.remote.send(self, departing),
+                    Err(error) => self.returned(&departing, &error),
+                }
+            }
+        }
+    }
+
+    /// Has a message with content kept until it arrived; answers its row.
+    pub(crate) fn keep_departing(&self, envelope: &mut Envelope) -> Option<i64> {
+        let domain = envelope.to().map(Jid::domain)?.to_owned();
+        if !is_worth_keeping(envelope) {
+            return None;
+        }
+        let received_at = envelope.received_at();
+        let id = self.remote_ids.next(received_at);
+        let row = RemoteRow {
+            id,
+            domain,
+            received_at,
+            stanza: Stored {
+                format: CANONICAL,
+                bytes: envelope.stanza.to_bytes(),
+            },
+        };
+        envelope.writes.push(Write::RemotePush { row });
+        Some(id)
+    }
+}
+
+/// What a person wrote: it is lost for good when nobody keeps it. What the server itself says is
+/// said again by the server.
+fn is_worth_keeping(envelope: &Envelope) -> bool {
+    use MessageType::{Chat, Groupchat, Normal};
+    let kind = envelope.stanza.kind;
+    let speech = matches!(kind, Kind::Message(Chat | Normal | Groupchat));
+    speech
+        && envelope.session().is_some()
+        && (envelope.is_archived(Side::Sender) || envelope.stanza.body().is_some())
+}
+
+fn read(row: RemoteRow) -> Option<Departing> {
+    let stanza = match row.stanza.format {
+        CANONICAL => Stanza::parse(&row.stanza.bytes),
+        _ => None,
+    };
+    let Some(stanza) = stanza else {
+        tracing::error!(
+            id = row.id,
+            domain = row.domain,
+            "a kept stanza cannot be read; it stays in the store"
+        );
+        return None;
+    };
+    Some(Departing {
+        stanza,
+        received_at: row.received_at,
+        kept: Some(row.id),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_grow_whatever_the_clock_says() {
+        let ids = RemoteIds::default();
+        let given: Vec<i64> = [5, 5, 3, 9].into_iter().map(|at| ids.next(at)).collect();
+        assert_eq!(given, [5, 6, 7, 9]);
+    }
+}

@@ -104,6 +104,21 @@ impl Core {
         self.accept_from(Origin::Foreign, stanza, behind)
     }
 
+    /// Hands a stanza over to a domain that others serve, past all stages and at once: for whoever
+    /// must keep an order among many recipients. It is not kept. When it cannot leave, its sender
+    /// gets the error, behind what is being handled.
+    pub fn depart(self: &Arc<Self>, stanza: Stanza) {
+        let departing = Departing {
+            stanza,
+            received_at: self.clock.utc_micros(),
+            kept: None,
+        };
+        match self.remote.admit(self, &departing.stanza) {
+            Ok(_) => self.remote.send(self, departing),
+            Err(error) => self.returned(&departing, &error),
+        }
+    }
+
     /// Forgets stanzas that were kept: they arrived, or their senders were told that they did not.
     /// Nobody waits for it: a failure costs a repetition after a restart.
     pub fn arrived(&self, ids: Vec<i64>) {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod bucket;
 pub mod clock;
 pub mod config;
 mod context;

@@ -14,8 +14,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::connection::{Connection, ConnectionLimits};
-use crate::gate::Gate;
-use crate::worker::Workers;
+use crate::gate::{Gate, Permit};
+use crate::worker::{Worker, Workers};
 
 /// Connections that the kernel keeps until they are accepted: all clients of a server that was
 /// restarted come back within a second. The system's own limit (`net.core.somaxconn`) is 4096 as
@@ -81,6 +81,33 @@ impl Listener {
         F: Future<Output = ()> + Send + 'static,
     {
         let limits = Arc::new(limits);
+        self.accept(
+            gate,
+            workers,
+            move |stream, peer, worker, permit| match Connection::new(
+                stream,
+                peer,
+                worker,
+                &limits,
+                Some(permit),
+            ) {
+                Ok(connection) => worker.spawn(serve(connection)),
+                Err(error) => tracing::warn!(%peer, %error, "cannot register a connection"),
+            },
+        )
+    }
+
+    /// The same for whoever needs the socket itself: `take` gets it, not blocking, with the worker
+    /// that it is for and its place in the gate.
+    ///
+    /// # Errors
+    /// As [`Listener::serve`].
+    pub fn accept(
+        self,
+        gate: Arc<Gate>,
+        workers: Arc<Workers>,
+        take: impl Fn(TcpStream, SocketAddr, &Arc<Worker>, Permit) + Send + 'static,
+    ) -> io::Result<Listening> {
         let hand_over = move |stream: TcpStream, peer: SocketAddr| {
             let permit = match gate.admit(peer.ip()) {
                 Ok(permit) => permit,
@@ -88,10 +115,7 @@ impl Listener {
                 Err(reason) => return tracing::debug!(%peer, ?reason, "connection refused"),
             };
             let Some(worker) = workers.next() else { return };
-            match Connection::new(stream, peer, worker, &limits, Some(permit)) {
-                Ok(connection) => worker.spawn(serve(connection)),
-                Err(error) => tracing::warn!(%peer, %error, "cannot register a connection"),
-            }
+            take(stream, peer, worker, permit);
         };
         let open = Arc::new(Open {
             socket: self.socket,

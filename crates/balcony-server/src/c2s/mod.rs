@@ -9,7 +9,6 @@ mod link;
 mod managed;
 mod negotiate;
 mod output;
-mod rate;
 mod steady;
 mod tokens;
 

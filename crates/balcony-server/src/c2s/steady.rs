@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use balcony_core::bucket::Bucket;
 use balcony_core::lane::Lane;
 use balcony_core::{Accepted, Attachment, Pending, Session};
 use balcony_net::Read;
@@ -22,7 +23,6 @@ use super::link::Link;
 use super::managed;
 use super::negotiate::{Negotiated, Seat};
 use super::output::Output;
-use super::rate::Bucket;
 use crate::instance::Instance;
 use crate::stream_log;
 

@@ -1,13 +1,13 @@
-//! How fast bytes are taken from one client.
+//! How fast bytes are taken from one stream.
 
 use std::time::Duration;
 
-use balcony_core::config::Rate;
+use crate::config::Rate;
 
-/// A bucket of bytes that fills at a steady rate. A client that sends faster is read later, so it
+/// A bucket of bytes that fills at a steady rate. A peer that sends faster is read later, so it
 /// meets the bound as back-pressure and loses nothing.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub struct Bucket {
     /// When the bucket would have been full, as uptime in microseconds: ahead of now by as much
     /// as was taken.
     full_at_micros: u64,
@@ -16,14 +16,14 @@ pub(super) struct Bucket {
 impl Bucket {
     /// A full bucket.
     #[must_use]
-    pub(super) fn new(now: Duration) -> Self {
+    pub fn new(now: Duration) -> Self {
         Self {
             full_at_micros: micros(now),
         }
     }
 
     /// Takes `bytes`, and answers how long to wait before more is read.
-    pub(super) fn take(&mut self, bytes: usize, rate: Rate, now: Duration) -> Option<Duration> {
+    pub fn take(&mut self, bytes: usize, rate: Rate, now: Duration) -> Option<Duration> {
         let now = micros(now);
         let refill = |bytes: usize| {
             let per_second = rate.bytes_per_second.max(1) as u64;

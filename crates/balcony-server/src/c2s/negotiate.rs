@@ -11,9 +11,9 @@ use balcony_stream::{Established, Security};
 use tokio::sync::Notify;
 
 use super::link::{Link, read};
-use super::rate::Bucket;
 use super::{Opening, answers, tokens};
 use crate::instance::Instance;
+use balcony_core::bucket::Bucket;
 
 /// A stream with its session.
 pub(super) struct Negotiated {

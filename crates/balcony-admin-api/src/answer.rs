@@ -38,6 +38,18 @@ pub enum Answer {
     Stats(Stats),
     /// An invitation that was made.
     Invite(Invite),
+    /// What goes to and comes from other servers.
+    Federation {
+        /// Streams that are open, in the order in which they were opened.
+        streams: Vec<ServerStream>,
+        /// Domains that something waits for, or that could not be reached, in their order.
+        queues: Vec<RemoteQueue>,
+    },
+    /// Streams were closed.
+    Kicked {
+        /// How many.
+        streams: u64,
+    },
     /// A piece of a stream.
     Trace(TraceLine),
     /// It was not done.
@@ -137,6 +149,50 @@ pub struct HostStats {
     pub accounts: u64,
     /// Sessions that are bound.
     pub sessions: u64,
+}
+
+/// One stream with another server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStream {
+    /// Whether the other server opened it.
+    pub incoming: bool,
+    /// Our domains that it is for.
+    pub locals: Vec<String>,
+    /// The other domains, as far as they are proved.
+    pub remotes: Vec<String>,
+    /// Address and port of the other end; `None`: not connected yet.
+    pub address: Option<String>,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
+    /// `certificate` or `dialback`; `None`: nothing is proved yet.
+    pub proof: Option<String>,
+    /// Whether stanzas go both ways (XEP-0288).
+    pub bidirectional: bool,
+    /// Whether stanzas are acknowledged (XEP-0198).
+    pub acknowledged: bool,
+    /// Seconds since it was opened.
+    pub age_seconds: u64,
+    /// Seconds since a stanza went over it.
+    pub idle_seconds: u64,
+    /// Stanzas that were sent.
+    pub sent: u64,
+    /// Stanzas that came.
+    pub received: u64,
+}
+
+/// What waits for one domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteQueue {
+    /// The domain.
+    pub domain: String,
+    /// Stanzas that wait.
+    pub stanzas: u64,
+    /// Bytes that wait or are not acknowledged.
+    pub bytes: u64,
+    /// Why it could not be reached the last time; `None`: it could.
+    pub failure: Option<String>,
+    /// Seconds until it is tried again; `None`: there is no reason to, or it is being tried.
+    pub retry_seconds: Option<u64>,
 }
 
 /// An invitation to register.

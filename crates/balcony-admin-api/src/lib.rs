@@ -10,7 +10,8 @@ mod request;
 mod secret;
 
 pub use answer::{
-    Account, Answer, Direction, ErrorKind, HostStats, Invite, Session, Stats, TraceLine, Versions,
+    Account, Answer, Direction, ErrorKind, HostStats, Invite, RemoteQueue, ServerStream, Session,
+    Stats, TraceLine, Versions,
 };
 pub use request::{Call, Request};
 pub use secret::Secret;

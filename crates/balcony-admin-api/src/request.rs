@@ -86,6 +86,18 @@ pub enum Request {
         /// Seconds for which it is good; `None`: the server's default.
         expires_seconds: Option<u64>,
     },
+    /// The streams of other servers, and the domains that something waits for. Answer:
+    /// [`Answer::Federation`].
+    FederationList {
+        /// Only what is about this domain; `None`: all.
+        domain: Option<String>,
+    },
+    /// Closes all streams with a domain, and tries at once to reach it when something waits for
+    /// it. Answer: [`Answer::Kicked`].
+    FederationKick {
+        /// The other domain.
+        domain: String,
+    },
     /// The streams of a session as they run, passwords and SASL data blanked. Answers:
     /// [`Answer::Trace`], one for each piece, until the client closes.
     Trace {
@@ -187,6 +199,10 @@ mod tests {
             Request::InviteCreate {
                 host: "localhost".to_owned(),
                 expires_seconds: Some(60),
+            },
+            Request::FederationList { domain: None },
+            Request::FederationKick {
+                domain: "mantua.example".to_owned(),
             },
             Request::Trace { jid: jid() },
         ]

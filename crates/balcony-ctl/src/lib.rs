@@ -4,6 +4,7 @@
 
 mod connection;
 mod error;
+mod federation;
 mod invite;
 mod output;
 mod password;
@@ -31,6 +32,9 @@ pub enum Command {
     /// Sessions: end one
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// Other servers: the streams that are open, and what waits
+    #[command(subcommand)]
+    Federation(federation::FederationCommand),
     /// Invitations to make an account from a client
     #[command(subcommand)]
     Invite(invite::InviteCommand),
@@ -96,6 +100,7 @@ fn execute(command: &Command, context: &mut Context<'_>) -> Result<(), Error> {
     match command {
         Command::User(command) => user::run(command, context),
         Command::Session(command) => session::run(command, context),
+        Command::Federation(command) => federation::run(command, context),
         Command::Invite(command) => invite::run(command, context),
         Command::Reload => server::reload(context),
         Command::Stats => server::stats(context),

@@ -1,0 +1,332 @@
+//! Server to server, in and out, and external components: how stanzas come from and go to domains
+//! that others serve (RFC 6120, XEP-0220, XEP-0114).
+//!
+//! To follow a stanza that leaves, begin at [`Federation`]'s `send`: it waits in the queue of its
+//! domain ([`peer`]), a task opens a stream ([`outgoing`]) or one is there, and a stream's [`cargo`]
+//! takes it from the queue. To follow one that comes, begin at [`incoming`]; its [`arrivals`] hand it
+//! to the core.
+#![forbid(unsafe_code)]
+
+mod arrivals;
+mod cargo;
+mod facts;
+mod failure;
+mod incoming;
+mod outgoing;
+mod peer;
+mod queue;
+mod reach;
+mod retry;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use balcony_core::Core;
+use balcony_core::remote::{Admitted, Departing, Remote};
+use balcony_proto::stanza::{Stanza, StanzaError};
+use balcony_stream::Random;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+pub use facts::{Direction, QueueFacts, StreamFacts};
+pub use failure::{Failure, Kind};
+pub use reach::{Opened, Reach, Secured, Shown, Socket};
+
+use facts::Live;
+use peer::{Key, Peer};
+
+/// All that goes to and comes from domains that others serve.
+#[derive(Clone)]
+pub struct Federation {
+    shared: Arc<Shared>,
+}
+
+/// What the streams share.
+pub(crate) struct Shared {
+    pub(crate) reach: Arc<dyn Reach>,
+    pub(crate) random: Random,
+    /// From which keys of dialback are made (XEP-0185 §3).
+    pub(crate) secret: [u8; 32],
+    peers: Mutex<HashMap<Key, Arc<Peer>>>,
+    /// The streams that are open, by number.
+    streams: Mutex<HashMap<u64, Arc<Live>>>,
+    next: AtomicU64,
+    /// Of all queues.
+    pub(crate) bytes: AtomicUsize,
+    pub(crate) counters: Counters,
+    /// Streams that others opened.
+    incoming: AtomicUsize,
+    /// Tasks that are not over.
+    tasks: AtomicUsize,
+    stop: watch::Sender<bool>,
+}
+
+/// What happened since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Stanzas that arrived at other servers, as far as that can be known.
+    pub(crate) delivered: AtomicU64,
+    /// Stanzas that were given back to their senders.
+    pub(crate) returned: AtomicU64,
+    /// Stanzas that came.
+    pub(crate) received: AtomicU64,
+    /// Streams that could not be opened.
+    pub(crate) failures: AtomicU64,
+    /// Domains that others claimed and did not prove.
+    pub(crate) unproved: AtomicU64,
+}
+
+/// A stream in the list, as long as this lives.
+pub(crate) struct Listed {
+    shared: Arc<Shared>,
+    pub(crate) number: u64,
+    pub(crate) live: Arc<Live>,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.shared.streams.lock().remove(&self.number);
+    }
+}
+
+/// A task that a stop waits for.
+struct Task(Arc<Shared>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.tasks.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// Runs a task that a stop waits for.
+    pub(crate) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let task = self.task();
+        tokio::spawn(async move {
+            let _task = task;
+            work.await;
+        });
+    }
+
+    fn task(self: &Arc<Self>) -> Task {
+        self.tasks.fetch_add(1, Ordering::Relaxed);
+        Task(Arc::clone(self))
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until the server stops.
+    pub(crate) async fn stopping(&self) {
+        let mut stop = self.stop.subscribe();
+        // The sender lives as long as `self`, so this ends only by the wish to stop.
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn list(self: &Arc<Self>, direction: Direction, now: Duration) -> Listed {
+        let number = self.number();
+        let live = Arc::new(Live::new(direction, now));
+        self.streams.lock().insert(number, Arc::clone(&live));
+        Listed {
+            shared: Arc::clone(self),
+            number,
+            live,
+        }
+    }
+
+    /// The peer that brings what `local` sends to `remote`.
+    pub(crate) fn peer(&self, local: &str, remote: &str) -> Arc<Peer> {
+        let apart = Key {
+            remote: remote.into(),
+            local: Some(local.into()),
+        };
+        let mut peers = self.peers.lock();
+        if let Some(peer) = peers.get(&apart) {
+            return Arc::clone(peer);
+        }
+        let key = Key {
+            local: None,
+            ..apart
+        };
+        let peer = peers.entry(key).or_insert_with_key(|key| Peer::new(key.clone()));
+        Arc::clone(peer)
+    }
+
+    /// From now on what `local` sends to `remote` has a stream of its own.
+    pub(crate) fn part(&self, local: &str, remote: &str) -> Arc<Peer> {
+        let key = Key {
+            remote: remote.into(),
+            local: Some(local.into()),
+        };
+        let mut peers = self.peers.lock();
+        let peer = peers.entry(key).or_insert_with_key(|key| Peer::new(key.clone()));
+        Arc::clone(peer)
+    }
+
+    /// One byte of chance.
+    pub(crate) fn chance(&self) -> u8 {
+        let mut byte = [0];
+        self.random.fill(&mut byte);
+        let [byte] = byte;
+        byte
+    }
+}
+
+impl Federation {
+    /// Federation over this network. The secret is that of the server for dialback: the same on all
+    /// instances of one.
+    #[must_use]
+    pub fn new(reach: Arc<dyn Reach>, random: Random, secret: [u8; 32]) -> Federation {
+        Federation {
+            shared: Arc::new(Shared {
+                reach,
+                random,
+                secret,
+                peers: Mutex::default(),
+                streams: Mutex::default(),
+                next: AtomicU64::new(1),
+                bytes: AtomicUsize::new(0),
+                counters: Counters::default(),
+                incoming: AtomicUsize::new(0),
+                tasks: AtomicUsize::new(0),
+                stop: watch::Sender::new(false),
+            }),
+        }
+    }
+
+    /// Serves a connection that another server opened, until it is over.
+    pub async fn serve(
+        &self,
+        core: Arc<Core>,
+        socket: Box<dyn Socket>,
+        address: std::net::SocketAddr,
+        security: balcony_stream::Security,
+    ) {
+        let most = core.config().federation.connections as usize;
+        let others = self.shared.incoming.fetch_add(1, Ordering::Relaxed);
+        let _task = self.shared.task();
+        if others < most {
+            incoming::serve(Arc::clone(&self.shared), core, socket, address, security).await;
+        } else {
+            tracing::warn!(%address, "too many streams from other servers");
+        }
+        self.shared.incoming.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What is to be done once in a while: forgets domains that nothing waits for, and gives back
+    /// what has waited for too long. Call it about once a second.
+    pub fn tick(&self, core: &Arc<Core>) {
+        let now = core.clock().uptime();
+        // Whoever holds one is about to put something into it.
+        let forgettable = |peer: &Arc<Peer>| Arc::strong_count(peer) == 1 && peer.is_idle(now);
+        self.shared.peers.lock().retain(|_, peer| !forgettable(peer));
+    }
+
+    /// The streams that are open.
+    #[must_use]
+    pub fn streams(&self, core: &Core) -> Vec<StreamFacts> {
+        let streams = self.shared.streams.lock();
+        streams.values().map(|live| live.facts(core.clock())).collect()
+    }
+
+    /// The domains that something waits for, or that could not be reached, by name.
+    #[must_use]
+    pub fn queues(&self, core: &Core) -> Vec<QueueFacts> {
+        let now = core.clock().uptime();
+        let peers = self.shared.peers.lock();
+        let mut queues: Vec<_> = peers.values().map(|peer| peer.facts(now)).collect();
+        queues.sort_by(|one, two| one.domain.cmp(&two.domain));
+        queues
+    }
+
+    /// Closes all streams with a domain, and tries at once to reach it when something waits for it.
+    /// Answers how many were closed.
+    pub fn kick(&self, domain: &str) -> usize {
+        let streams = self.shared.streams.lock();
+        let of = streams.values().filter(|live| live.is_of(domain));
+        let kicked = of.map(|live| live.kick()).count();
+        drop(streams);
+        let peers = self.shared.peers.lock();
+        let of = peers.values().filter(|peer| *peer.key.remote == *domain);
+        of.for_each(|peer| peer.hurry());
+        kicked
+    }
+
+    /// What is counted since the start, by its name in the metrics.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(String, u64)> {
+        let counters = &self.shared.counters;
+        let streams = self.shared.streams.lock().len() as u64;
+        [
+            ("federation_delivered", &counters.delivered),
+            ("federation_returned", &counters.returned),
+            ("federation_received", &counters.received),
+            ("federation_failures", &counters.failures),
+            ("federation_unproved", &counters.unproved),
+        ]
+        .map(|(name, count)| (name.to_owned(), count.load(Ordering::Relaxed)))
+        .into_iter()
+        .chain([
+            ("federation_streams".to_owned(), streams),
+            (
+                "federation_queued_bytes".to_owned(),
+                self.shared.bytes.load(Ordering::Relaxed) as u64,
+            ),
+        ])
+        .collect()
+    }
+
+    /// Closes all streams, and waits until that is done. What waits stays in the store.
+    pub async fn stop(&self, within: Duration) {
+        self.shared.stop.send_replace(true);
+        let done = async {
+            while self.shared.tasks.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(within, done).await.is_err() {
+            tracing::warn!("some streams of other servers did not end");
+        }
+    }
+}
+
+impl Remote for Federation {
+    fn is_ours(&self, _: &str) -> bool {
+        false
+    }
+
+    fn admit(&self, core: &Core, stanza: &Stanza) -> Result<Admitted, StanzaError> {
+        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
+            return Err(StanzaError::jid_malformed());
+        };
+        let config = core.config();
+        let federation = &config.federation;
+        if !federation.allows(to.domain()) {
+            return Err(StanzaError::policy_violation());
+        }
+        let size = stanza.size();
+        let total = self.shared.bytes.load(Ordering::Relaxed);
+        let peer = self.shared.peer(from.domain(), to.domain());
+        if total.saturating_add(size) > federation.queues || !peer.has_room(size, federation.queue) {
+            return Err(StanzaError::resource_constraint());
+        }
+        Ok(Admitted::Waits)
+    }
+
+    fn send(&self, core: &Arc<Core>, departing: Departing) {
+        let (Some(from), Some(to)) = (departing.stanza.from.clone(), departing.stanza.to.clone())
+        else {
+            return;
+        };
+        let peer = self.shared.peer(from.domain(), to.domain());
+        peer.send(&self.shared, core, from.domain(), departing);
+    }
+}

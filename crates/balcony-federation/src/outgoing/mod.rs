@@ -1,0 +1,99 @@
+//! Streams that this server opens: one task for each domain, as long as something waits for it.
+
+mod speaker;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use balcony_core::Core;
+
+use crate::Shared;
+use crate::failure::Failure;
+use crate::peer::Peer;
+use crate::reach::{Opened, Secured};
+use speaker::Speaker;
+
+/// Sees to it that what waits for a domain gets there, until nothing does.
+pub(crate) async fn run(shared: Arc<Shared>, core: Arc<Core>, peer: Arc<Peer>) {
+    while !shared.is_stopping()
+        && let Some(local) = peer.first_or_rest()
+    {
+        if let Some(pause) = peer.pause(core.clock().uptime()) {
+            rest(&shared, &peer, pause).await;
+            continue;
+        }
+        // Boxed, so that a pause does not hold room for a stream.
+        let Err(failure) = Box::pin(talk(&shared, &core, &peer, &local)).await else {
+            continue;
+        };
+        shared.counters.failures.fetch_add(1, Ordering::Relaxed);
+        let pause = peer.failed(&shared, &core, &failure, shared.chance());
+        tracing::info!(
+            from = &*local, to = &*peer.key.remote, cause = %failure, retry_seconds = pause.as_secs(),
+            "another server cannot be reached"
+        );
+    }
+}
+
+/// Waits, unless somebody wants it tried at once.
+async fn rest(shared: &Shared, peer: &Peer, pause: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = peer.bell.notified() => {}
+        () = shared.stopping() => {}
+    }
+}
+
+/// Opens a stream and keeps it until it is over.
+async fn talk(
+    shared: &Arc<Shared>,
+    core: &Arc<Core>,
+    peer: &Arc<Peer>,
+    local: &str,
+) -> Result<(), Failure> {
+    let opened = tokio::select! {
+        opened = open(shared, core, peer, local) => opened?,
+        () = shared.stopping() => return Ok(()),
+    };
+    Speaker::new(shared, core, peer, local, opened).run().await
+}
+
+/// A connection, encrypted where TLS comes first.
+struct Connected {
+    opened: Opened,
+    secured: Option<Secured>,
+}
+
+/// Connects. A server where TLS from the first byte fails is tried once more by STARTTLS.
+async fn open(
+    shared: &Arc<Shared>,
+    core: &Arc<Core>,
+    peer: &Arc<Peer>,
+    local: &str,
+) -> Result<Connected, Failure> {
+    let remote = &*peer.key.remote;
+    let within = core.config().federation.connect;
+    let mut plain_only = false;
+    loop {
+        let opening = shared.reach.open(remote, plain_only);
+        let late = |_| Failure::unreachable("it could not be connected to in time");
+        let mut opened = tokio::time::timeout(within, opening).await.map_err(late)??;
+        if !opened.direct_tls {
+            let secured = None;
+            return Ok(Connected { opened, secured });
+        }
+        let socket = std::mem::replace(&mut opened.socket, Box::new(tokio::io::empty()));
+        match shared.reach.secure_out(socket, local, remote, true).await {
+            Ok(secured) => {
+                let secured = Some(secured);
+                return Ok(Connected { opened, secured });
+            }
+            Err(cause) if plain_only => return Err(Failure::unreachable(cause)),
+            Err(cause) => {
+                tracing::info!(to = remote, address = %opened.address, cause, "no direct TLS");
+                plain_only = true;
+            }
+        }
+    }
+}

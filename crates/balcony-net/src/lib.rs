@@ -14,6 +14,7 @@
 
 mod certificates;
 mod connection;
+mod dns;
 mod exporter;
 mod gate;
 mod listen;
@@ -27,6 +28,7 @@ pub use connection::handshake::{HandshakeError, HandshakeFuture, TlsFacts};
 pub use connection::read::Read;
 pub use connection::write::Source;
 pub use connection::{Closed, Connection, ConnectionLimits};
+pub use dns::{Endpoint, Found, Lookup, LookupError, Resolver, ResolverError, Service};
 pub use gate::{Gate, GateLimits, Permit, Refused};
 pub use listen::{ListenError, Listener, Listening, raise_descriptor_limit};
 pub use worker::{Worker, Workers};

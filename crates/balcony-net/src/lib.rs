@@ -19,6 +19,7 @@ mod exporter;
 mod gate;
 mod listen;
 mod outgoing;
+mod peer;
 mod scratch;
 mod self_signed;
 mod tls;
@@ -33,4 +34,8 @@ pub use dns::{Endpoint, Found, Lookup, LookupError, Resolver, ResolverError, Ser
 pub use gate::{Gate, GateLimits, Permit, Refused};
 pub use listen::{ListenError, Listener, Listening, raise_descriptor_limit};
 pub use outgoing::{Attempt, AttemptError, ConnectError, ConnectTimes, Connected, connect};
+pub use peer::{
+    Distrust, PeerCertificate, PeerCertificateFacts, PeerStream, PeerTls, PeerTlsError,
+    PeerTlsFacts, Roots, RootsError, Secured,
+};
 pub use worker::{Worker, Workers};

@@ -62,7 +62,7 @@ async fn shake(from: &Host, to: &Host, direct: bool) -> (Secured, Secured) {
     let (client, server) = pair().await;
     let (client, server) = tokio::join!(
         from.tls.connect(client, from.name, to.name, direct, LONG),
-        to.tls.accept(server, LONG)
+        to.tls.accept(server, None, LONG)
     );
     (client.unwrap(), server.unwrap())
 }
@@ -158,7 +158,7 @@ async fn stranger(
         Some(stream)
     };
     let server = async {
-        let secured = to.tls.accept(server, LONG).await;
+        let secured = to.tls.accept(server, None, LONG).await;
         // Lets the stranger end.
         secured.map(|mut secured| {
             secured.stream = balcony_net::PeerStream::Plain(dead());
@@ -231,6 +231,34 @@ async fn a_certificate_without_its_key_is_refused() {
 }
 
 #[tokio::test]
+async fn without_sni_the_stream_header_decides() {
+    let directory = tempfile::tempdir().unwrap();
+    let names = ["a.example".to_owned(), "b.example".to_owned()];
+    let certificates = Arc::new(Certificates::load(directory.path(), &names).unwrap());
+    let tls = PeerTls::new(certificates, Roots::none()).unwrap();
+    for (asked, to, wanted) in [
+        (None, None, "a.example"),
+        (None, Some("b.example"), "b.example"),
+        (Some("a.example"), Some("b.example"), "a.example"),
+    ] {
+        let (client, server) = pair().await;
+        let mut config = builder(Arc::new(Takes), &[&rustls::version::TLS13]).with_no_client_auth();
+        config.enable_sni = asked.is_some();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let name = ServerName::try_from(asked.unwrap_or("c.example")).unwrap();
+        let (client, server) = tokio::join!(
+            connector.connect(name, client),
+            tls.accept(server, to, LONG)
+        );
+        assert_eq!(server.unwrap().tls.sni.as_deref(), asked);
+        let client = client.unwrap();
+        let chain = client.get_ref().1.peer_certificates().unwrap();
+        let shown = balcony_net::PeerCertificate::new([chain[0].clone().into_owned()]);
+        assert_eq!(shown.facts().unwrap().names, [wanted]);
+    }
+}
+
+#[tokio::test]
 async fn a_client_of_users_is_sent_away() {
     let to = host("b.example");
     let result = stranger(&to, |takes| {
@@ -246,7 +274,7 @@ async fn a_peer_that_says_nothing_is_given_up() {
     let (a, b) = (host("a.example"), host("b.example"));
     let (client, server) = pair().await;
     let short = Duration::from_millis(20);
-    let accepted = b.tls.accept(server, short).await;
+    let accepted = b.tls.accept(server, None, short).await;
     assert!(matches!(accepted, Err(PeerTlsError::TimedOut)));
     drop(client);
     let (client, server) = pair().await;
@@ -262,7 +290,7 @@ async fn a_peer_that_hangs_up_has_closed() {
     let b = host("b.example");
     let (client, server) = pair().await;
     drop(client);
-    let accepted = b.tls.accept(server, LONG).await;
+    let accepted = b.tls.accept(server, None, LONG).await;
     assert!(matches!(accepted, Err(PeerTlsError::Closed)));
 }
 

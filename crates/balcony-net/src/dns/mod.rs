@@ -18,8 +18,10 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 mod addresses;
 mod error;
 mod order;
+mod tlsa;
 
 pub use error::LookupError;
+pub use tlsa::{Dane, Tlsa};
 
 use error::Failure;
 use order::{Merged, Record};

@@ -11,6 +11,8 @@ use rustls::server::ParsedCertificate;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::time::ASN1Time;
 
+mod dane;
+
 use super::names::{self, Name};
 use super::roots::Roots;
 use crate::certificates::{ascii, unix_seconds};
@@ -63,6 +65,12 @@ pub enum Distrust {
         wanted: String,
         /// The names in the certificate, ten at most.
         names: Vec<String>,
+    },
+    /// RFC 7673: the DNS says, with proof, which certificates are good, and this is another.
+    #[error("its certificate matches none of the TLSA records of {host}")]
+    NotInDns {
+        /// The host that was connected to, in A-labels.
+        host: String,
     },
 }
 
@@ -134,21 +142,21 @@ impl PeerCertificate {
     /// # Errors
     /// Why not.
     pub fn proves(&self, domain: &str, now: SystemTime, roots: &Roots) -> Result<(), Distrust> {
-        self.leaf_with(|leaf| {
-            self.chain_to(leaf, now, &roots.store)?;
-            is_for(leaf, &[domain])
-        })
+        self.proves_one_of(&[domain], now, &roots.store)
     }
 
-    /// Gives `f` the peer's own certificate.
-    fn leaf_with<T>(
+    /// Whether the chain leads to one of `roots`, and the certificate is for one of `domains`.
+    fn proves_one_of(
         &self,
-        f: impl FnOnce(&X509Certificate<'_>) -> Result<T, Distrust>,
-    ) -> Result<T, Distrust> {
-        let leaf = self.chain.first().ok_or(Distrust::NoCertificate)?;
-        let (_, leaf) = X509Certificate::from_der(leaf)
+        domains: &[&str],
+        now: SystemTime,
+        roots: &RootCertStore,
+    ) -> Result<(), Distrust> {
+        let first = self.chain.first().ok_or(Distrust::NoCertificate)?;
+        let (_, leaf) = X509Certificate::from_der(first)
             .map_err(|error| Distrust::Unreadable(error.to_string()))?;
-        f(&leaf)
+        self.chain_to(&leaf, now, roots)?;
+        is_for(&leaf, domains)
     }
 
     /// Whether the chain leads to one of `roots`. The rules are those for servers, for incoming

@@ -30,7 +30,7 @@ pub(super) fn server_config(certificates: Arc<Certificates>) -> Result<ServerCon
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
-        .with_cert_resolver(Arc::new(ByName(certificates)));
+        .with_cert_resolver(by_name(certificates, ""));
     // A peer that sends ALPN must name us; one that sends none, as with STARTTLS, is taken too.
     config.alpn_protocols = vec![ALPN.to_vec()];
     // No resumption: connections last, and a certificate is to be looked at each time.
@@ -71,14 +71,28 @@ impl ResolvesClientCert for Ours {
     }
 }
 
-/// The certificate of the domain that the peer asks for.
+/// Chooses the certificate of the domain that the peer asks for, or that of `otherwise` for one
+/// that asks for none; empty means the first host's.
+pub(super) fn by_name(
+    certificates: Arc<Certificates>,
+    otherwise: &str,
+) -> Arc<dyn ResolvesServerCert> {
+    Arc::new(ByName {
+        certificates,
+        otherwise: otherwise.to_owned(),
+    })
+}
+
 #[derive(Debug)]
-struct ByName(Arc<Certificates>);
+struct ByName {
+    certificates: Arc<Certificates>,
+    otherwise: String,
+}
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // No host has an empty name, so this is the first host's.
-        Some(self.0.key(hello.server_name().unwrap_or_default()))
+        let name = hello.server_name().unwrap_or(&self.otherwise);
+        Some(self.certificates.key(name))
     }
 }
 

@@ -116,7 +116,9 @@ impl PeerTls {
     }
 
     /// The TLS handshake with a server that connected to us, at once or after `<proceed/>`. It is
-    /// asked for a certificate and may go on without.
+    /// asked for a certificate and may go on without. It gets the certificate of the domain that
+    /// it asks for by SNI; if it asks for none, that of `to`, the domain in its stream header; and
+    /// without that the first host's.
     ///
     /// Whatever has been read from `stream` before belongs to the time before TLS and must not be
     /// used after it (RFC 6120 §5.4.3.3, and against injected commands).
@@ -126,9 +128,15 @@ impl PeerTls {
     pub async fn accept(
         &self,
         stream: TcpStream,
+        to: Option<&str>,
         within: Duration,
     ) -> Result<Secured, PeerTlsError> {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.server));
+        let mut server = Arc::clone(&self.server);
+        if let Some(to) = to {
+            let certificates = Arc::clone(&self.certificates);
+            Arc::make_mut(&mut server).cert_resolver = handshake::by_name(certificates, to);
+        }
+        let acceptor = TlsAcceptor::from(server);
         let stream = bounded(within, acceptor.accept(stream)).await?;
         let (_, connection) = stream.get_ref();
         let sni = connection.server_name().map(str::to_owned);

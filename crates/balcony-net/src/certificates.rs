@@ -26,6 +26,7 @@ use crate::self_signed;
 mod facts;
 
 pub use facts::CertificateFacts;
+pub(crate) use facts::ascii;
 
 /// XEP-0368 §4: the ALPN name of a client's stream.
 const ALPN: &[u8] = b"xmpp-client";
@@ -166,6 +167,7 @@ struct Entry {
 struct Loaded {
     config: Arc<ServerConfig>,
     entries: Vec<Arc<Entry>>,
+    resolver: Arc<Resolver>,
 }
 
 /// The certificates of all hosts, and the TLS configuration that serves them.
@@ -180,6 +182,7 @@ impl Certificates {
     /// Loads the certificates of `hosts` from `directory`, which is made if it is missing. A host
     /// without files gets a self-signed certificate, unless one of another host covers its name.
     /// The first host's certificate serves clients that name no host, or one that is not known.
+    /// Files of a subdomain of a host, such as a room service, are used for that subdomain.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
@@ -211,7 +214,15 @@ impl Certificates {
         Arc::clone(&self.current.load().config)
     }
 
-    /// What the loaded certificates say, in the order of the hosts.
+    /// The certificate of a domain of ours: its own, one that covers it, that of the host above it,
+    /// or the first host's.
+    pub(crate) fn key(&self, domain: &str) -> Arc<CertifiedKey> {
+        let loaded = self.current.load();
+        Arc::clone(&loaded.resolver.find(Some(&ascii(domain))).key)
+    }
+
+    /// What the loaded certificates say, in the order of the hosts; subdomains with files of their
+    /// own follow.
     #[must_use]
     pub fn facts(&self) -> Vec<CertificateFacts> {
         self.current
@@ -264,11 +275,45 @@ fn load_all(
     if !errors.is_empty() {
         return Err(LoadErrors(errors));
     }
-    let config = configure(&entries, before)?;
+    entries.extend(load_subdomains(directory, hosts));
+    let resolver = Resolver::new(&entries).ok_or(CertificateError::NoHosts)?;
+    let resolver = Arc::new(resolver);
+    let config = configure(&entries, Arc::clone(&resolver), before)?;
     Ok(Loaded {
         config: Arc::new(config),
         entries,
+        resolver,
     })
+}
+
+/// The pairs of subdomains of the hosts. Nothing demands them, so what is wrong with one is no
+/// reason not to start: it is logged, and the subdomain uses its host's certificate.
+fn load_subdomains(directory: &Path, hosts: &[String]) -> Vec<Arc<Entry>> {
+    let hosts: Vec<String> = hosts.iter().map(|host| ascii(host)).collect();
+    let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = files.filter_map(|file| {
+        let name = file.file_name().into_string().ok()?;
+        name.strip_suffix(".crt").map(str::to_owned)
+    });
+    let mut subdomains: Vec<String> = names
+        .filter(|name| {
+            let name = ascii(name);
+            let below = |host: &String| {
+                let rest = name.strip_suffix(host.as_str());
+                rest.is_some_and(|rest| rest.ends_with('.'))
+            };
+            !hosts.contains(&name) && hosts.iter().any(below)
+        })
+        .collect();
+    subdomains.sort();
+    let mut entries = Vec::new();
+    for name in subdomains {
+        match load_host(directory, &name) {
+            Ok(entry) => entries.extend(entry.map(Arc::new)),
+            Err(error) => tracing::warn!(%name, %error, "a subdomain's certificate is not used"),
+        }
+    }
+    entries
 }
 
 /// The files of a host; `None` if it has none, or a self-made pair that has run out.
@@ -358,15 +403,15 @@ fn make(directory: &Path, host: &str) -> Result<Entry, CertificateError> {
 /// has changed, so that a reload does not cost every client a full handshake.
 fn configure(
     entries: &[Arc<Entry>],
+    resolver: Arc<Resolver>,
     before: Option<&Loaded>,
 ) -> Result<ServerConfig, CertificateError> {
-    let resolver = Resolver::new(entries).ok_or(CertificateError::NoHosts)?;
     // TLS 1.3 and 1.2, the suites and groups that rustls deems safe.
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(CertificateError::Setup)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
+        .with_cert_resolver(resolver);
     // XEP-0368 §3: a client that sends ALPN must name us; one that sends none is taken too.
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.send_tls13_tickets = TICKETS;
@@ -469,7 +514,7 @@ impl ResolvesServerCert for Resolver {
 }
 
 /// Seconds since 1970, as certificates count; negative before.
-fn unix_seconds(time: SystemTime) -> i64 {
+pub(crate) fn unix_seconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         Err(before) => {

@@ -8,15 +8,20 @@
 //! * [`Workers`]: threads with one runtime each, and the list of connections that have output.
 //! * [`Connection`]: one client socket; [`Source`] is what it takes its output from.
 //! * [`Certificates`]: certificates per host, self-signed where there is none, reloaded in place.
+//! * [`Resolver`], [`connect`]: the way to another domain's servers.
+//! * [`PeerTls`], [`PeerCertificate`]: TLS with them, and what their certificates prove.
 //! * [`Listener`], [`Gate`]: taking connections, within limits per address.
 
 #![forbid(unsafe_code)]
 
 mod certificates;
 mod connection;
+mod dns;
 mod exporter;
 mod gate;
 mod listen;
+mod outgoing;
+mod peer;
 mod scratch;
 mod self_signed;
 mod tls;
@@ -27,6 +32,12 @@ pub use connection::handshake::{HandshakeError, HandshakeFuture, TlsFacts};
 pub use connection::read::Read;
 pub use connection::write::Source;
 pub use connection::{Closed, Connection, ConnectionLimits};
+pub use dns::{Dane, Endpoint, Found, Lookup, LookupError, Resolver, ResolverError, Service, Tlsa};
 pub use gate::{Gate, GateLimits, Permit, Refused};
 pub use listen::{ListenError, Listener, Listening, raise_descriptor_limit};
+pub use outgoing::{Attempt, AttemptError, ConnectError, ConnectTimes, Connected, connect};
+pub use peer::{
+    Distrust, PeerCertificate, PeerCertificateFacts, PeerStream, PeerTls, PeerTlsError,
+    PeerTlsFacts, Roots, RootsError, Secured,
+};
 pub use worker::{Worker, Workers};

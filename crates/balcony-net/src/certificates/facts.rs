@@ -72,7 +72,7 @@ impl CertificateFacts {
 }
 
 /// A host's name as TLS and certificates write it: A-labels, lower case.
-pub(super) fn ascii(host: &str) -> String {
+pub(crate) fn ascii(host: &str) -> String {
     idna::domain_to_ascii(host).unwrap_or_else(|_| host.to_ascii_lowercase())
 }
 

@@ -195,3 +195,35 @@ fn ticket_keys_change_with_the_certificates_and_only_then() {
         &before.ticketer
     ));
 }
+
+#[test]
+fn a_subdomain_uses_its_own_files_then_one_that_covers_it_then_its_hosts() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    place(at, "example.org", &["example.org"], |_| {});
+    place(at, "example.net", &["example.net", "*.example.net"], |_| {});
+    place(at, "rooms.example.org", &["rooms.example.org"], |_| {});
+    place(at, "elsewhere.test", &["elsewhere.test"], |_| {});
+    let loaded = Certificates::load(at, &hosts(&["example.org", "example.net"])).unwrap();
+    let files: Vec<String> = loaded.facts().into_iter().map(|facts| facts.host).collect();
+    assert_eq!(files, ["example.org", "example.net", "rooms.example.org"]);
+    let names = |domain: &str| {
+        let key = loaded.key(domain);
+        CertificateFacts::read("", key.end_entity_cert().unwrap())
+            .unwrap()
+            .names
+    };
+    assert_eq!(names("rooms.example.org"), ["rooms.example.org"]);
+    assert_eq!(names("Upload.example.org"), ["example.org"]);
+    assert_eq!(names("rooms.example.net"), ["example.net", "*.example.net"]);
+    assert_eq!(names("example.org"), ["example.org"]);
+}
+
+#[test]
+fn a_broken_certificate_of_a_subdomain_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    place(directory.path(), "example.org", &["example.org"], |_| {});
+    fs::write(directory.path().join("rooms.example.org.crt"), "nothing").unwrap();
+    let loaded = Certificates::load(directory.path(), &hosts(&["example.org"])).unwrap();
+    assert_eq!(loaded.facts().len(), 1);
+}

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use balcony_core::module::BoxFuture;
+use balcony_net::Dane;
 use balcony_stream::TlsInfo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -41,8 +42,8 @@ pub struct Opened {
     pub address: SocketAddr,
     /// TLS comes first (XEP-0368).
     pub direct_tls: bool,
-    /// What is known from DNS of the certificate there (RFC 7673).
-    pub vouched: Option<Arc<dyn Shown>>,
+    /// What DNSSEC proves of the certificate there (RFC 7673).
+    pub dane: Option<Dane>,
 }
 
 /// The network.
@@ -62,6 +63,7 @@ pub trait Reach: Send + Sync + 'static {
         local: &'a str,
         remote: &'a str,
         direct: bool,
+        dane: Option<Dane>,
     ) -> BoxFuture<'a, Result<Secured, String>>;
 
     /// The TLS handshake of the accepting side.

@@ -70,6 +70,14 @@ pub(super) static FEDERATION: Section = Section {
             "A PEM file with the authorities whose certificates are valid.",
         ),
         Key::new(
+            "dane",
+            Kind::Bool,
+            Fallback::Toml("false"),
+            Applies::Restart,
+            "Whether answers of DNS are validated by DNSSEC, and certificates that TLSA records name \
+             are valid (RFC 7673). Off, because it makes each lookup ask several times as much.",
+        ),
+        Key::new(
             "queue",
             Kind::Size {
                 min: 64 * KIB,
@@ -298,6 +306,8 @@ pub struct Federation {
     pub resolvers: Vec<SocketAddr>,
     /// Authorities; `None` (the default): those of the system.
     pub trust_roots: Option<PathBuf>,
+    /// Whether DNSSEC is validated and TLSA records count. Default: false.
+    pub dane: bool,
     /// Bytes that may wait for one domain. Default: 4 MiB.
     pub queue: usize,
     /// Bytes that may wait for all domains. Default: 256 MiB.
@@ -331,6 +341,7 @@ impl Federation {
             block: Pattern::all(values.texts("block")),
             resolvers: values.addrs("resolvers").to_vec(),
             trust_roots: values.path("trust_roots").map(Path::to_path_buf),
+            dane: values.bool("dane"),
             queue: values.size("queue"),
             queues: values.size("queues"),
             give_up: values.duration("give_up"),

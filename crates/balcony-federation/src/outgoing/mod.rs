@@ -84,7 +84,9 @@ async fn open(
             return Ok(Connected { opened, secured });
         }
         let socket = std::mem::replace(&mut opened.socket, Box::new(tokio::io::empty()));
-        match shared.reach.secure_out(socket, local, remote, true).await {
+        let dane = opened.dane.take();
+        let securing = shared.reach.secure_out(socket, local, remote, true, dane);
+        match securing.await {
             Ok(secured) => {
                 let secured = Some(secured);
                 return Ok(Connected { opened, secured });

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CommonState, ProtocolVersion, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -65,9 +66,9 @@ pub struct PeerTlsFacts {
 
 /// A connection on which TLS begins now.
 #[derive(Debug)]
-pub struct Secured {
+pub struct Secured<S = TcpStream> {
     /// Nothing has been read from it.
-    pub stream: PeerStream,
+    pub stream: PeerStream<S>,
     /// What was agreed on.
     pub tls: PeerTlsFacts,
     /// What the peer showed; it proves nothing until it is asked.
@@ -154,14 +155,14 @@ impl PeerTls {
     ///
     /// # Errors
     /// It failed, or did not end `within` this time.
-    pub async fn connect(
+    pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        stream: TcpStream,
+        stream: S,
         local: &str,
         remote: &str,
         direct: bool,
         within: Duration,
-    ) -> Result<Secured, PeerTlsError> {
+    ) -> Result<Secured<S>, PeerTlsError> {
         let key = self.certificates.key(local);
         let config = handshake::client_config(key, direct).map_err(setup)?;
         // XEP-0368 §3: the domainpart, not the host that the SRV record led to.

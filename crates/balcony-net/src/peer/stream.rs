@@ -10,19 +10,19 @@ use tokio_rustls::{client, server};
 
 /// A connection between servers. Not split: whoever reads also writes.
 #[derive(Debug)]
-pub enum PeerStream {
+pub enum PeerStream<S = TcpStream> {
     /// Before TLS.
-    Plain(TcpStream),
+    Plain(S),
     /// We connected.
-    Outgoing(Box<client::TlsStream<TcpStream>>),
+    Outgoing(Box<client::TlsStream<S>>),
     /// We were connected to.
-    Incoming(Box<server::TlsStream<TcpStream>>),
+    Incoming(Box<server::TlsStream<S>>),
 }
 
-impl PeerStream {
+impl<S> PeerStream<S> {
     /// The socket, for a TLS handshake; `None` if there is TLS already.
     #[must_use]
-    pub fn into_plain(self) -> Option<TcpStream> {
+    pub fn into_plain(self) -> Option<S> {
         match self {
             Self::Plain(stream) => Some(stream),
             Self::Outgoing(_) | Self::Incoming(_) => None,
@@ -41,7 +41,7 @@ macro_rules! delegate {
     };
 }
 
-impl AsyncRead for PeerStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for PeerStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -51,7 +51,7 @@ impl AsyncRead for PeerStream {
     }
 }
 
-impl AsyncWrite for PeerStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for PeerStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

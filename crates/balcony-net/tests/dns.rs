@@ -208,9 +208,9 @@ async fn aliases_that_go_in_circles_are_an_error() {
 }
 
 #[tokio::test]
-async fn twenty_records_become_sixteen_endpoints() {
+async fn two_hundred_records_come_by_tcp_and_become_sixteen_endpoints() {
     let server = DnsServer::start().await;
-    for number in 0..20 {
+    for number in 0..200 {
         server.srv(PLAIN, number, 0, 5269, "h.example.test");
     }
     let found = server

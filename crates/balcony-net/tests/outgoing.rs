@@ -1,5 +1,8 @@
 //! Connections to the endpoints of a service, over loopback.
 
+// A failed unwrap in a helper is a failed test, too.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 

@@ -154,7 +154,7 @@ impl fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// The system's DNS servers (`/etc/resolv.conf`). Reads files.
+    /// The system's DNS servers (`/etc/resolv.conf`) and `/etc/hosts`. Reads files.
     ///
     /// # Errors
     /// The file is missing or names no server.
@@ -166,7 +166,7 @@ impl Resolver {
         Self::with(config, options)
     }
 
-    /// The DNS server at this address, by UDP and TCP.
+    /// The DNS server at this address, by UDP and TCP; `/etc/hosts` is honoured too. Reads files.
     ///
     /// # Errors
     /// The library's.

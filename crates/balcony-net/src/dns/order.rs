@@ -39,8 +39,9 @@ pub(super) fn merge(
     let (direct, no_direct) = targets(direct);
     let (starttls, no_starttls) = targets(starttls);
     match (direct, starttls) {
-        // RFC 6120 §3.2.2 is for a domain without records. Where one of the questions got no
-        // answer, it is not known to be one, and asking again later is right.
+        // DEVIATION: RFC 6120 §3.2.1 step 9 falls back when no answer comes. Whoever can suppress
+        // an answer could choose the way then, and a domain that is hosted elsewhere would be
+        // looked for at the wrong place; so this is a failure, and later it is asked again.
         (Ok(direct), Err(error)) if direct.is_empty() => Merged::Failed(error),
         (Err(error), Ok(starttls)) if starttls.is_empty() && !no_starttls => Merged::Failed(error),
         // Both fail for the same reason as a rule; the plain service is the one that all know.

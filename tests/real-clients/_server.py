@@ -82,7 +82,8 @@ class Server:
         self.config.write_text(
             f'data_dir = "{folder}/data"\n'
             f'[listen]\nc2s = ["127.0.0.1:{self.starttls}"]\n'
-            f'c2s_tls = ["127.0.0.1:{self.direct}"]\nadmin = "{self.admin}"\n'
+            f'c2s_tls = ["127.0.0.1:{self.direct}"]\n'
+            f's2s = []\ns2s_tls = []\ncomponents = []\nadmin = "{self.admin}"\n'
             f'[tls]\ndir = "{self.certificates}"\n{sections}{extra}')
 
     def start(self, seconds=20):

@@ -12,6 +12,7 @@ mod cargo;
 mod facts;
 mod failure;
 mod incoming;
+mod network;
 mod outgoing;
 mod peer;
 mod queue;
@@ -19,7 +20,7 @@ mod reach;
 mod retry;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -33,6 +34,7 @@ use tokio::sync::watch;
 
 pub use facts::{Direction, QueueFacts, StreamFacts};
 pub use failure::{Failure, Kind};
+pub use network::Network;
 pub use reach::{Opened, Reach, Secured, Shown, Socket};
 
 use facts::Live;
@@ -51,8 +53,8 @@ pub(crate) struct Shared {
     /// From which keys of dialback are made (XEP-0185 §3).
     pub(crate) secret: [u8; 32],
     peers: Mutex<HashMap<Key, Arc<Peer>>>,
-    /// The streams that are open, by number.
-    streams: Mutex<HashMap<u64, Arc<Live>>>,
+    /// The streams that are open, in the order in which they were opened.
+    streams: Mutex<BTreeMap<u64, Arc<Live>>>,
     next: AtomicU64,
     /// Of all queues.
     pub(crate) bytes: AtomicUsize,

@@ -181,9 +181,13 @@ impl Reach for Network {
         })
     }
 
-    fn secure_in(&self, socket: Box<dyn Socket>) -> BoxFuture<'_, Result<Secured, String>> {
+    fn secure_in<'a>(
+        &'a self,
+        socket: Box<dyn Socket>,
+        to: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Secured, String>> {
         Box::pin(async move {
-            let handshake = self.tls.accept(socket, HANDSHAKE).await;
+            let handshake = self.tls.accept(socket, to, HANDSHAKE).await;
             Ok(self.secured(handshake.map_err(|error| error.to_string())?, None))
         })
     }

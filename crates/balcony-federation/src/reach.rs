@@ -66,6 +66,11 @@ pub trait Reach: Send + Sync + 'static {
         dane: Option<Dane>,
     ) -> BoxFuture<'a, Result<Secured, String>>;
 
-    /// The TLS handshake of the accepting side.
-    fn secure_in(&self, socket: Box<dyn Socket>) -> BoxFuture<'_, Result<Secured, String>>;
+    /// The TLS handshake of the accepting side; `to` is our domain that the stream is for, where
+    /// that is known.
+    fn secure_in<'a>(
+        &'a self,
+        socket: Box<dyn Socket>,
+        to: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Secured, String>>;
 }

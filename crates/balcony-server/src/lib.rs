@@ -6,6 +6,7 @@
 mod admin;
 pub mod c2s;
 mod documents;
+mod federate;
 mod instance;
 mod logging;
 mod process;

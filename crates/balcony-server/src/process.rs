@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::c2s::{self, TcpLink};
+use crate::federate::{self, Federate};
 use crate::instance::{Instance, system_random};
 use crate::{VERSION, admin, logging};
 
@@ -53,6 +54,7 @@ pub(crate) fn run(config: Config, open: impl FnOnce(&Path) -> OpenedStore) -> Ex
 pub(crate) struct Process {
     pub(crate) instance: Arc<Instance>,
     pub(crate) certificates: Arc<Certificates>,
+    pub(crate) federate: Federate,
     pub(crate) gate: Arc<Gate>,
 }
 
@@ -64,23 +66,34 @@ impl Process {
         // Bound first: a port that is taken is the most likely mistake, and nothing is open yet.
         let plain = bind(&config.listen.c2s)?;
         let direct = bind(&config.listen.c2s_tls)?;
+        let servers = bind(&config.listen.s2s)?;
+        let direct_servers = bind(&config.listen.s2s_tls)?;
         let store = open(&config.data_dir)?;
         let process = Self::assemble(config, Arc::clone(&store)).await?;
         let restored = process.instance.core.restore_sessions().await;
         let restored = restored.map_err(|error| format!("cannot take up sessions: {error}"))?;
         tracing::info!(restored, "sessions wait for their clients");
+        let core = &process.instance.core;
+        let waiting = core.restore_remote().await;
+        let waiting = waiting.map_err(|error| format!("cannot take up messages: {error}"))?;
+        tracing::info!(waiting, "messages wait for other servers");
         let config = process.instance.core.config();
         let workers = Workers::start(config.workers.unwrap_or(0))
             .map(Arc::new)
             .map_err(|error| format!("cannot start the workers: {error}"))?;
-        let addresses = [addresses(&plain), addresses(&direct)];
+        let addresses = [&plain, &direct, &servers, &direct_servers].map(|of| addresses(of));
         let mut listening = process.listen(plain, Security::Plain, &workers)?;
         listening.extend(process.listen(direct, Security::DirectTls, &workers)?);
+        let federate = &process.federate;
+        listening.extend(federate.listen(core, servers, Security::Plain, &workers)?);
+        listening.extend(federate.listen(core, direct_servers, Security::DirectTls, &workers)?);
         let process = Arc::new(process);
         let admin = admin::listen(Arc::clone(&process), &config.listen.admin)?;
         welcome(&config, &addresses);
         tokio::spawn(tick(Arc::clone(&process.instance)));
         tokio::spawn(renew_certificates(Arc::clone(&process)));
+        let federation = process.federate.federation.clone();
+        tokio::spawn(federate::tick(federation, Arc::clone(&process.instance.core)));
         process.wait_for_signal().await?;
         process.drain(listening).await;
         drop(admin);
@@ -101,19 +114,23 @@ impl Process {
             accept_burst: config.limits.connect_burst_per_address,
             ..GateLimits::default()
         });
+        let certificates = Arc::new(certificates);
+        let random = system_random()?;
+        let federate = Federate::new(&config, &*store, &certificates, &random).await?;
         let parts = Parts {
             config,
             store,
             cluster: Arc::new(Local::alone()),
-            remote: Arc::new(balcony_core::remote::Nowhere),
+            remote: Arc::new(federate.federation.clone()),
             clock: Clock::system(),
             modules: MODULES,
         };
         let core = Core::new(parts).await.map_err(|error| error.to_string())?;
-        let instance = Instance::new(core, system_random()?);
+        let instance = Instance::new(core, random);
         Ok(Self {
             instance,
-            certificates: Arc::new(certificates),
+            certificates,
+            federate,
             gate,
         })
     }
@@ -167,6 +184,7 @@ impl Process {
         self.certificates
             .reload(&hosts)
             .map_err(|errors| vec![errors.to_string()])?;
+        self.federate.reload(&new).map_err(|error| vec![error])?;
         let changed = Config::changes(&old, &new)
             .into_iter()
             .map(|change| change.key)
@@ -205,6 +223,8 @@ impl Process {
         tracing::info!(sessions = core.sessions().count(), "stopping");
         listening.into_iter().for_each(Listening::close);
         self.instance.stop();
+        // What waits for other servers is in the store.
+        let federation = self.federate.federation.stop(DRAIN);
         let mut sessions = Vec::new();
         core.sessions()
             .each(|session| sessions.push(Arc::clone(session)));
@@ -216,7 +236,8 @@ impl Process {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        if tokio::time::timeout(DRAIN, gone).await.is_err() {
+        let (gone, ()) = tokio::join!(tokio::time::timeout(DRAIN, gone), federation);
+        if gone.is_err() {
             tracing::warn!(
                 connections = self.gate.open(),
                 "some clients did not end their streams"
@@ -322,7 +343,7 @@ async fn stop_workers(workers: Arc<Workers>) {
 }
 
 /// Says what a person needs for the first chat.
-fn welcome(config: &Config, [plain, direct]: &[Vec<SocketAddr>; 2]) {
+fn welcome(config: &Config, [plain, direct, servers, direct_servers]: &[Vec<SocketAddr>; 4]) {
     let host = config
         .hosts
         .first()
@@ -334,6 +355,8 @@ fn welcome(config: &Config, [plain, direct]: &[Vec<SocketAddr>; 2]) {
     for (what, addresses) in [
         ("clients, STARTTLS:  ", plain),
         ("clients, direct TLS:", direct),
+        ("servers, STARTTLS:  ", servers),
+        ("servers, direct TLS:", direct_servers),
     ] {
         for address in addresses {
             println!("  {what}  {address}");

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use balcony_admin_api::{
-    Account, Answer, Direction, ErrorKind, HostStats, Invite, Request, Session, Stats, TraceLine,
-    VERSION as API_VERSION, Versions,
+    Account, Answer, Direction, ErrorKind, HostStats, Invite, RemoteQueue, Request, ServerStream,
+    Session, Stats, TraceLine, VERSION as API_VERSION, Versions,
 };
 use balcony_core::trace::Writer;
 use balcony_core::{Core, Error};
+use balcony_federation::{self as federation, StreamFacts};
 use balcony_modules::register;
 use balcony_proto::jid::Jid;
 use balcony_proto::stream::{StreamCondition, StreamError};
@@ -50,6 +51,10 @@ pub(super) async fn answer(process: &Arc<Process>, request: Request) -> Answer {
         Request::SessionEnd { jid, reason } => session_end(core, &jid, reason),
         Request::Reload => Ok(reload(process).await),
         Request::Stats => stats(process).await,
+        Request::FederationList { domain } => Ok(federation_list(process, domain.as_deref())),
+        Request::FederationKick { domain } => Ok(Answer::Kicked {
+            streams: process.federate.federation.kick(&domain) as u64,
+        }),
         Request::InviteCreate {
             host,
             expires_seconds,
@@ -226,8 +231,51 @@ async fn stats(process: &Process) -> Result<Answer, Error> {
             ("connections_refused".to_owned(), process.gate.refused()),
             ("panics".to_owned(), process.instance.panics()),
         ]
-        .into(),
+        .into_iter()
+        .chain(process.federate.federation.counters())
+        .collect(),
     }))
+}
+
+fn federation_list(process: &Process, domain: Option<&str>) -> Answer {
+    let core = &process.instance.core;
+    let federation = &process.federate.federation;
+    let wanted = |of: &str| domain.is_none_or(|domain| domain == of);
+    let streams = federation.streams(core).into_iter();
+    let streams = streams.filter(|stream| {
+        domain.is_none() || stream.remotes.iter().any(|remote| wanted(remote))
+    });
+    let queues = federation.queues(core).into_iter();
+    Answer::Federation {
+        streams: streams.map(server_stream).collect(),
+        queues: queues
+            .filter(|queue| wanted(&queue.domain))
+            .map(|queue| RemoteQueue {
+                domain: queue.domain,
+                stanzas: queue.stanzas as u64,
+                bytes: queue.bytes as u64,
+                failure: queue.failure,
+                retry_seconds: queue.retry_in.map(|time| time.as_secs()),
+            })
+            .collect(),
+    }
+}
+
+fn server_stream(stream: StreamFacts) -> ServerStream {
+    ServerStream {
+        incoming: stream.direction == federation::Direction::Incoming,
+        locals: stream.locals,
+        remotes: stream.remotes,
+        address: stream.address.map(|address| address.to_string()),
+        encrypted: stream.encrypted,
+        proof: stream.proof.map(str::to_owned),
+        bidirectional: stream.bidirectional,
+        acknowledged: stream.acknowledged,
+        age_seconds: stream.age.as_secs(),
+        idle_seconds: stream.idle.as_secs(),
+        sent: stream.sent,
+        received: stream.received,
+    }
 }
 
 /// Resident memory of this process; 0 where the system does not tell.

@@ -11,7 +11,8 @@ use balcony_core::bucket::Bucket;
 use balcony_core::config::Rate;
 use balcony_core::lane::{Counts, Lane};
 use balcony_core::{Accepted, Core, Pending};
-use balcony_proto::stanza::{Kind, Stanza};
+use balcony_proto::jid::Jid;
+use balcony_proto::stanza::{BadStanza, Kind, Stanza};
 use balcony_proto::stream::{StreamCondition, StreamError};
 
 /// See the text of the module.
@@ -97,8 +98,18 @@ impl Arrivals {
         }
     }
 
-    /// A stanza was answered without being taken.
-    pub(crate) fn skip(&mut self) {
+    /// RFC 6120 §8.3.1: a stanza that cannot be routed as it is gets an error, when it says from
+    /// whom it is.
+    pub(crate) fn refuse(&mut self, bad: &BadStanza) {
+        let from = bad.from.as_deref().and_then(|from| Jid::parse(from).ok());
+        if let (Some(mut answer), Some(from)) = (bad.answer(), from)
+            && answer.from.is_some()
+        {
+            answer.to = Some(from);
+            if let Some(pending) = self.core.submit(answer) {
+                tokio::spawn(pending);
+            }
+        }
         self.lane.done(&self.handled);
     }
 

@@ -51,10 +51,6 @@ impl Cargo {
         }
     }
 
-    pub(crate) fn peer(&self) -> &Arc<Peer> {
-        &self.peer
-    }
-
     /// From now on this stream carries what our domain sends, unless another does.
     pub(crate) fn carry(&mut self, local: &str) {
         if !self.carries(local) && self.peer.hand(local, &self.carrier) {
@@ -95,15 +91,20 @@ impl Cargo {
     }
 
     /// All that was loaded is written to the socket: of what is not acknowledged no more is ever
-    /// known.
-    pub(crate) fn written(&mut self) {
+    /// known. Answers how many stanzas that are.
+    pub(crate) fn written(&mut self) -> usize {
         let uncounted = std::mem::take(&mut self.uncounted);
-        self.arrived(uncounted);
+        self.arrived(uncounted)
     }
 
-    /// The other side has handled so many more.
-    pub(crate) fn acknowledged(&mut self, stanzas: usize) {
-        self.arrived(stanzas);
+    /// The other side has handled so many more; answers how many of them were of this cargo.
+    pub(crate) fn acknowledged(&mut self, stanzas: usize) -> usize {
+        self.arrived(stanzas)
+    }
+
+    /// Whether something is written that is not known to have arrived.
+    pub(crate) fn is_loaded(&self) -> bool {
+        !self.window.is_empty()
     }
 
     /// Whether the other side is to be asked what it has.
@@ -111,7 +112,7 @@ impl Cargo {
         self.counts && self.window.len() > self.uncounted
     }
 
-    fn arrived(&mut self, stanzas: usize) {
+    fn arrived(&mut self, stanzas: usize) -> usize {
         let mut bytes = 0;
         let mut kept = Vec::new();
         let stanzas = stanzas.min(self.window.len());
@@ -125,6 +126,7 @@ impl Cargo {
         if !kept.is_empty() {
             self.core.arrived(kept);
         }
+        stanzas
     }
 }
 

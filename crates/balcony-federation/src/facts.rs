@@ -159,7 +159,11 @@ impl Live {
 
     /// Whether it is about this domain of others.
     pub(crate) fn is_of(&self, remote: &str) -> bool {
-        self.known.lock().remotes.iter().any(|known| known == remote)
+        self.known
+            .lock()
+            .remotes
+            .iter()
+            .any(|known| known == remote)
     }
 
     pub(crate) fn facts(&self, clock: &Clock) -> StreamFacts {

@@ -6,7 +6,7 @@ use balcony_proto::stanza::StanzaError;
 
 /// Of which kind a failure is; the sender learns no more than this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// There is no such domain, or no XMPP server of it (RFC 6120 §8.3.3.16).
     NotFound,
     /// There is one, and it cannot be spoken with now (§8.3.3.17).
@@ -17,24 +17,27 @@ pub(crate) enum Kind {
 
 /// Why a domain cannot be reached.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     pub(crate) kind: Kind,
     /// What happened and what to do about it.
     words: String,
 }
 
 impl Failure {
-    pub(crate) fn new(kind: Kind, words: impl fmt::Display) -> Failure {
+    /// Of this kind, in these words.
+    pub fn new(kind: Kind, words: impl fmt::Display) -> Failure {
         let words = words.to_string();
         Failure { kind, words }
     }
 
-    pub(crate) fn unreachable(words: impl fmt::Display) -> Failure {
+    /// It cannot be spoken with now.
+    pub fn unreachable(words: impl fmt::Display) -> Failure {
         Failure::new(Kind::Unreachable, words)
     }
 
     /// What the sender of a stanza is told.
-    pub(crate) fn error(&self) -> StanzaError {
+    #[must_use]
+    pub fn error(&self) -> StanzaError {
         match self.kind {
             Kind::NotFound => StanzaError::remote_server_not_found(),
             Kind::Unreachable => StanzaError::remote_server_timeout(),

@@ -26,9 +26,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use balcony_core::Core;
+use balcony_core::config::Config;
 use balcony_core::remote::{Admitted, Departing, Remote};
 use balcony_proto::stanza::{Stanza, StanzaError};
 use balcony_stream::Random;
+use balcony_stream::s2s::{How, Secret, Settings};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -39,6 +41,39 @@ pub use reach::{Opened, Reach, Secured, Shown, Socket};
 
 use facts::Live;
 use peer::{Key, Peer};
+
+/// How long the other side may take to acknowledge what it got, or to read: then the connection is
+/// dead.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long closing a connection may take.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// What streams go by.
+fn settings(shared: &Shared, config: &Config) -> Arc<Settings> {
+    let limits = &config.limits;
+    Arc::new(Settings {
+        after_proof: balcony_proto::limits::Limits {
+            stanza_bytes: config.federation.stanza,
+            ..limits.after_login
+        },
+        before_proof: limits.before_login,
+        timeouts: balcony_stream::Timeouts {
+            tls_handshake: limits.timeouts.tls_handshake,
+            negotiation: config.federation.connect,
+            ..balcony_stream::Timeouts::default()
+        },
+        ..Settings::new(shared.secret.clone())
+    })
+}
+
+/// How a domain was proved, in a word.
+fn proof(how: How) -> &'static str {
+    match how {
+        How::External => "certificate",
+        How::Claim => "dialback",
+    }
+}
 
 /// All that goes to and comes from domains that others serve.
 #[derive(Clone)]
@@ -51,7 +86,7 @@ pub(crate) struct Shared {
     pub(crate) reach: Arc<dyn Reach>,
     pub(crate) random: Random,
     /// From which keys of dialback are made (XEP-0185 §3).
-    pub(crate) secret: [u8; 32],
+    pub(crate) secret: Secret,
     peers: Mutex<HashMap<Key, Arc<Peer>>>,
     /// The streams that are open, in the order in which they were opened.
     streams: Mutex<BTreeMap<u64, Arc<Live>>>,
@@ -158,7 +193,9 @@ impl Shared {
             local: None,
             ..apart
         };
-        let peer = peers.entry(key).or_insert_with_key(|key| Peer::new(key.clone()));
+        let peer = peers
+            .entry(key)
+            .or_insert_with_key(|key| Peer::new(key.clone()));
         Arc::clone(peer)
     }
 
@@ -169,8 +206,18 @@ impl Shared {
             local: Some(local.into()),
         };
         let mut peers = self.peers.lock();
-        let peer = peers.entry(key).or_insert_with_key(|key| Peer::new(key.clone()));
+        let peer = peers
+            .entry(key)
+            .or_insert_with_key(|key| Peer::new(key.clone()));
         Arc::clone(peer)
+    }
+
+    pub(crate) fn count_received(&self) {
+        self.counters.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_unproved(&self) {
+        self.counters.unproved.fetch_add(1, Ordering::Relaxed);
     }
 
     /// One byte of chance.
@@ -191,7 +238,7 @@ impl Federation {
             shared: Arc::new(Shared {
                 reach,
                 random,
-                secret,
+                secret: Secret::new(&secret),
                 peers: Mutex::default(),
                 streams: Mutex::default(),
                 next: AtomicU64::new(1),
@@ -229,14 +276,20 @@ impl Federation {
         let now = core.clock().uptime();
         // Whoever holds one is about to put something into it.
         let forgettable = |peer: &Arc<Peer>| Arc::strong_count(peer) == 1 && peer.is_idle(now);
-        self.shared.peers.lock().retain(|_, peer| !forgettable(peer));
+        self.shared
+            .peers
+            .lock()
+            .retain(|_, peer| !forgettable(peer));
     }
 
     /// The streams that are open.
     #[must_use]
     pub fn streams(&self, core: &Core) -> Vec<StreamFacts> {
         let streams = self.shared.streams.lock();
-        streams.values().map(|live| live.facts(core.clock())).collect()
+        streams
+            .values()
+            .map(|live| live.facts(core.clock()))
+            .collect()
     }
 
     /// The domains that something waits for, or that could not be reached, by name.
@@ -317,7 +370,8 @@ impl Remote for Federation {
         let size = stanza.size();
         let total = self.shared.bytes.load(Ordering::Relaxed);
         let peer = self.shared.peer(from.domain(), to.domain());
-        if total.saturating_add(size) > federation.queues || !peer.has_room(size, federation.queue) {
+        if total.saturating_add(size) > federation.queues || !peer.has_room(size, federation.queue)
+        {
             return Err(StanzaError::resource_constraint());
         }
         Ok(Admitted::Waits)

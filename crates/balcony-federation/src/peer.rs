@@ -174,10 +174,6 @@ impl Peer {
         std::mem::take(&mut self.state.lock().verifications)
     }
 
-    pub(crate) fn has_work(&self) -> bool {
-        self.state.lock().has_work()
-    }
-
     /// Has a stream carry what our domain sends. False when another does.
     pub(crate) fn hand(&self, local: &str, carrier: &Carrier) -> bool {
         self.state.lock().queue.hand(local, carrier)
@@ -218,7 +214,12 @@ impl Peer {
         line
     }
 
-    /// The domain was reached.
+    /// There is a stream again.
+    pub(crate) fn reached(&self) {
+        self.state.lock().retry_at = None;
+    }
+
+    /// Something arrived there.
     pub(crate) fn succeeded(&self) {
         let mut state = self.state.lock();
         (state.failures, state.failure, state.retry_at) = (0, None, None);
@@ -263,7 +264,8 @@ impl Peer {
         let count = u64::try_from(gone.len()).unwrap_or(u64::MAX);
         shared.counters.returned.fetch_add(count, Ordering::Relaxed);
         let error = failure.error();
-        gone.iter().for_each(|departing| core.returned(departing, &error));
+        gone.iter()
+            .for_each(|departing| core.returned(departing, &error));
     }
 
     /// Whether more bytes may wait for it.

@@ -97,8 +97,9 @@ impl Queue {
             if line.carrier.is_some() {
                 continue;
             }
-            let (out, stay): (VecDeque<_>, VecDeque<_>) =
-                std::mem::take(&mut line.waiting).into_iter().partition(&gone);
+            let (out, stay): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut line.waiting)
+                .into_iter()
+                .partition(&gone);
             line.waiting = stay;
             taken.extend(out);
         }

@@ -11,7 +11,11 @@ const MOST: Duration = Duration::from_secs(60);
 /// quarters and five quarters of that by `chance`, so that all who lost a server at the same moment
 /// do not come back at the same moment.
 pub(crate) fn pause(failures: u32, chance: u8) -> Duration {
-    let doubled = FIRST.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+    let doubled = FIRST.saturating_mul(
+        1_u32
+            .checked_shl(failures.saturating_sub(1))
+            .unwrap_or(u32::MAX),
+    );
     let whole = doubled.min(MOST);
     whole.mul_f64(0.75 + f64::from(chance) / 510.0)
 }
@@ -23,7 +27,10 @@ mod tests {
     #[test]
     fn pauses_double_up_to_a_minute() {
         let middle = |failures| pause(failures, 127).as_secs_f64().round();
-        assert_eq!([1, 2, 3, 4, 7, 99].map(middle), [1.0, 2.0, 4.0, 8.0, 60.0, 60.0]);
+        assert_eq!(
+            [1, 2, 3, 4, 7, 99].map(middle),
+            [1.0, 2.0, 4.0, 8.0, 60.0, 60.0]
+        );
     }
 
     #[test]

@@ -51,8 +51,12 @@ pub const LIMITS: &str = "urn:xmpp:stream-limits:0";
 pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// Server dialback (XEP-0220).
 pub const DIALBACK: &str = "jabber:server:dialback";
+/// Stream feature of server dialback with errors (XEP-0220 §2.4.2).
+pub const DIALBACK_FEATURE: &str = "urn:xmpp:features:dialback";
 /// Bidirectional server streams (XEP-0288).
 pub const BIDI: &str = "urn:xmpp:bidi";
+/// Stream feature of bidirectional server streams (XEP-0288 §2.1).
+pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
 /// Application-specific stream and stanza error conditions shared by XEPs (XEP-0182).
 pub const ERRORS: &str = "urn:xmpp:errors";
 

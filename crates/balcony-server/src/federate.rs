@@ -45,11 +45,7 @@ impl Federate {
         });
         let secret = dialback_secret(store).await?;
         Ok(Federate {
-            federation: Federation::new(
-                Arc::clone(&network) as Arc<_>,
-                random.clone(),
-                secret,
-            ),
+            federation: Federation::new(Arc::clone(&network) as Arc<_>, random.clone(), secret),
             network,
             gate,
         })
@@ -78,7 +74,9 @@ impl Federate {
 
     /// Takes up what a new configuration changes.
     pub(crate) fn reload(&self, config: &Config) -> Result<(), String> {
-        let reloaded = self.network.reload(config.federation.trust_roots.as_deref());
+        let reloaded = self
+            .network
+            .reload(config.federation.trust_roots.as_deref());
         reloaded.map_err(|error| format!("federation: {error}"))
     }
 }

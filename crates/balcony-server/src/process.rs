@@ -93,7 +93,10 @@ impl Process {
         tokio::spawn(tick(Arc::clone(&process.instance)));
         tokio::spawn(renew_certificates(Arc::clone(&process)));
         let federation = process.federate.federation.clone();
-        tokio::spawn(federate::tick(federation, Arc::clone(&process.instance.core)));
+        tokio::spawn(federate::tick(
+            federation,
+            Arc::clone(&process.instance.core),
+        ));
         process.wait_for_signal().await?;
         process.drain(listening).await;
         drop(admin);

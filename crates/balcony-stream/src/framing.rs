@@ -2,12 +2,11 @@
 //! roles. All that differs on a WebSocket (RFC 7395 §3.3: `<open/>`, `<close/>`, no common root
 //! element) passes through this file.
 
-use balcony_proto::ns;
 use balcony_proto::stream::{self, Features, StreamError, StreamHeader};
 
-/// RFC 6120 §4.2: the header of our own stream.
-pub(crate) fn write_header(header: &StreamHeader, out: &mut Vec<u8>) {
-    stream::write_open(header, ns::CLIENT, out);
+/// RFC 6120 §4.2: the header of our own stream, in its content namespace (§4.8.2).
+pub(crate) fn write_header(header: &StreamHeader, content_ns: &'static str, out: &mut Vec<u8>) {
+    stream::write_open(header, content_ns, out);
 }
 
 /// Whether the peer speaks XMPP 1.0 or later, numbers compared as numbers (RFC 6120 §4.7.5).

@@ -12,6 +12,7 @@ pub mod management;
 mod outbox;
 mod random;
 pub mod receiving;
+pub mod s2s;
 mod sasl_profile;
 pub mod settings;
 #[cfg(test)]

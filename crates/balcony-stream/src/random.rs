@@ -33,6 +33,11 @@ impl Random {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
+    /// Fills the slice.
+    pub fn fill(&self, bytes: &mut [u8]) {
+        (self.0)(bytes);
+    }
+
     /// 43 characters of the URL-safe alphabet that carry 256 bits: a token's secret, as long as the
     /// key of its HMAC may be. 128 bits are the least (draft-schmaus-kitten-sasl-ht-09 §5).
     pub(crate) fn secret(&self) -> String {

@@ -78,7 +78,9 @@ async fn open(
     loop {
         let opening = shared.reach.open(remote, plain_only);
         let late = |_| Failure::unreachable("it could not be connected to in time");
-        let mut opened = tokio::time::timeout(within, opening).await.map_err(late)??;
+        let mut opened = tokio::time::timeout(within, opening)
+            .await
+            .map_err(late)??;
         if !opened.direct_tls {
             let secured = None;
             return Ok(Connected { opened, secured });

@@ -126,12 +126,12 @@ impl PeerTls {
     ///
     /// # Errors
     /// It failed, or did not end `within` this time.
-    pub async fn accept(
+    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        stream: TcpStream,
+        stream: S,
         to: Option<&str>,
         within: Duration,
-    ) -> Result<Secured, PeerTlsError> {
+    ) -> Result<Secured<S>, PeerTlsError> {
         let mut server = Arc::clone(&self.server);
         if let Some(to) = to {
             let certificates = Arc::clone(&self.certificates);

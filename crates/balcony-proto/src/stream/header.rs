@@ -19,6 +19,10 @@ pub struct StreamHeader {
     /// The default namespace: the content namespace, or that of streams where each element
     /// carries its own (§4.8.2). Empty where none was declared.
     pub content_ns: String,
+    /// The namespace of dialback is declared, by any prefix: the way in which a server says that it
+    /// knows dialback (XEP-0220 §2.4.1). We write it with the prefix `db`, which some servers
+    /// insist on.
+    pub dialback: bool,
 }
 
 impl StreamHeader {
@@ -49,6 +53,9 @@ pub fn write_open(header: &StreamHeader, content_ns: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"' xmlns:stream='");
     out.extend_from_slice(ns::STREAMS.as_bytes());
     out.push(b'\'');
+    if header.dialback {
+        crate::xml::write_attr("xmlns:db", ns::DIALBACK, out);
+    }
     let version = header
         .version
         .map(|(major, minor)| format!("{major}.{minor}"));

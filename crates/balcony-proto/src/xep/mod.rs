@@ -4,6 +4,7 @@ pub mod caps2;
 pub mod data_form;
 pub mod date_time;
 pub mod delay;
+pub mod dialback;
 pub mod disco;
 pub mod extdisco;
 pub mod forward;

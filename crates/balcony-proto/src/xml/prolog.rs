@@ -106,7 +106,10 @@ pub(super) fn root(
         return Err(XmlError::BadFormat("root is not a stream"));
     }
     let default = scope.bytes(default);
-    let header = header(token, tag, default)?;
+    let mut header = header(token, tag, default)?;
+    header.dialback = scope
+        .bindings()
+        .any(|(_, name)| name == ns::DIALBACK.as_bytes());
     let default = match default {
         b"" => DefaultNs::Nothing,
         name if name == ns::STREAMS.as_bytes() && !prefixed => DefaultNs::Streams,

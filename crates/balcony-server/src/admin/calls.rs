@@ -242,9 +242,8 @@ fn federation_list(process: &Process, domain: Option<&str>) -> Answer {
     let federation = &process.federate.federation;
     let wanted = |of: &str| domain.is_none_or(|domain| domain == of);
     let streams = federation.streams(core).into_iter();
-    let streams = streams.filter(|stream| {
-        domain.is_none() || stream.remotes.iter().any(|remote| wanted(remote))
-    });
+    let streams = streams
+        .filter(|stream| domain.is_none() || stream.remotes.iter().any(|remote| wanted(remote)));
     let queues = federation.queues(core).into_iter();
     Answer::Federation {
         streams: streams.map(server_stream).collect(),

@@ -141,7 +141,7 @@ impl Negotiation {
             lang: self.config.lang.clone(),
             ..StreamHeader::default()
         };
-        framing::write_header(&header, self.out.bytes());
+        framing::write_header(&header, ns::CLIENT, self.out.bytes());
         self.scanner.restart();
         self.header_sent = true;
         self.phase = Phase::Header;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
+use balcony_proto::ns;
 use balcony_proto::stream::{StreamCondition, StreamHeader};
 
 use super::negotiation::{Negotiation, Phase, Waiting};
@@ -112,6 +113,6 @@ impl Negotiation {
             lang: Some(OUR_LANGUAGE.into()),
             ..StreamHeader::default()
         };
-        framing::write_header(&header, self.out.bytes());
+        framing::write_header(&header, ns::CLIENT, self.out.bytes());
     }
 }

@@ -1,0 +1,396 @@
+//! Streams that other servers open.
+
+mod claims;
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use balcony_core::Core;
+use balcony_core::config::Require;
+use balcony_proto::stanza::Stanza;
+use balcony_proto::stream::{StreamCondition, StreamError};
+use balcony_stream::Security;
+use balcony_stream::s2s::{
+    Answer, HostTerms, How, Incoming, Input, Output, Pair, Question, Trust, Verdict,
+};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Sleep;
+
+use crate::arrivals::Arrivals;
+use crate::cargo::Cargo;
+use crate::facts::Direction;
+use crate::queue::Carrier;
+use crate::reach::{Secured, Shown, Socket};
+use crate::wire::{Happened, Wire};
+use crate::{CLOSE, Listed, PATIENCE, Shared, settings};
+
+/// Decisions that may wait for the task of the stream: as many claims as a stream may have.
+const DECISIONS: usize = 64;
+
+/// Serves a stream until it is over.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    core: Arc<Core>,
+    socket: Box<dyn Socket>,
+    address: SocketAddr,
+    security: Security,
+) {
+    let mut hearer = Hearer::new(shared, core, socket, address, security);
+    if security == Security::DirectTls {
+        hearer.start_tls().await;
+    }
+    hearer.run().await;
+}
+
+/// One stream that another server opened.
+struct Hearer {
+    shared: Arc<Shared>,
+    core: Arc<Core>,
+    machine: Incoming,
+    wire: Wire,
+    arrivals: Arrivals,
+    listed: Listed,
+    shown: Option<Arc<dyn Shown>>,
+    /// What we send over it (XEP-0288), by the other side's domain.
+    cargo: BTreeMap<String, Cargo>,
+    bell: Arc<Notify>,
+    decide: mpsc::Sender<(Pair, Verdict)>,
+    decided: mpsc::Receiver<(Pair, Verdict)>,
+    /// Nothing is read until then: it sent too fast.
+    rest: Option<std::pin::Pin<Box<Sleep>>>,
+    waits_since: Option<Duration>,
+    over: bool,
+}
+
+/// What woke the task.
+enum Woken {
+    Wire(std::io::Result<Happened>),
+    Handled,
+    Decided(Pair, Verdict),
+    Called,
+    Rested,
+    Kicked(StreamError),
+    Time,
+    Stop,
+}
+
+impl Hearer {
+    fn new(
+        shared: Arc<Shared>,
+        core: Arc<Core>,
+        socket: Box<dyn Socket>,
+        address: SocketAddr,
+        security: Security,
+    ) -> Hearer {
+        let now = core.clock().uptime();
+        let listed = shared.list(Direction::Incoming, now);
+        listed.live.know(|known| known.address = Some(address));
+        let settings = settings(&shared, &core.config());
+        let (decide, decided) = mpsc::channel(DECISIONS);
+        Hearer {
+            machine: Incoming::new(settings, security, shared.random.clone(), now),
+            wire: Wire::new(socket),
+            arrivals: Arrivals::new(&core),
+            shared,
+            core,
+            listed,
+            shown: None,
+            cargo: BTreeMap::new(),
+            bell: Arc::default(),
+            decide,
+            decided,
+            rest: None,
+            waits_since: None,
+            over: false,
+        }
+    }
+
+    async fn run(mut self) {
+        loop {
+            self.obey().await;
+            if self.over {
+                break;
+            }
+            self.load();
+            self.obey().await;
+            match self.wait().await {
+                Woken::Wire(happened) => self.happened(happened),
+                Woken::Handled => self.tell_handled(),
+                Woken::Decided(pair, verdict) => self.machine.decide(&pair, verdict),
+                Woken::Called => {}
+                Woken::Rested => self.rest = None,
+                Woken::Kicked(error) => self.machine.end(Some(&error)),
+                Woken::Time => self.check_time(),
+                Woken::Stop => {
+                    let error = StreamError::new(StreamCondition::SystemShutdown);
+                    self.machine.end(Some(&error));
+                }
+            }
+        }
+        // What was not acknowledged goes out another way.
+        self.cargo.clear();
+        tokio::join!(self.wire.finish(CLOSE), self.arrivals.finish());
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        let now = self.core.clock().uptime();
+        self.machine.handle(input, now);
+    }
+
+    /// Does what the machine wants.
+    async fn obey(&mut self) {
+        while self.arrivals.is_open()
+            && let Some(output) = self.machine.poll()
+        {
+            match output {
+                Output::Write(bytes) => self.wire.out().extend_from_slice(&bytes),
+                Output::StartTls => self.start_tls().await,
+                Output::Ask(question) => {
+                    let answer = self.answer(&question);
+                    self.tell(Input::Answer(answer));
+                }
+                Output::Claim {
+                    pair,
+                    key,
+                    stream_id,
+                } => self.claimed(pair, key, stream_id),
+                Output::Proved { pair, how } => self.proved(&pair, how),
+                Output::Bidi(pair) => self.carry(&pair),
+                Output::Stanza(stanza) => self.take(*stanza),
+                Output::BadStanza(bad) => self.arrivals.refuse(&bad),
+                Output::Counts => self.counts(),
+                Output::Acknowledged(stanzas) => self.acknowledged(stanzas as usize),
+                Output::Asked => self.arrivals.asked(),
+                Output::Close => self.over = true,
+                _ => {}
+            }
+        }
+    }
+
+    async fn start_tls(&mut self) {
+        let to = self.machine.local().map(str::to_owned);
+        let secured = match self.wire.take_socket().await {
+            Ok(socket) => self.shared.reach.secure_in(socket, to.as_deref()).await,
+            Err(error) => Err(error.to_string()),
+        };
+        match secured {
+            Ok(Secured {
+                socket,
+                info,
+                shown,
+            }) => {
+                self.wire.put_socket(socket);
+                self.shown = Some(shown);
+                self.listed.live.know(|known| known.encrypted = true);
+                self.tell(Input::TlsReady(info));
+            }
+            Err(cause) => {
+                tracing::info!(cause, "no TLS with a server that connected");
+                self.over = true;
+            }
+        }
+    }
+
+    fn answer(&mut self, question: &Question) -> Answer {
+        match question {
+            Question::Header { to, from } => Answer::Host(self.terms(to, from.as_deref())),
+            Question::Certificate { domain } => Answer::Certificate(self.judge(domain)),
+        }
+    }
+
+    /// Whether a stream is accepted, and on which terms.
+    fn terms(&self, to: &str, from: Option<&str>) -> Result<HostTerms, StreamError> {
+        if !self.core.is_ours(to) {
+            return Err(StreamError::new(StreamCondition::HostUnknown));
+        }
+        self.listed.live.know(|known| known.add_local(to));
+        let config = self.core.config();
+        let federation = &config.federation;
+        if !from.is_none_or(|from| federation.allows(from)) {
+            let error = StreamError::new(StreamCondition::PolicyViolation);
+            return Err(error.with_text("this domain is not spoken with"));
+        }
+        let require = from.map_or(federation.require, |from| federation.requires(from));
+        Ok(HostTerms {
+            tls_required: require != Require::Dialback,
+            // Also where a certificate is required: further domains are claimed by it (XEP-0344).
+            dialback: true,
+            bidi: true,
+        })
+    }
+
+    fn judge(&self, domain: &str) -> Trust {
+        let proved = self.shown.as_ref().map(|shown| shown.proves(domain));
+        match proved {
+            Some(Ok(())) => Trust::Proved,
+            Some(Err(cause)) => {
+                tracing::debug!(domain, cause, "a certificate that proves nothing");
+                Trust::Unproved
+            }
+            None => Trust::Unproved,
+        }
+    }
+
+    fn proved(&mut self, pair: &Pair, how: How) {
+        self.listed.live.know(|known| {
+            known.add_local(&pair.local);
+            known.add_remote(&pair.remote);
+            known.proof.get_or_insert(crate::proof(how));
+        });
+        tracing::info!(
+            from = pair.remote,
+            to = pair.local,
+            "a stream from another server"
+        );
+    }
+
+    /// What our domain sends to the other one goes over this stream, unless another has it.
+    fn carry(&mut self, pair: &Pair) {
+        let peer = self.shared.peer(&pair.local, &pair.remote);
+        let carrier = Carrier {
+            id: self.listed.number,
+            bell: Arc::clone(&self.bell),
+        };
+        let fresh = || Cargo::new(&self.shared, &self.core, &peer, carrier);
+        let cargo = self.cargo.entry(pair.remote.clone()).or_insert_with(fresh);
+        cargo.carry(&pair.local);
+        self.listed.live.know(|known| known.bidirectional = true);
+    }
+
+    fn take(&mut self, stanza: Stanza) {
+        self.listed.live.received(self.core.clock().uptime());
+        self.shared.count_received();
+        if let Err(error) = self.arrivals.take(stanza) {
+            self.machine.end(Some(&error));
+        }
+    }
+
+    fn counts(&mut self) {
+        self.cargo.values_mut().for_each(Cargo::count);
+        self.listed.live.know(|known| known.acknowledged = true);
+    }
+
+    /// The acknowledged are the first that were written, whichever domain they went to; with one
+    /// domain, as it is with all but hosters, that is simply so many of its.
+    fn acknowledged(&mut self, stanzas: usize) {
+        self.waits_since = None;
+        let mut left = stanzas;
+        for cargo in self.cargo.values_mut() {
+            left -= cargo.acknowledged(left);
+        }
+    }
+
+    fn load(&mut self) {
+        let mut loaded = 0;
+        for cargo in self.cargo.values_mut() {
+            loaded += cargo.load(&mut self.wire, &self.listed.live);
+        }
+        self.machine.sent(u32::try_from(loaded).unwrap_or(u32::MAX));
+        if self.cargo.values().any(Cargo::waits) {
+            self.machine.request();
+        }
+        if self.is_loaded() {
+            self.waits_since.get_or_insert(self.core.clock().uptime());
+        }
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.cargo.values().any(Cargo::is_loaded)
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let reads = self.machine.wants_bytes() && self.arrivals.is_open() && self.rest.is_none();
+        let until = self.wake_at();
+        let (wire, arrivals) = (&mut self.wire, &mut self.arrivals);
+        let (live, rest) = (&self.listed.live, &mut self.rest);
+        tokio::select! {
+            biased;
+            () = self.shared.stopping() => Woken::Stop,
+            error = live.kicked() => Woken::Kicked(error),
+            () = poll_fn(|context| arrivals.poll_on(context)) => Woken::Handled,
+            Some((pair, verdict)) = self.decided.recv() => Woken::Decided(pair, verdict),
+            () = sleep(rest) => Woken::Rested,
+            happened = wire.happen(reads) => Woken::Wire(happened),
+            () = self.bell.notified() => Woken::Called,
+            () = tokio::time::sleep(until.saturating_sub(self.core.clock().uptime())) => Woken::Time,
+        }
+    }
+
+    fn happened(&mut self, happened: std::io::Result<Happened>) {
+        let now = self.core.clock().uptime();
+        match happened {
+            Ok(Happened::Read(count)) => {
+                self.machine
+                    .handle(Input::Bytes(self.wire.read(count)), now);
+                let rate = self.core.config().federation.rate;
+                let pause = self.arrivals.too_fast(count, rate);
+                self.rest = pause.map(|pause| Box::pin(tokio::time::sleep(pause)));
+            }
+            Ok(Happened::Written) => {
+                self.cargo.values_mut().for_each(|cargo| {
+                    cargo.written();
+                });
+                if !self.is_loaded() {
+                    self.waits_since = None;
+                }
+            }
+            Ok(Happened::Eof) => self.tell(Input::Eof),
+            Err(_) => self.over = true,
+        }
+    }
+
+    fn tell_handled(&mut self) {
+        let (stanzas, asked) = self.arrivals.settle();
+        self.machine.handled(stanzas);
+        if asked {
+            self.machine.acknowledge();
+        }
+    }
+
+    /// When to look at the time again, as uptime. A stream that others opened is closed by them when
+    /// it is idle; one that nobody closes for twice as long as we would is closed by us.
+    fn wake_at(&self) -> Duration {
+        let now = self.core.clock().uptime();
+        let quiet = now + self.idle().saturating_sub(self.listed.live.idle(now));
+        let patience = self.waits_since.map(|since| since + PATIENCE);
+        let deadline = self.machine.deadline();
+        [deadline, patience]
+            .into_iter()
+            .flatten()
+            .fold(quiet, Duration::min)
+    }
+
+    fn idle(&self) -> Duration {
+        self.core.config().federation.idle.saturating_mul(2)
+    }
+
+    fn check_time(&mut self) {
+        self.tell(Input::Timeout);
+        let now = self.core.clock().uptime();
+        if self
+            .waits_since
+            .is_some_and(|since| since + PATIENCE <= now)
+        {
+            let error = StreamError::new(StreamCondition::ConnectionTimeout);
+            self.machine.end(Some(&error));
+        } else if self.listed.live.idle(now) >= self.idle() {
+            self.machine.end(None);
+        }
+    }
+
+    fn unproved(&self) {
+        let counter = &self.shared.counters.unproved;
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn sleep(rest: &mut Option<std::pin::Pin<Box<Sleep>>>) {
+    match rest {
+        Some(rest) => rest.await,
+        None => std::future::pending().await,
+    }
+}

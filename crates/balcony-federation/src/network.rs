@@ -12,6 +12,7 @@ use balcony_net::{
 };
 use balcony_proto::sasl::ChannelBindings;
 use balcony_stream::TlsInfo;
+use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind};
 use crate::reach::{Opened, Reach, Secured, Shown, Socket};
@@ -21,16 +22,22 @@ const HANDSHAKE: Duration = Duration::from_secs(15);
 
 /// See the text of the module.
 pub struct Network {
-    resolver: Resolver,
+    /// Or why there is none.
+    resolver: Result<Resolver, String>,
     tls: Arc<PeerTls>,
+    /// Where DNS lives: its connections outlast the streams, and a worker that stops would wait for
+    /// them.
+    home: Handle,
 }
 
 impl Network {
     /// With these DNS servers, those of the system where there are none, and these authorities,
-    /// those of the system where there is no file.
+    /// those of the system where there is no file. DNS will live on the runtime that this is called
+    /// on.
     ///
     /// # Errors
-    /// What is wrong with either, in words for an operator.
+    /// What is wrong with what the configuration names, in words for an operator. A system without
+    /// DNS or authorities is told in the log: the server is of use without other servers.
     pub fn new(
         resolvers: &[SocketAddr],
         dane: bool,
@@ -38,9 +45,14 @@ impl Network {
         certificates: Arc<Certificates>,
     ) -> Result<Network, String> {
         let tls = PeerTls::new(certificates, roots(trust_roots)?);
+        let resolver = resolver(resolvers, dane);
+        if let Err(cause) = &resolver {
+            tracing::warn!(cause, "other servers cannot be looked up");
+        }
         Ok(Network {
-            resolver: resolver(resolvers, dane)?,
+            resolver,
             tls: Arc::new(tls.map_err(|error| error.to_string())?),
+            home: Handle::current(),
         })
     }
 
@@ -54,33 +66,15 @@ impl Network {
     }
 
     async fn dial(&self, remote: &str, plain_only: bool) -> Result<Opened, Failure> {
-        let lookup = self.resolver.lookup(remote, Service::Server).await;
-        let mut endpoints = lookup.map_err(|error| unfound(&error))?.endpoints;
-        if plain_only {
-            endpoints.retain(|endpoint| !endpoint.direct_tls);
-        }
-        if endpoints.is_empty() {
-            return Err(Failure::unreachable(
-                "TLS from the first byte failed, and it offers nothing else",
-            ));
-        }
-        let connected = connect(&self.resolver, &endpoints, ConnectTimes::default()).await;
-        let Connected {
-            stream,
-            endpoint,
-            address,
-            ..
-        } = connected.map_err(Failure::unreachable)?;
-        // RFC 7673 §3.4: an endpoint whose records are forged is not used.
-        let dane = self.resolver.dane(&endpoint).await;
-        let dane = dane.map_err(|error| {
-            Failure::unreachable(format!("its TLSA records cannot be used: {error}"))
-        })?;
+        let resolver = self.resolver.clone().map_err(Failure::unreachable)?;
+        let dialing = dial(resolver, remote.to_owned(), plain_only);
+        let dialed = self.home.spawn(dialing).await;
+        let (stream, opened) = dialed.map_err(Failure::unreachable)??;
+        // From here on it belongs to the runtime of the stream.
+        let stream = tokio::net::TcpStream::from_std(stream).map_err(Failure::unreachable)?;
         Ok(Opened {
             socket: Box::new(stream),
-            address,
-            direct_tls: endpoint.direct_tls,
-            dane,
+            ..opened
         })
     }
 
@@ -109,6 +103,44 @@ impl Network {
     }
 }
 
+/// A connection, and where it goes; its socket is not in there yet.
+async fn dial(
+    resolver: Resolver,
+    remote: String,
+    plain_only: bool,
+) -> Result<(std::net::TcpStream, Opened), Failure> {
+    let lookup = resolver.lookup(&remote, Service::Server).await;
+    let mut endpoints = lookup.map_err(|error| unfound(&error))?.endpoints;
+    if plain_only {
+        endpoints.retain(|endpoint| !endpoint.direct_tls);
+    }
+    if endpoints.is_empty() {
+        return Err(Failure::unreachable(
+            "TLS from the first byte failed, and it offers nothing else",
+        ));
+    }
+    let connected = connect(&resolver, &endpoints, ConnectTimes::default()).await;
+    let Connected {
+        stream,
+        endpoint,
+        address,
+        ..
+    } = connected.map_err(Failure::unreachable)?;
+    // RFC 7673 §3.4: an endpoint whose records are forged is not used.
+    let dane = resolver.dane(&endpoint).await;
+    let dane = dane.map_err(|error| {
+        Failure::unreachable(format!("its TLSA records cannot be used: {error}"))
+    })?;
+    let stream = stream.into_std().map_err(Failure::unreachable)?;
+    let opened = Opened {
+        socket: Box::new(tokio::io::empty()),
+        address,
+        direct_tls: endpoint.direct_tls,
+        dane,
+    };
+    Ok((stream, opened))
+}
+
 /// # Errors
 /// Why there is none.
 pub(crate) fn resolver(resolvers: &[SocketAddr], dane: bool) -> Result<Resolver, String> {
@@ -124,11 +156,13 @@ pub(crate) fn resolver(resolvers: &[SocketAddr], dane: bool) -> Result<Resolver,
 }
 
 fn roots(file: Option<&Path>) -> Result<Roots, String> {
-    let roots = match file {
-        Some(path) => Roots::from_pem_file(path),
-        None => Roots::system(),
-    };
-    roots.map_err(|error| error.to_string())
+    match file {
+        Some(path) => Roots::from_pem_file(path).map_err(|error| error.to_string()),
+        None => Ok(Roots::system().unwrap_or_else(|error| {
+            tracing::warn!(%error, "no certificate of another server is valid");
+            Roots::none()
+        })),
+    }
 }
 
 fn unfound(error: &LookupError) -> Failure {

@@ -64,8 +64,9 @@ impl Cargo {
 
     /// From the next stanza on the other side acknowledges.
     pub(crate) fn count(&mut self) {
-        self.counts = true;
-        self.uncounted = self.window.len();
+        if !std::mem::replace(&mut self.counts, true) {
+            self.uncounted = self.window.len();
+        }
     }
 
     /// Writes as much of what waits as may be on its way; answers how many stanzas.
@@ -105,6 +106,11 @@ impl Cargo {
     /// Whether something is written that is not known to have arrived.
     pub(crate) fn is_loaded(&self) -> bool {
         !self.window.is_empty()
+    }
+
+    /// Whether the other side acknowledges.
+    pub(crate) fn counts(&self) -> bool {
+        self.counts
     }
 
     /// Whether the other side is to be asked what it has.

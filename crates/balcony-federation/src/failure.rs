@@ -11,8 +11,6 @@ pub enum Kind {
     NotFound,
     /// There is one, and it cannot be spoken with now (§8.3.3.17).
     Unreachable,
-    /// It or we do not want to.
-    Forbidden,
 }
 
 /// Why a domain cannot be reached.
@@ -41,7 +39,6 @@ impl Failure {
         match self.kind {
             Kind::NotFound => StanzaError::remote_server_not_found(),
             Kind::Unreachable => StanzaError::remote_server_timeout(),
-            Kind::Forbidden => StanzaError::policy_violation(),
         }
     }
 }

@@ -364,6 +364,9 @@ impl Remote for Federation {
         };
         let config = core.config();
         let federation = &config.federation;
+        if !federation.enabled {
+            return Err(StanzaError::remote_server_not_found());
+        }
         if !federation.allows(to.domain()) {
             return Err(StanzaError::policy_violation());
         }

@@ -66,8 +66,11 @@ impl Process {
         // Bound first: a port that is taken is the most likely mistake, and nothing is open yet.
         let plain = bind(&config.listen.c2s)?;
         let direct = bind(&config.listen.c2s_tls)?;
-        let servers = bind(&config.listen.s2s)?;
-        let direct_servers = bind(&config.listen.s2s_tls)?;
+        let (mut servers, mut direct_servers) = (Vec::new(), Vec::new());
+        if config.federation.enabled {
+            servers = bind(&config.listen.s2s)?;
+            direct_servers = bind(&config.listen.s2s_tls)?;
+        }
         let store = open(&config.data_dir)?;
         let process = Self::assemble(config, Arc::clone(&store)).await?;
         let restored = process.instance.core.restore_sessions().await;

@@ -2,7 +2,7 @@
 
 mod claims;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -57,12 +57,20 @@ struct Hearer {
     shown: Option<Arc<dyn Shown>>,
     /// What we send over it (XEP-0288), by the other side's domain.
     cargo: BTreeMap<String, Cargo>,
+    /// In which order what is counted was written: so many stanzas for a domain, so many for the
+    /// next.
+    written: VecDeque<(String, usize)>,
     bell: Arc<Notify>,
     decide: mpsc::Sender<(Pair, Verdict)>,
     decided: mpsc::Receiver<(Pair, Verdict)>,
     /// Nothing is read until then: it sent too fast.
     rest: Option<std::pin::Pin<Box<Sleep>>>,
+    /// Since when something is written and not acknowledged, or not taken.
     waits_since: Option<Duration>,
+    /// What we send is acknowledged.
+    counted: bool,
+    /// The server stops.
+    stops: bool,
     over: bool,
 }
 
@@ -104,7 +112,10 @@ impl Hearer {
             decide,
             decided,
             rest: None,
+            written: VecDeque::new(),
             waits_since: None,
+            counted: false,
+            stops: false,
             over: false,
         }
     }
@@ -126,6 +137,7 @@ impl Hearer {
                 Woken::Kicked(error) => self.machine.end(Some(&error)),
                 Woken::Time => self.check_time(),
                 Woken::Stop => {
+                    self.stops = true;
                     let error = StreamError::new(StreamCondition::SystemShutdown);
                     self.machine.end(Some(&error));
                 }
@@ -207,6 +219,10 @@ impl Hearer {
         if !self.core.is_ours(to) {
             return Err(StreamError::new(StreamCondition::HostUnknown));
         }
+        // Nobody else is one of ours.
+        if from.is_some_and(|from| self.core.is_ours(from)) {
+            return Err(StreamError::new(StreamCondition::InvalidFrom));
+        }
         self.listed.live.know(|known| known.add_local(to));
         let config = self.core.config();
         let federation = &config.federation;
@@ -257,6 +273,9 @@ impl Hearer {
         };
         let fresh = || Cargo::new(&self.shared, &self.core, &peer, carrier);
         let cargo = self.cargo.entry(pair.remote.clone()).or_insert_with(fresh);
+        if self.counted {
+            cargo.count();
+        }
         cargo.carry(&pair.local);
         self.listed.live.know(|known| known.bidirectional = true);
     }
@@ -270,24 +289,37 @@ impl Hearer {
     }
 
     fn counts(&mut self) {
+        self.counted = true;
         self.cargo.values_mut().for_each(Cargo::count);
         self.listed.live.know(|known| known.acknowledged = true);
     }
 
-    /// The acknowledged are the first that were written, whichever domain they went to; with one
-    /// domain, as it is with all but hosters, that is simply so many of its.
-    fn acknowledged(&mut self, stanzas: usize) {
+    /// What is acknowledged is what was written first, whichever domain it went to.
+    fn acknowledged(&mut self, mut stanzas: usize) {
         self.waits_since = None;
-        let mut left = stanzas;
-        for cargo in self.cargo.values_mut() {
-            left -= cargo.acknowledged(left);
+        while stanzas > 0
+            && let Some((remote, count)) = self.written.front_mut()
+        {
+            let some = stanzas.min(*count);
+            if let Some(cargo) = self.cargo.get_mut(remote) {
+                cargo.acknowledged(some);
+            }
+            stanzas -= some;
+            *count -= some;
+            if *count == 0 {
+                self.written.pop_front();
+            }
         }
     }
 
     fn load(&mut self) {
         let mut loaded = 0;
-        for cargo in self.cargo.values_mut() {
-            loaded += cargo.load(&mut self.wire, &self.listed.live);
+        for (remote, cargo) in &mut self.cargo {
+            let some = cargo.load(&mut self.wire, &self.listed.live);
+            if some > 0 && cargo.counts() {
+                self.written.push_back((remote.clone(), some));
+            }
+            loaded += some;
         }
         self.machine.sent(u32::try_from(loaded).unwrap_or(u32::MAX));
         if self.cargo.values().any(Cargo::waits) {
@@ -309,7 +341,7 @@ impl Hearer {
         let (live, rest) = (&self.listed.live, &mut self.rest);
         tokio::select! {
             biased;
-            () = self.shared.stopping() => Woken::Stop,
+            () = self.shared.stopping(), if !self.stops => Woken::Stop,
             error = live.kicked() => Woken::Kicked(error),
             () = poll_fn(|context| arrivals.poll_on(context)) => Woken::Handled,
             Some((pair, verdict)) = self.decided.recv() => Woken::Decided(pair, verdict),

@@ -17,7 +17,7 @@ use super::Connected;
 use crate::arrivals::Arrivals;
 use crate::cargo::Cargo;
 use crate::facts::Direction;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::peer::{Peer, Verification};
 use crate::queue::Carrier;
 use crate::reach::Shown;
@@ -41,6 +41,8 @@ pub(super) struct Speaker {
     asked: Vec<Verification>,
     /// Since when something is written and not acknowledged, or not taken.
     waits_since: Option<Duration>,
+    /// The server stops.
+    stops: bool,
     /// Why it is over.
     over: Option<Result<(), Failure>>,
 }
@@ -108,6 +110,7 @@ impl Speaker {
             shown: None,
             asked: Vec::new(),
             waits_since: None,
+            stops: false,
             over: None,
         };
         if let Some(secured) = secured {
@@ -133,6 +136,7 @@ impl Speaker {
                 Woken::Kicked(error) => self.machine.end(Some(&error)),
                 Woken::Time => self.check_time(),
                 Woken::Stop => {
+                    self.stops = true;
                     let error = StreamError::new(StreamCondition::SystemShutdown);
                     self.machine.end(Some(&error));
                 }
@@ -209,19 +213,14 @@ impl Speaker {
     /// Whether the end of the stream is a failure to reach the domain: not when it was in use and
     /// the other side had closed it in order, or while nothing waits.
     fn verdict(&self, failure: &balcony_stream::s2s::Failure) -> Result<(), Failure> {
-        use balcony_stream::s2s::Failure as Reason;
-        let orderly = matches!(failure, Reason::Closed) && self.machine_was_open();
-        if orderly && !self.cargo.is_loaded() {
+        let closed = matches!(failure, balcony_stream::s2s::Failure::Closed);
+        if closed && self.was_open() && !self.cargo.is_loaded() {
             return Ok(());
         }
-        let kind = match failure {
-            Reason::NotBelieved { .. } | Reason::NoWay => Kind::Forbidden,
-            _ => Kind::Unreachable,
-        };
-        Err(Failure::new(kind, failure))
+        Err(Failure::unreachable(failure))
     }
 
-    fn machine_was_open(&self) -> bool {
+    fn was_open(&self) -> bool {
         self.cargo.carries(&self.first)
     }
 
@@ -347,7 +346,7 @@ impl Speaker {
         let live = &self.listed.live;
         tokio::select! {
             biased;
-            () = self.shared.stopping() => Woken::Stop,
+            () = self.shared.stopping(), if !self.stops => Woken::Stop,
             error = live.kicked() => Woken::Kicked(error),
             () = poll_fn(|context| arrivals.poll_on(context)) => Woken::Handled,
             happened = wire.happen(reads) => Woken::Wire(happened),
@@ -374,7 +373,7 @@ impl Speaker {
             Ok(Happened::Eof) => self.tell(Input::Eof),
             Err(error) => {
                 let failure = Failure::unreachable(format!("the connection broke: {error}"));
-                self.over = Some(match self.cargo.is_loaded() || !self.machine_was_open() {
+                self.over = Some(match self.cargo.is_loaded() || !self.was_open() {
                     true => Err(failure),
                     false => Ok(()),
                 });

@@ -21,7 +21,13 @@ pub(super) fn declare(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mi
             true
         }
         text => {
-            if let Some(reason) = text.strip_prefix("only balcony:") {
+            if let Some(host) = text.strip_suffix(" is another server") {
+                script.servers.push((host.to_owned(), String::new()));
+                true
+            } else if let Some(host) = text.strip_suffix(" is another server, with config:") {
+                script.servers.push((host.to_owned(), entry.block.clone()));
+                true
+            } else if let Some(reason) = text.strip_prefix("only balcony:") {
                 script.only_balcony = Some(reason.trim().to_owned());
                 true
             } else if let Some((server, how)) = exception(text) {

@@ -21,6 +21,14 @@ pub(super) fn act(script: &Script, entry: &Entry<'_>) -> Result<Act, Mistake> {
     if let Some(what) = entry.text.strip_prefix("admin ") {
         return Ok(Act::Admin(admin(entry, what)?));
     }
+    for (words, off) in [
+        (" is cut off from the others", true),
+        (" is reached again", false),
+    ] {
+        if let Some(host) = entry.text.strip_suffix(words) {
+            return Ok(Act::CutServerOff(server(script, entry, host)?, off));
+        }
+    }
     let (who, what) = client(script, entry)?;
     let act = match what {
         "connects" => Act::Connect(who),
@@ -60,6 +68,14 @@ fn longer(entry: &Entry<'_>, who: usize, what: &str) -> Result<Act, Mistake> {
         return Ok(Act::OpenStream(who, host.to_owned()));
     }
     Err(entry.mistake(format!("nobody can do this: {what}")))
+}
+
+fn server(script: &Script, entry: &Entry<'_>, host: &str) -> Result<String, Mistake> {
+    let known = script.servers.iter().any(|(known, _)| known == host);
+    match known {
+        true => Ok(host.to_owned()),
+        false => Err(entry.mistake(format!("{host} is no other server"))),
+    }
 }
 
 fn block(entry: &Entry<'_>) -> Result<String, Mistake> {

@@ -14,7 +14,9 @@ use balcony_proto::xml::Element;
 
 pub use crate::Core;
 pub use crate::config::ArchiveDefault as ConfiguredArchive;
-pub use crate::config::{Applies, Config, Fallback, Key, Kind as KeyKind, Registration, Section};
+pub use crate::config::{
+    Applies, Config, Fallback, HostConfig, Key, Kind as KeyKind, Registration, Section,
+};
 pub use crate::context::Ctx;
 pub use crate::envelope::{Envelope, Origin, Side};
 pub use crate::error::{Error, stanza_error};

@@ -125,12 +125,16 @@ impl Core {
         drop(self.store.commit(Write::RemoteDone { ids }.into()));
     }
 
-    /// Gives a stanza that cannot be brought to its domain back to its sender.
+    /// Gives a stanza that cannot be brought to its domain back to its sender, behind what is being
+    /// handled: whoever sends may hold what the sender needs to take it back.
     pub fn returned(self: &Arc<Self>, departing: &Departing, error: &StanzaError) {
-        if let Some(answer) = departing.stanza.error(error)
-            && let Some(pending) = self.submit(answer)
-        {
-            tokio::spawn(pending);
+        if let Some(answer) = departing.stanza.error(error) {
+            let core = Arc::clone(self);
+            tokio::spawn(async move {
+                if let Some(pending) = core.submit(answer) {
+                    pending.await;
+                }
+            });
         }
         if let Some(id) = departing.kept {
             self.arrived(vec![id]);

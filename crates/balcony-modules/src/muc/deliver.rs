@@ -1,4 +1,4 @@
-//! What a room says, to the sessions of its occupants.
+//! What a room says, to its occupants: sessions of ours, and those on other servers.
 
 use std::sync::Arc;
 
@@ -20,16 +20,24 @@ pub(super) fn deliver(core: &Arc<Core>, out: Out) {
         let Some(to) = stanza.to.clone() else {
             continue;
         };
-        if let Some(session) = core.sessions().find(&to)
-            && !is_blocked(core, &to, &stanza)
-        {
-            let is_news = out.by.as_ref().is_some_and(|by| by != session.account());
-            if is_news {
-                push::on_room(core, &session, &stanza);
+        match core.sessions().find(&to) {
+            Some(session) if !is_blocked(core, &to, &stanza) => {
+                let is_news = out.by.as_ref().is_some_and(|by| by != session.account());
+                if is_news {
+                    push::on_room(core, &session, &stanza);
+                }
+                core.push(&session, stanza);
             }
-            core.push(&session, stanza);
+            // What comes back says who is not there any more, see `entry::failed`.
+            None if is_elsewhere(core, &to) => core.depart(stanza),
+            _ => {}
         }
     }
+}
+
+/// Whether an address is none of an account of this server.
+pub(super) fn is_elsewhere(core: &Core, jid: &Jid) -> bool {
+    core.host(jid.domain()).is_none()
 }
 
 /// XEP-0191 §3.3: whoever blocks a room, or one of its occupants, hears nothing of it.

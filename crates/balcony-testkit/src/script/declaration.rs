@@ -108,7 +108,8 @@ fn speaker(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mistake> {
         return Ok(false);
     };
     let known = script.clients.iter().any(|client| client.name == name);
-    if known || name.contains(' ') {
+    let is_server = script.servers.iter().any(|(host, _)| host == name);
+    if known || is_server || name.contains(' ') {
         return Ok(false);
     }
     let mut options = rest.split(',').map(str::trim);

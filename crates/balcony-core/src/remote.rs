@@ -101,7 +101,18 @@ impl Core {
     /// Takes a stanza that came from another domain or a component. Its `from` is proved and its
     /// `to` is [ours](Core::is_ours). Otherwise as [`Core::accept`].
     pub fn accept_foreign(self: &Arc<Self>, stanza: Stanza, behind: bool) -> Accepted {
+        // Whoever proved a domain of ours, or none, is mistaken for nobody of ours.
+        if !self.may_be_foreign(&stanza) {
+            tracing::error!(from = ?stanza.from, to = ?stanza.to, "no stanza of another domain");
+            return Accepted::Done;
+        }
         self.accept_from(Origin::Foreign, stanza, behind)
+    }
+
+    fn may_be_foreign(&self, stanza: &Stanza) -> bool {
+        let from = stanza.from.as_ref().map(Jid::domain);
+        let is_host_or_service = |domain| self.serves(domain) || self.service(domain).is_some();
+        stanza.to.is_some() && from.is_some_and(|domain| !is_host_or_service(domain))
     }
 
     /// Hands a stanza over to a domain that others serve, past all stages and at once: for whoever

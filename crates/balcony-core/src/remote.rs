@@ -90,6 +90,12 @@ impl Core {
         self.serves(domain) || self.service(domain).is_some() || self.remote.is_ours(domain)
     }
 
+    /// Whether an address is at no host or service of this server: what is for it departs.
+    #[must_use]
+    pub fn is_elsewhere(&self, jid: &Jid) -> bool {
+        !self.serves(jid.domain()) && self.service(jid.domain()).is_none()
+    }
+
     /// Whether a stanza would leave for its domain, or what its sender is told.
     ///
     /// # Errors
@@ -110,9 +116,8 @@ impl Core {
     }
 
     fn may_be_foreign(&self, stanza: &Stanza) -> bool {
-        let from = stanza.from.as_ref().map(Jid::domain);
-        let is_host_or_service = |domain| self.serves(domain) || self.service(domain).is_some();
-        stanza.to.is_some() && from.is_some_and(|domain| !is_host_or_service(domain))
+        let from = stanza.from.as_ref();
+        stanza.to.is_some() && from.is_some_and(|from| self.is_elsewhere(from))
     }
 
     /// Hands a stanza over to a domain that others serve, past all stages and at once: for whoever

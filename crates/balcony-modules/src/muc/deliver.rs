@@ -29,15 +29,10 @@ pub(super) fn deliver(core: &Arc<Core>, out: Out) {
                 core.push(&session, stanza);
             }
             // What comes back says who is not there any more, see `entry::failed`.
-            None if is_elsewhere(core, &to) => core.depart(stanza),
+            None if core.is_elsewhere(&to) => core.depart(stanza),
             _ => {}
         }
     }
-}
-
-/// Whether an address is none of an account of this server.
-pub(super) fn is_elsewhere(core: &Core, jid: &Jid) -> bool {
-    core.host(jid.domain()).is_none()
 }
 
 /// XEP-0191 §3.3: whoever blocks a room, or one of its occupants, hears nothing of it.

@@ -7,7 +7,6 @@ use balcony_proto::ns;
 use balcony_proto::stanza::{Payload, StanzaError};
 use balcony_store::Stored;
 
-use super::deliver::is_elsewhere;
 use super::iq::Asked;
 use super::room::{Affiliation, Role, State};
 use super::rooms::Room;
@@ -35,7 +34,7 @@ pub(super) async fn answer(
             let session = ctx.sessions().find(asked.from);
             let reader = match &session {
                 Some(session) => archive::Reader::Ours(session),
-                None if is_elsewhere(ctx.core(), asked.from) => archive::Reader::Theirs(asked.from),
+                None if ctx.core().is_elsewhere(asked.from) => archive::Reader::Theirs(asked.from),
                 None => return Err(StanzaError::service_unavailable()),
             };
             let shown = |row: &Stored| if sees_addresses { None } else { hidden(row) };

@@ -516,6 +516,9 @@ pub enum Event {
     AccountDeleted(Jid),
     /// A second went by.
     Tick,
+    /// The server is about to stop, and all streams are still there: what must be told to others
+    /// before is told now.
+    Stopping,
 }
 
 /// Which event a listener wants.
@@ -539,6 +542,8 @@ pub enum EventKind {
     AccountDeleted,
     /// [`Event::Tick`]
     Tick,
+    /// [`Event::Stopping`]
+    Stopping,
 }
 
 impl Event {
@@ -555,6 +560,7 @@ impl Event {
             Self::AccountLeaving(_) => EventKind::AccountLeaving,
             Self::AccountDeleted(_) => EventKind::AccountDeleted,
             Self::Tick => EventKind::Tick,
+            Self::Stopping => EventKind::Stopping,
         }
     }
 }

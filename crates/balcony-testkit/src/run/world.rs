@@ -1,6 +1,7 @@
 //! The server that a conversation is held with.
 
 use balcony_core::config::Config;
+use balcony_core::module::Event;
 use balcony_modules::MODULES;
 use balcony_stream::Security;
 
@@ -111,7 +112,7 @@ async fn in_memory(towns: &Towns, script: &Script, act: &Admin) -> Result<(), St
         | Admin::Delete(account)
         | Admin::Enable(account, _)
         | Admin::SetPassword(account, _) => towns.of(account.domain()),
-        Admin::Reload(_) => &towns.home,
+        Admin::Reload(_) | Admin::Stop => &towns.home,
     };
     let core = &server.instance.core;
     let done = match act {
@@ -119,6 +120,12 @@ async fn in_memory(towns: &Towns, script: &Script, act: &Admin) -> Result<(), St
         Admin::Delete(account) => core.delete_account(account).await,
         Admin::Enable(account, on) => core.set_enabled(account, *on).await,
         Admin::SetPassword(account, password) => core.set_password(account, password, None).await,
+        Admin::Stop => {
+            if let Some(told) = core.fire(Event::Stopping) {
+                told.await;
+            }
+            Ok(())
+        }
         Admin::Reload(more) => {
             let text = format!("{}\n{more}", script.config);
             let sections = MODULES

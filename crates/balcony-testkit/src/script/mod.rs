@@ -187,6 +187,8 @@ pub enum Admin {
     Enable(Jid, bool),
     /// Changes its password.
     SetPassword(Jid, String),
+    /// Stops the server, as far as others are told of it.
+    Stop,
     /// Puts another configuration in force: the script's, with this behind it.
     Reload(String),
 }

@@ -123,6 +123,9 @@ fn admin(entry: &Entry<'_>, what: &str) -> Result<Admin, Mistake> {
     if what == "reloads with:" {
         return Ok(Admin::Reload(block(entry)?));
     }
+    if what == "stops the server" {
+        return Ok(Admin::Stop);
+    }
     let (verb, rest) = what.split_once(' ').unwrap_or((what, ""));
     match verb {
         "creates" => {

@@ -171,7 +171,7 @@ async fn hand_over(
     lane: &mut Lane,
     handed: &Handed<'_>,
 ) {
-    let Some(stanza) = as_on_a_stream(from, &departing.stanza) else {
+    let Some(stanza) = as_on_a_stream((from, to), &departing.stanza) else {
         return;
     };
     if lane.is_full() || !matches!(stanza.kind, Kind::Message(_)) {
@@ -189,11 +189,11 @@ async fn hand_over(
     }
 }
 
-/// The stanza as it comes out at the other end; `None` for a sender of whose domain the stream
-/// would not be (RFC 6120 §8.1.2.2).
-fn as_on_a_stream(from: &Core, stanza: &Stanza) -> Option<Stanza> {
+/// The stanza as it comes out at the other end. `None`: its sender is of another domain that has
+/// nothing to do with either, so a stream would not have taken it (RFC 6120 §8.1.2.2). A sender of
+/// the domain that is spoken to is left to the server, which must not believe it either.
+fn as_on_a_stream((from, to): (&Core, &Core), stanza: &Stanza) -> Option<Stanza> {
     let sender = stanza.from.as_ref()?;
-    from.is_ours(sender.domain())
-        .then(|| Stanza::parse(&stanza.to_bytes()))
-        .flatten()
+    let taken = [from, to].iter().any(|core| core.is_ours(sender.domain()));
+    taken.then(|| Stanza::parse(&stanza.to_bytes())).flatten()
 }

@@ -72,6 +72,12 @@ impl<'a> Stage<'a> {
                 tokio::time::sleep(patience.settle).await;
                 Ok(())
             }
+            Act::ServerSends(host, text) => {
+                let stanzas = self.names.fill(text)?;
+                self.world.says(host, &stanzas).await?;
+                tokio::time::sleep(patience.settle).await;
+                Ok(())
+            }
             Act::Admin(act) => {
                 self.world.admin(self.script, act).await?;
                 tokio::time::sleep(patience.settle).await;

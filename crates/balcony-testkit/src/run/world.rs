@@ -3,6 +3,7 @@
 use balcony_core::config::Config;
 use balcony_core::module::Event;
 use balcony_modules::MODULES;
+use balcony_proto::stanza::Stanza;
 use balcony_stream::Security;
 
 use super::balcony::Balcony;
@@ -84,6 +85,18 @@ impl World {
             World::Balcony(server) => server.connect(client).await,
             World::Other(server) => server.connect(client).await,
         }
+    }
+
+    /// Has the server of a host itself say something.
+    pub(super) async fn says(&self, host: &str, stanza: &[u8]) -> Result<(), String> {
+        let World::Memory(towns) = self else {
+            return Err("there is one server alone".into());
+        };
+        let stanza = Stanza::parse(stanza).ok_or("this is no stanza")?;
+        if let Some(pending) = towns.of(host).instance.core.submit(stanza) {
+            pending.await;
+        }
+        Ok(())
     }
 
     /// Cuts a server off from the others, or brings it back.

@@ -172,6 +172,8 @@ pub enum Act {
     Wait(Duration),
     /// The server of a host reaches no other and is reached by none, or is again.
     CutServerOff(String, bool),
+    /// The server of a host itself says this, with placeholders.
+    ServerSends(String, String),
     /// The operator does something.
     Admin(Admin),
 }

@@ -29,6 +29,11 @@ pub(super) fn act(script: &Script, entry: &Entry<'_>) -> Result<Act, Mistake> {
             return Ok(Act::CutServerOff(server(script, entry, host)?, off));
         }
     }
+    if let Some(host) = entry.text.strip_suffix(" sends:")
+        && script.servers.iter().any(|(known, _)| known == host)
+    {
+        return Ok(Act::ServerSends(host.to_owned(), well_formed(entry)?));
+    }
     let (who, what) = client(script, entry)?;
     let act = match what {
         "connects" => Act::Connect(who),

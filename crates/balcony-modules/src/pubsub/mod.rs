@@ -117,6 +117,14 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         },
         HookSpec {
             stage: Stage::Arriving,
+            band: Band::Guard,
+            kinds: Kinds::MESSAGE,
+            after: &["blocking"],
+            changes: &[],
+            hook: Hook::Now(approvals::returned_from_elsewhere),
+        },
+        HookSpec {
+            stage: Stage::Arriving,
             band: Band::Notify,
             kinds: Kinds::PRESENCE,
             after: &[],

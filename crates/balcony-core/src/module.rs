@@ -23,6 +23,7 @@ pub use crate::error::{Error, stanza_error};
 pub use crate::held::{Hold, HoldKey};
 pub use crate::host::Host;
 pub use crate::notes::Notes;
+pub use crate::remote::{Peer, Way};
 pub use crate::requests::NoAnswer;
 pub use crate::service::Service;
 pub use crate::session::{Fate, Item, Session, SessionClient};

@@ -37,6 +37,28 @@ pub enum Admitted {
     Now,
 }
 
+/// A domain with which there are streams now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The host here.
+    pub local: String,
+    /// The other domain.
+    pub domain: String,
+    /// Its streams, one for each.
+    pub ways: Vec<Way>,
+}
+
+/// In which direction stanzas go over a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// To this server.
+    Incoming,
+    /// From this server.
+    Outgoing,
+    /// Both (XEP-0288).
+    Both,
+}
+
 /// Whoever brings stanzas to domains that are not ours.
 pub trait Remote: Send + Sync + 'static {
     /// Whether it is somebody whose streams end here: a component.
@@ -50,6 +72,11 @@ pub trait Remote: Send + Sync + 'static {
 
     /// Takes it. Whoever takes it sees to it that it arrives, or that its sender gets an error.
     fn send(&self, core: &Arc<Core>, departing: Departing);
+
+    /// The servers of others with which there are streams now, but no components.
+    fn peers(&self) -> Vec<Peer> {
+        Vec::new()
+    }
 }
 
 /// A server without others: nothing leaves it.
@@ -133,6 +160,12 @@ impl Core {
             Ok(_) => self.remote.send(self, departing),
             Err(error) => self.returned(&departing, &error),
         }
+    }
+
+    /// The servers of others with which there are streams now.
+    #[must_use]
+    pub fn peers(&self) -> Vec<Peer> {
+        self.remote.peers()
     }
 
     /// Forgets stanzas that were kept: they arrived, or their senders were told that they did not.

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 
 use balcony_core::lane::{Counts, Lane};
-use balcony_core::remote::{Admitted, Departing, Remote};
+use balcony_core::remote::{Admitted, Departing, Peer, Remote, Way};
 use balcony_core::{Accepted, Core};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Kind, Stanza, StanzaError};
@@ -71,6 +71,14 @@ impl Network {
         found.find(|(_, core)| core.is_ours(domain))
     }
 
+    /// The first host of a server.
+    fn host(&self, at: usize) -> String {
+        let core = self.members.lock().get(at).and_then(Weak::upgrade);
+        let hosts = core.map(|core| core.hosts()).unwrap_or_default();
+        let first = hosts.first().map(|host| host.name().to_owned());
+        first.unwrap_or_default()
+    }
+
     fn is_open(down: &[String], ends: [&Core; 2]) -> bool {
         let reaches = |core: &Core| !down.iter().any(|host| core.is_ours(host));
         ends.into_iter().all(reaches)
@@ -113,6 +121,31 @@ impl Remote for Neighbour {
         });
         // Nobody is at the other end only when the runtime ends.
         let _ = road.send(departing);
+    }
+
+    /// A road is an outgoing stream here and an incoming one there.
+    fn peers(&self) -> Vec<Peer> {
+        let network = &self.network;
+        let roads: Vec<(usize, usize)> = network.roads.lock().keys().copied().collect();
+        let mut peers: Vec<Peer> = Vec::new();
+        for (from, to) in roads {
+            let (other, way) = match self.own {
+                own if own == from => (to, Way::Outgoing),
+                own if own == to => (from, Way::Incoming),
+                _ => continue,
+            };
+            let (local, domain) = (network.host(self.own), network.host(other));
+            match peers.iter_mut().find(|peer| peer.domain == domain) {
+                Some(peer) => peer.ways.push(way),
+                None => peers.push(Peer {
+                    local,
+                    domain,
+                    ways: vec![way],
+                }),
+            }
+        }
+        peers.iter_mut().for_each(|peer| peer.ways.sort_unstable());
+        peers
     }
 }
 

@@ -4,6 +4,7 @@ use balcony_core::module::{Config, Key, KeyKind, Section};
 use balcony_proto::xep::data_form::{DataForm, Field, FormType};
 
 use crate::keys::key;
+use crate::server_info;
 
 /// XEP-0157 §3.
 const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
@@ -71,7 +72,9 @@ pub(super) fn form(config: &Config, host: &str) -> Option<DataForm> {
             ..Field::default().with_values(uris)
         })
     };
-    let fields: Vec<Field> = FIELDS.into_iter().filter_map(field).collect();
+    // XEP-0485 §9.2: its field is one of the same form.
+    let fields = FIELDS.into_iter().filter_map(field);
+    let fields: Vec<Field> = fields.chain(server_info::field(config, host)).collect();
     if fields.is_empty() {
         return None;
     }

@@ -42,7 +42,7 @@ mod theirs;
 
 pub(crate) use discovery::{identity, info, items_of, nodes};
 pub(crate) use interest::introduce;
-pub(crate) use own::{exists, open_item, public, publish};
+pub(crate) use own::{exists, open_item, public, publish, publish_at_service};
 
 use balcony_core::module::{
     Band, EventKind, Feature, Handle, Hook, HookSpec, IqHandler, IqKind, Kinds, Listen, Listener,

@@ -100,12 +100,16 @@ fn is_uri(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn sections() -> Vec<&'static Section> {
+        [&[&HOST], server_info::MODULE.config].concat()
+    }
+
     #[test]
     fn addresses_that_are_uris_are_told() {
         let text = "[[host]]\nname = 'localhost'\n\
             abuse_addresses = ['mailto:abuse@localhost', 'abuse@localhost']\n\
             status_addresses = ['https://status.localhost']\n";
-        let config = Config::parse(text, None, &[&HOST]).unwrap();
+        let config = Config::parse(text, None, &sections()).unwrap();
         let form = form(&config, "localhost").unwrap();
         assert_eq!(form.form_type_name(), Some(SERVER_INFO));
         let abuse = form.field("abuse-addresses").unwrap();
@@ -119,7 +123,7 @@ mod tests {
 
     #[test]
     fn without_addresses_there_is_no_form() {
-        let config = Config::parse("", None, &[&HOST]).unwrap();
+        let config = Config::parse("", None, &sections()).unwrap();
         assert_eq!(form(&config, "localhost"), None);
     }
 

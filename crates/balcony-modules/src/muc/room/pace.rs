@@ -160,6 +160,15 @@ mod tests {
         State::new(jid, Config::default(), [7; 64])
     }
 
+    fn make_member(room: &mut State, who: &str) {
+        let listed = super::super::Listed {
+            affiliation: Affiliation::Member,
+            nick: None,
+            reason: None,
+        };
+        room.enlist(&Jid::parse(who).unwrap(), Some(listed));
+    }
+
     /// How many of ten are let through.
     fn ten(room: &mut State, who: &str, told: Told, now: i64) -> usize {
         let account = Jid::parse(who).unwrap();
@@ -190,6 +199,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_silences_nobody_for_long() {
         let mut room = room();
+        make_member(&mut room, "hag66@localhost");
         assert_eq!(ten(&mut room, "hag66@localhost", Told::Message, NOW), 3);
         assert_eq!(ten(&mut room, "hag66@localhost", Told::Message, 0), 0);
         assert_eq!(ten(&mut room, "hag66@localhost", Told::Message, SECOND), 1);
@@ -202,13 +212,7 @@ mod tests {
         let said: usize = (0..100).map(|n| say(format!("{n}@far.example"))).sum();
         assert_eq!(said, 3 * 20);
         assert_eq!(say("witch@near.example".to_owned()), 3);
-        let hag = Jid::parse("hag66@far.example").unwrap();
-        let listed = super::super::Listed {
-            affiliation: Affiliation::Member,
-            nick: None,
-            reason: None,
-        };
-        room.enlist(&hag, Some(listed));
+        make_member(&mut room, "hag66@far.example");
         assert_eq!(ten(&mut room, "hag66@far.example", Told::Message, NOW), 3);
     }
 

@@ -14,13 +14,16 @@ use balcony_proto::xml::Element;
 
 pub use crate::Core;
 pub use crate::config::ArchiveDefault as ConfiguredArchive;
-pub use crate::config::{Applies, Config, Fallback, Key, Kind as KeyKind, Registration, Section};
+pub use crate::config::{
+    Applies, Config, Fallback, HostConfig, Key, Kind as KeyKind, Registration, Section,
+};
 pub use crate::context::Ctx;
 pub use crate::envelope::{Envelope, Origin, Side};
 pub use crate::error::{Error, stanza_error};
 pub use crate::held::{Hold, HoldKey};
 pub use crate::host::Host;
 pub use crate::notes::Notes;
+pub use crate::remote::{Peer, Way};
 pub use crate::requests::NoAnswer;
 pub use crate::service::Service;
 pub use crate::session::{Fate, Item, Session, SessionClient};
@@ -514,6 +517,9 @@ pub enum Event {
     AccountDeleted(Jid),
     /// A second went by.
     Tick,
+    /// The server is about to stop, and all streams are still there: what must be told to others
+    /// before is told now.
+    Stopping,
 }
 
 /// Which event a listener wants.
@@ -537,6 +543,8 @@ pub enum EventKind {
     AccountDeleted,
     /// [`Event::Tick`]
     Tick,
+    /// [`Event::Stopping`]
+    Stopping,
 }
 
 impl Event {
@@ -553,6 +561,7 @@ impl Event {
             Self::AccountLeaving(_) => EventKind::AccountLeaving,
             Self::AccountDeleted(_) => EventKind::AccountDeleted,
             Self::Tick => EventKind::Tick,
+            Self::Stopping => EventKind::Stopping,
         }
     }
 }

@@ -37,6 +37,28 @@ pub enum Admitted {
     Now,
 }
 
+/// A domain with which there are streams now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The host here.
+    pub local: String,
+    /// The other domain.
+    pub domain: String,
+    /// Its streams, one for each.
+    pub ways: Vec<Way>,
+}
+
+/// In which direction stanzas go over a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// To this server.
+    Incoming,
+    /// From this server.
+    Outgoing,
+    /// Both (XEP-0288).
+    Both,
+}
+
 /// Whoever brings stanzas to domains that are not ours.
 pub trait Remote: Send + Sync + 'static {
     /// Whether it is somebody whose streams end here: a component.
@@ -50,6 +72,11 @@ pub trait Remote: Send + Sync + 'static {
 
     /// Takes it. Whoever takes it sees to it that it arrives, or that its sender gets an error.
     fn send(&self, core: &Arc<Core>, departing: Departing);
+
+    /// The servers of others with which there are streams now, but no components.
+    fn peers(&self) -> Vec<Peer> {
+        Vec::new()
+    }
 }
 
 /// A server without others: nothing leaves it.
@@ -90,6 +117,12 @@ impl Core {
         self.serves(domain) || self.service(domain).is_some() || self.remote.is_ours(domain)
     }
 
+    /// Whether an address is at no host or service of this server: what is for it departs.
+    #[must_use]
+    pub fn is_elsewhere(&self, jid: &Jid) -> bool {
+        !self.serves(jid.domain()) && self.service(jid.domain()).is_none()
+    }
+
     /// Whether a stanza would leave for its domain, or what its sender is told.
     ///
     /// # Errors
@@ -101,7 +134,17 @@ impl Core {
     /// Takes a stanza that came from another domain or a component. Its `from` is proved and its
     /// `to` is [ours](Core::is_ours). Otherwise as [`Core::accept`].
     pub fn accept_foreign(self: &Arc<Self>, stanza: Stanza, behind: bool) -> Accepted {
+        // Whoever proved a domain of ours, or none, is mistaken for nobody of ours.
+        if !self.may_be_foreign(&stanza) {
+            tracing::error!(from = ?stanza.from, to = ?stanza.to, "no stanza of another domain");
+            return Accepted::Done;
+        }
         self.accept_from(Origin::Foreign, stanza, behind)
+    }
+
+    fn may_be_foreign(&self, stanza: &Stanza) -> bool {
+        let from = stanza.from.as_ref();
+        stanza.to.is_some() && from.is_some_and(|from| self.is_elsewhere(from))
     }
 
     /// Hands a stanza over to a domain that others serve, past all stages and at once: for whoever
@@ -119,18 +162,28 @@ impl Core {
         }
     }
 
+    /// The servers of others with which there are streams now.
+    #[must_use]
+    pub fn peers(&self) -> Vec<Peer> {
+        self.remote.peers()
+    }
+
     /// Forgets stanzas that were kept: they arrived, or their senders were told that they did not.
     /// Nobody waits for it: a failure costs a repetition after a restart.
     pub fn arrived(&self, ids: Vec<i64>) {
         drop(self.store.commit(Write::RemoteDone { ids }.into()));
     }
 
-    /// Gives a stanza that cannot be brought to its domain back to its sender.
+    /// Gives a stanza that cannot be brought to its domain back to its sender, behind what is being
+    /// handled: whoever sends may hold what the sender needs to take it back.
     pub fn returned(self: &Arc<Self>, departing: &Departing, error: &StanzaError) {
-        if let Some(answer) = departing.stanza.error(error)
-            && let Some(pending) = self.submit(answer)
-        {
-            tokio::spawn(pending);
+        if let Some(answer) = departing.stanza.error(error) {
+            let core = Arc::clone(self);
+            tokio::spawn(async move {
+                if let Some(pending) = core.submit(answer) {
+                    pending.await;
+                }
+            });
         }
         if let Some(id) = departing.kept {
             self.arrived(vec![id]);

@@ -7,8 +7,9 @@ use balcony_core::module::{
 };
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
+use balcony_store::Result;
 
-use crate::presence;
+use crate::{presence, roster};
 
 /// The guard before resources.
 pub static MODULE: ModuleSpec = ModuleSpec {
@@ -50,12 +51,26 @@ fn is_strange(ctx: &Ctx<'_>, envelope: &Envelope, from: &Jid, to: &Jid) -> bool 
         && !(from.is_domain() && ctx.host(from.domain()).is_some())
 }
 
+/// Whether somebody on another server may know that the resource is there: then the server knows
+/// it too, and may ask what the resource can (XEP-0115 §4, XEP-0163 §4.3.2).
+async fn is_shared_there(ctx: &mut Ctx<'_>, account: &Jid, server: &Jid) -> Result<bool> {
+    let contacts = roster::contacts(ctx, &account.bare()).await?;
+    let mut there = contacts.items().iter();
+    Ok(there.any(|contact| {
+        contact.jid.domain() == server.domain() && contact.standing.shows_presence()
+    }))
+}
+
 async fn guard(ctx: &mut Ctx<'_>, from: Jid, to: Jid) -> Flow {
     // The same answer as for a resource that is not there (§8.5.3.2.3), which the router gives.
     let Some(session) = ctx.sessions().find(&to) else {
         return Flow::Continue;
     };
-    match presence::is_shared(ctx, &to, Some(&session), &from).await {
+    let shared = match from.is_domain() && ctx.core().is_elsewhere(&from) {
+        true => is_shared_there(ctx, &to, &from).await,
+        false => presence::is_shared(ctx, &to, Some(&session), &from).await,
+    };
+    match shared {
         Ok(true) => Flow::Continue,
         Ok(false) => Flow::Reject(StanzaError::service_unavailable()),
         Err(cause) => {

@@ -28,6 +28,7 @@ pub mod push;
 pub mod register;
 pub mod reporting;
 pub mod roster;
+pub mod server_info;
 mod service_iq;
 pub mod session_legacy;
 pub mod stanza_id;
@@ -79,4 +80,5 @@ pub static MODULES: &[&ModuleSpec] = &[
     &vcard::MODULE,
     &pubsub::MODULE,
     &avatar::MODULE,
+    &server_info::MODULE,
 ];

@@ -16,6 +16,11 @@ pub(crate) fn only_child(stanza: &Stanza) -> Result<Element, StanzaError> {
     }
 }
 
+fn is_for_elsewhere(ctx: &Ctx<'_>, answer: &Stanza) -> bool {
+    let to = answer.to.as_ref();
+    to.is_some_and(|to| ctx.core().is_elsewhere(to))
+}
+
 /// Answers behind all that the service has said so far.
 pub(crate) fn reply(ctx: &mut Ctx<'_>, stanza: &Stanza, payload: Payload) {
     let answer = stanza.result(payload);
@@ -25,6 +30,7 @@ pub(crate) fn reply(ctx: &mut Ctx<'_>, stanza: &Stanza, payload: Payload) {
         .and_then(|from| ctx.sessions().find(from));
     match session {
         Some(session) => ctx.push(&session, answer),
+        None if is_for_elsewhere(ctx, &answer) => ctx.core().depart(answer),
         None => ctx.send(answer),
     }
 }

@@ -6,6 +6,7 @@ use balcony_core::module::{
 use balcony_proto::ns;
 use balcony_proto::stanza::Payload;
 use balcony_proto::xep::version::Version;
+use balcony_proto::xml::Element;
 
 use crate::disco::SOFTWARE;
 
@@ -27,11 +28,16 @@ pub static MODULE: ModuleSpec = ModuleSpec {
 
 /// XEP-0092 §2.
 fn answer(_: &mut Ctx<'_>, _: &Request) -> Answer {
+    Ok(Payload::from_element(&element()))
+}
+
+/// What software this is.
+pub(crate) fn element() -> Element {
     let version = Version {
         name: SOFTWARE.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         // §5: the operating system helps those most who attack it.
         os: None,
     };
-    Ok(Payload::from_element(&version.to_element()))
+    version.to_element()
 }

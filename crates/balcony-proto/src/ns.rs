@@ -109,6 +109,8 @@ pub const BLOCKING: &str = "urn:xmpp:blocking";
 pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
 /// Reports on who is blocked (XEP-0377).
 pub const REPORTING: &str = "urn:xmpp:reporting:1";
+/// What a server tells of itself over publish-subscribe (XEP-0485).
+pub const SERVER_INFO: &str = "urn:xmpp:serverinfo:0";
 /// External service discovery (XEP-0215).
 pub const EXTDISCO: &str = "urn:xmpp:extdisco:2";
 /// Unique and stable stanza ids (XEP-0359).

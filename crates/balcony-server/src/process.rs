@@ -227,6 +227,9 @@ impl Process {
     async fn drain(&self, listening: Vec<Listening>) {
         let core = &self.instance.core;
         tracing::info!(sessions = core.sessions().count(), "stopping");
+        if let Some(told) = core.fire(Event::Stopping) {
+            told.await;
+        }
         listening.into_iter().for_each(Listening::close);
         self.instance.stop();
         // What waits for other servers is in the store.

@@ -8,6 +8,7 @@ pub mod compare;
 pub mod crash;
 mod keys;
 pub mod memory;
+pub mod neighbours;
 pub mod placeholders;
 pub mod power;
 pub mod reader;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use balcony_cluster::Local;
 use balcony_core::config::Config;
 use balcony_core::module::{Event, ModuleSpec};
+use balcony_core::remote::{Nowhere, Remote};
 use balcony_core::{Clock, Core, Parts};
 use balcony_modules::MODULES;
 use balcony_proto::jid::Jid;
@@ -17,6 +18,7 @@ use balcony_stream::Security;
 
 use crate::keys;
 use crate::memory::{self, End};
+use crate::neighbours::Network;
 
 /// 2023-11-14T22:13:20Z: a moment that is easy to recognise in stamps.
 pub const START_MICROS: i64 = 1_700_000_000_000_000;
@@ -47,6 +49,24 @@ impl TestServer {
         config: &str,
         modules: &'static [&'static ModuleSpec],
     ) -> Result<Self, String> {
+        Self::with(config, modules, Arc::new(Nowhere)).await
+    }
+
+    /// A server that reaches the others of a network.
+    ///
+    /// # Errors
+    /// As [`TestServer::start`].
+    pub async fn among(config: &str, network: &Arc<Network>) -> Result<Self, String> {
+        let server = Self::with(config, MODULES, network.next()).await?;
+        network.join(&server.instance.core);
+        Ok(server)
+    }
+
+    async fn with(
+        config: &str,
+        modules: &'static [&'static ModuleSpec],
+        remote: Arc<dyn Remote>,
+    ) -> Result<Self, String> {
         let sections: Vec<_> = modules
             .iter()
             .flat_map(|module| module.config.iter().copied())
@@ -60,7 +80,7 @@ impl TestServer {
             config,
             store: Arc::clone(&store) as Arc<dyn Store>,
             cluster: Arc::new(Local::alone()),
-            remote: Arc::new(balcony_core::remote::Nowhere),
+            remote,
             clock: Clock::virtual_at(START_MICROS),
             modules,
         };

@@ -86,6 +86,8 @@ pub(super) fn answer_to(
 ) {
     match session {
         Some(session) => core.deliver(session, answer),
+        // At once as well, so that it comes before what the request has led to.
+        None if answer.to.as_ref().is_some_and(|to| core.is_elsewhere(to)) => core.depart(answer),
         None if answer.to.is_some() => {
             let envelope = core.envelope(answer, Origin::Server);
             works.0.push_back(Work::Envelope(Box::new(envelope)));

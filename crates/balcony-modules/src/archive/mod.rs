@@ -13,7 +13,7 @@ mod retract;
 mod worth;
 
 pub(crate) use about::{ends, query_form};
-pub(crate) use query::{forget_received, has_received, note_received, page};
+pub(crate) use query::{Reader, forget_received, has_received, note_received, page};
 pub(crate) use worth::worth;
 
 use balcony_core::module::{

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use balcony_core::module::{Answer, BoxFuture, Ctx, Request, Session, stanza_error};
+use balcony_core::module::{Answer, BoxFuture, Config, Ctx, Request, Session, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Condition, MessageType, Payload, Stanza, StanzaError};
@@ -68,16 +68,54 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
         let account = own_account(request)?;
         let session = request.session.as_ref();
         let session = session.ok_or_else(StanzaError::forbidden)?;
-        page(ctx, &account, session, &request.element()?, &|_| None).await
+        let reader = Reader::Ours(session);
+        page(ctx, &account, reader, &request.element()?, &|_| None).await
     })
 }
 
-/// Sends a session a page of an archive; what is answered goes behind it. `shown` gives what is
+/// Who is sent a page of an archive.
+#[derive(Clone, Copy)]
+pub(crate) enum Reader<'a> {
+    /// A session of this server.
+    Ours(&'a Arc<Session>),
+    /// A client on another server.
+    Theirs(&'a Jid),
+}
+
+impl Reader<'_> {
+    fn jid(&self) -> &Jid {
+        match self {
+            Reader::Ours(session) => session.jid(),
+            Reader::Theirs(jid) => jid,
+        }
+    }
+
+    /// Bytes that it may be sent: half of a queue stays free for what arrives meanwhile.
+    fn room(&self, config: &Config) -> usize {
+        match self {
+            Reader::Ours(session) => {
+                let room = config.limits.session_queue / 2;
+                room.saturating_sub(session.queued_bytes())
+            }
+            // Others on its server may ask at the same time.
+            Reader::Theirs(_) => config.federation.queue / 8,
+        }
+    }
+
+    fn send(&self, ctx: &mut Ctx<'_>, result: Stanza) {
+        match self {
+            Reader::Ours(session) => ctx.push(session, result),
+            Reader::Theirs(_) => ctx.core().depart(result),
+        }
+    }
+}
+
+/// Sends somebody a page of an archive; what is answered goes behind it. `shown` gives what is
 /// told of a message in its place, if something else is.
 pub(crate) async fn page(
     ctx: &mut Ctx<'_>,
     archive: &Jid,
-    session: &Arc<Session>,
+    reader: Reader<'_>,
     query: &Element,
     shown: &(dyn Fn(&Stored) -> Option<Stored> + Sync),
 ) -> Answer {
@@ -90,11 +128,12 @@ pub(crate) async fn page(
         Error::NotFound => StanzaError::item_not_found(),
         cause => stanza_error(&cause),
     })?;
-    // Half of the queue stays free for what arrives meanwhile.
-    let room = config.limits.session_queue / 2;
-    let mut page = fitting(page, room.saturating_sub(session.queued_bytes()), from_end);
+    let mut page = fitting(page, reader.room(&config), from_end);
     // Who is online has been given what waited.
-    if archive == session.account() && !session.is_available() {
+    if let Reader::Ours(session) = reader
+        && archive == session.account()
+        && !session.is_available()
+    {
         note_received(session, page.messages.iter().map(|message| message.id));
     }
     for message in &mut page.messages {
@@ -103,7 +142,7 @@ pub(crate) async fn page(
         }
     }
     let result = |message: &ArchivedMessage| {
-        result(message, query.queryid.as_deref(), archive, session.jid())
+        result(message, query.queryid.as_deref(), archive, reader.jid())
     };
     let messages = page.messages.iter();
     let results: Vec<Stanza> = match query.flipped {
@@ -112,7 +151,7 @@ pub(crate) async fn page(
         false => messages.map(result).collect(),
     };
     for result in results {
-        ctx.push(session, result);
+        reader.send(ctx, result);
     }
     Ok(Payload::from_element(&fin(&page)))
 }

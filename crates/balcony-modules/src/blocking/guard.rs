@@ -5,7 +5,7 @@ use std::future::ready;
 use balcony_core::module::{BoxFuture, Core, Ctx, Envelope, Flow, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
-use balcony_proto::stanza::{ErrorType, Kind, PresenceType, StanzaError};
+use balcony_proto::stanza::{ErrorType, Kind, MessageType, PresenceType, StanzaError};
 use balcony_proto::xml::Element;
 
 use super::cache::{self, BlockLists};
@@ -34,6 +34,9 @@ fn refusal(kind: Kind) -> Flow {
     match kind {
         // Of any type: subscriptions and probes too.
         Kind::Presence(_) => Flow::Drop("presence from a blocked JID"),
+        // DEVIATION: XEP-0191 §3.3 would have an error here as well. A room elsewhere takes it for
+        // the end of an occupant (XEP-0045 §11.1): who blocks one in it would be put out.
+        Kind::Message(MessageType::Groupchat) => Flow::Drop("said in a room by a blocked JID"),
         // Nobody answers an error or a result, so those are dropped in silence.
         Kind::Message(_) | Kind::Iq(_) => Flow::Reject(StanzaError::service_unavailable()),
     }
@@ -154,7 +157,7 @@ async fn check(ctx: &mut Ctx<'_>, kind: Kind, from: Jid, account: Jid) -> Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use balcony_proto::stanza::{Condition, IqType, MessageType};
+    use balcony_proto::stanza::{Condition, IqType};
 
     #[test]
     fn the_error_for_what_is_not_sent_has_its_own_condition() {

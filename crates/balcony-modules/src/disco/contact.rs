@@ -4,6 +4,7 @@ use balcony_core::module::{Config, Key, KeyKind, Section};
 use balcony_proto::xep::data_form::{DataForm, Field, FormType};
 
 use crate::keys::key;
+use crate::server_info;
 
 /// XEP-0157 §3.
 const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
@@ -71,7 +72,9 @@ pub(super) fn form(config: &Config, host: &str) -> Option<DataForm> {
             ..Field::default().with_values(uris)
         })
     };
-    let fields: Vec<Field> = FIELDS.into_iter().filter_map(field).collect();
+    // XEP-0485 §9.2: its field is one of the same form.
+    let fields = FIELDS.into_iter().filter_map(field);
+    let fields: Vec<Field> = fields.chain(server_info::field(config, host)).collect();
     if fields.is_empty() {
         return None;
     }
@@ -97,12 +100,16 @@ fn is_uri(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn sections() -> Vec<&'static Section> {
+        [&[&HOST], server_info::MODULE.config].concat()
+    }
+
     #[test]
     fn addresses_that_are_uris_are_told() {
         let text = "[[host]]\nname = 'localhost'\n\
             abuse_addresses = ['mailto:abuse@localhost', 'abuse@localhost']\n\
             status_addresses = ['https://status.localhost']\n";
-        let config = Config::parse(text, None, &[&HOST]).unwrap();
+        let config = Config::parse(text, None, &sections()).unwrap();
         let form = form(&config, "localhost").unwrap();
         assert_eq!(form.form_type_name(), Some(SERVER_INFO));
         let abuse = form.field("abuse-addresses").unwrap();
@@ -116,7 +123,7 @@ mod tests {
 
     #[test]
     fn without_addresses_there_is_no_form() {
-        let config = Config::parse("", None, &[&HOST]).unwrap();
+        let config = Config::parse("", None, &sections()).unwrap();
         assert_eq!(form(&config, "localhost"), None);
     }
 

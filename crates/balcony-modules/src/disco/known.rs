@@ -122,7 +122,11 @@ mod tests {
             features: &[Feature::host(ns::VERSION), Feature::both(ns::PING)],
             ..ModuleSpec::NOTHING
         };
-        let sections = [super::super::MODULE.config, &[]].concat();
+        let sections = [
+            super::super::MODULE.config,
+            crate::server_info::MODULE.config,
+        ]
+        .concat();
         let config = Config::parse("", None, &sections).unwrap();
         let answers = make(Arc::new(config), &[&super::super::MODULE, &MODULE]);
         let host = answers.hosts.get("localhost").unwrap();

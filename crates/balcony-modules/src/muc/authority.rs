@@ -31,7 +31,7 @@ const OTHERS: [(&str, Affiliation, Role); 6] = [
     ("owner2", Affiliation::Owner, Role::Moderator),
 ];
 
-const RATES: Rates = Rates {
+const RATES: Rates<'static> = Rates {
     messages: Rate {
         per_minute: 60,
         burst: 60,
@@ -40,6 +40,7 @@ const RATES: Rates = Rates {
         per_minute: 60,
         burst: 60,
     },
+    hosts: &[],
 };
 
 fn jid(text: &str) -> Jid {

@@ -1,4 +1,4 @@
-//! What a room says, to the sessions of its occupants.
+//! What a room says, to its occupants: sessions of ours, and those on other servers.
 
 use std::sync::Arc;
 
@@ -20,14 +20,17 @@ pub(super) fn deliver(core: &Arc<Core>, out: Out) {
         let Some(to) = stanza.to.clone() else {
             continue;
         };
-        if let Some(session) = core.sessions().find(&to)
-            && !is_blocked(core, &to, &stanza)
-        {
-            let is_news = out.by.as_ref().is_some_and(|by| by != session.account());
-            if is_news {
-                push::on_room(core, &session, &stanza);
+        match core.sessions().find(&to) {
+            Some(session) if !is_blocked(core, &to, &stanza) => {
+                let is_news = out.by.as_ref().is_some_and(|by| by != session.account());
+                if is_news {
+                    push::on_room(core, &session, &stanza);
+                }
+                core.push(&session, stanza);
             }
-            core.push(&session, stanza);
+            // What comes back says who is not there any more, see `entry::failed`.
+            None if core.is_elsewhere(&to) => core.depart(stanza),
+            _ => {}
         }
     }
 }

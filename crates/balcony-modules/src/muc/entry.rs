@@ -178,7 +178,8 @@ fn in_open_room(
         not_there(core, from, to);
         return Ok(());
     }
-    let rates = settings::rates(&ctx.config());
+    let config = ctx.config();
+    let rates = settings::rates(&config);
     state.keep_pace(&from.bare(), Told::Presence, &rates, received_at)?;
     match seated {
         Some(own) if own == nick && !serve::asks_to_enter(presence) => {
@@ -248,7 +249,8 @@ pub(super) async fn enter(
             now: received_at,
             created,
         };
-        let rates = settings::rates(&ctx.config());
+        let config = ctx.config();
+        let rates = settings::rates(&config);
         let paced = state.keep_pace(&from.bare(), Told::Presence, &rates, received_at);
         let entered = paced.and_then(|()| state.enter(&entry, &mut out));
         if entered.is_ok() {

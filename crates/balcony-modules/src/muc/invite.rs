@@ -53,7 +53,8 @@ async fn dispatch(
             return invite(ctx, room, from, (stanza, received_at), &invites).await;
         }
         if let Some(decline) = x.child(ns::MUC_USER, "decline") {
-            let rates = settings::rates(&ctx.config());
+            let config = ctx.config();
+            let rates = settings::rates(&config);
             room.state()
                 .keep_pace(&from.bare(), Told::Message, &rates, received_at)?;
             return declined(ctx, room, from, stanza, decline);
@@ -70,7 +71,8 @@ async fn dispatch(
             let mut out = Out::default();
             let mut state = room.state();
             // All moderators hear of each request.
-            let rates = settings::rates(&ctx.config());
+            let config = ctx.config();
+            let rates = settings::rates(&config);
             state.keep_pace(&from.bare(), Told::Message, &rates, received_at)?;
             state.voice(from, form, &mut out)?;
             deliver(ctx.core(), out);
@@ -97,7 +99,8 @@ async fn invite(
     }
     let _changing = room.change().await?;
     let (sent, members) = {
-        let rates = settings::rates(&ctx.config());
+        let config = ctx.config();
+        let rates = settings::rates(&config);
         let mut state = room.state();
         may_invite(&state, from)?;
         state.keep_pace(&from.bare(), Told::Message, &rates, received_at)?;

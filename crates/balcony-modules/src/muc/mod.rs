@@ -33,8 +33,9 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     name: "muc",
     specs: &[
         Spec::xep("XEP-0045", "Multi-User Chat", "1.35.5").partial(
-            "status 332 at a stop (§11.2): whoever resumes is in the room still; who is on a \
-                      domain that the configuration no longer has is told it",
+            "status 332 at a stop (§11.2) for sessions here: whoever resumes is in the room still; \
+             occupants on other servers are told it, and who is on a domain that the configuration \
+             no longer has",
         ),
         Spec::xep("XEP-0054", "vcard-temp", "1.3.0").note("of rooms"),
         Spec::xep("XEP-0122", "Data Forms Validation", "1.0.2")
@@ -69,6 +70,10 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         Listener {
             event: EventKind::AccountDeleted,
             listen: Listen::Waits(upkeep::on_account_deleted),
+        },
+        Listener {
+            event: EventKind::Stopping,
+            listen: Listen::Now(upkeep::on_stopping),
         },
         Listener {
             event: EventKind::Tick,

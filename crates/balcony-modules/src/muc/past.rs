@@ -32,10 +32,13 @@ pub(super) async fn answer(
         (false, "metadata") => archive::ends(ctx.core(), &owner).await,
         (true, "query") => {
             let session = ctx.sessions().find(asked.from);
-            // What goes to another server goes by federation.
-            let session = session.ok_or_else(StanzaError::service_unavailable)?;
+            let reader = match &session {
+                Some(session) => archive::Reader::Ours(session),
+                None if ctx.core().is_elsewhere(asked.from) => archive::Reader::Theirs(asked.from),
+                None => return Err(StanzaError::service_unavailable()),
+            };
             let shown = |row: &Stored| if sees_addresses { None } else { hidden(row) };
-            archive::page(ctx, &owner, &session, asked.element, &shown).await
+            archive::page(ctx, &owner, reader, asked.element, &shown).await
         }
         _ => Err(StanzaError::service_unavailable()),
     }

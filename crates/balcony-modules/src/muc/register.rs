@@ -76,7 +76,8 @@ pub(super) async fn set(
         return Err(no_account());
     }
     // Everybody hears of it, or the admins do.
-    let rates = settings::rates(&ctx.config());
+    let config = ctx.config();
+    let rates = settings::rates(&config);
     let now = ctx.utc_micros();
     room.state()
         .keep_pace(&account, Told::Presence, &rates, now)?;

@@ -115,6 +115,11 @@ impl Rooms {
         }
     }
 
+    /// Those in memory.
+    pub(super) fn all(&self) -> Vec<Arc<Room>> {
+        self.loaded.lock().values().map(Arc::clone).collect()
+    }
+
     /// Those in memory that are on none of these domains.
     pub(super) fn outside(&self, domains: &[String]) -> Vec<Arc<Room>> {
         let loaded = self.loaded.lock();

@@ -137,7 +137,7 @@ pub(super) fn max_users(config: &Server) -> usize {
 }
 
 /// What one account may have a room tell to everybody.
-pub(super) fn rates(config: &Server) -> Rates {
+pub(super) fn rates(config: &Server) -> Rates<'_> {
     let values = config.values(SECTION.name);
     let rate = |per_minute, burst| Rate {
         per_minute: values.int(per_minute),
@@ -146,6 +146,7 @@ pub(super) fn rates(config: &Server) -> Rates {
     Rates {
         messages: rate("messages_per_minute", "message_burst"),
         presence: rate("presences_per_minute", "presence_burst"),
+        hosts: &config.hosts,
     }
 }
 

@@ -51,9 +51,9 @@ pub(super) fn on_tick(ctx: &mut Ctx<'_>, _: &Event) {
 }
 
 /// Puts everybody out of the rooms on domains that the configuration has no more.
-// DEVIATION: XEP-0045 §11.2 would have 332 told at each stop of the server as well. Over an orderly
-// stop the occupants stay in their rooms, and whoever resumes has missed nothing; who cannot resume
-// has no stream any more on which to hear it.
+// DEVIATION: XEP-0045 §11.2 would have 332 told to all at each stop of the server as well. Over an
+// orderly stop the sessions of this server stay in their rooms, and whoever resumes has missed
+// nothing; who cannot resume has no stream any more on which to hear it.
 fn shut_down(core: &Arc<Core>, rooms: &Rooms) {
     for room in rooms.outside(&core.config().muc.hosts) {
         let said = Said {
@@ -63,6 +63,27 @@ fn shut_down(core: &Arc<Core>, rooms: &Rooms) {
         let mut out = Out::default();
         let mut state = room.state();
         state.put_all_out(said, &mut out);
+        deliver(core, out);
+        drop(state);
+        Rooms::leave_empty(core, &room);
+    }
+}
+
+/// §11.2: the server stops, and occupants on other servers learn that they are in no room any more:
+/// nobody here would know of them after the start.
+pub(super) fn on_stopping(ctx: &mut Ctx<'_>, _: &Event) {
+    let Some(rooms) = ctx.state::<Rooms>() else {
+        return;
+    };
+    let core = ctx.core();
+    for room in rooms.all() {
+        let said = Said {
+            codes: &[code::SHUT_DOWN],
+            ..Said::default()
+        };
+        let mut out = Out::default();
+        let mut state = room.state();
+        state.put_sessions_out(|session| core.is_elsewhere(session), said, &mut out);
         deliver(core, out);
         drop(state);
         Rooms::leave_empty(core, &room);

@@ -3,6 +3,7 @@
 
 use balcony_core::module::Session;
 use balcony_proto::ns;
+use balcony_proto::stanza::Payload;
 use balcony_proto::xep::caps::Caps;
 use balcony_proto::xep::caps2::CapsHash;
 use balcony_proto::xep::disco::Info;
@@ -20,8 +21,12 @@ pub(super) enum Announced {
 impl Announced {
     /// What a client announces. `None`: nothing.
     pub(super) fn by(session: &Session) -> Option<Self> {
-        let presence = session.presence()?;
-        let c = |ns| presence.payload.find(ns, "c").map(|c| c.element());
+        Self::read(&session.presence()?.payload)
+    }
+
+    /// What presence announces. `None`: nothing.
+    pub(super) fn read(presence: &Payload) -> Option<Self> {
+        let c = |ns| presence.find(ns, "c").map(|c| c.element());
         let hash = c(ns::CAPS2).and_then(|c| CapsHash::parse(&c));
         match hash {
             Some(hash) => Some(Announced::Hash(hash)),

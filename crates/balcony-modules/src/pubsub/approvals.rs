@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use balcony_core::module::{Ctx, Envelope, Flow};
+use balcony_core::module::{Ctx, Envelope, Flow, Origin};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{MessageType, Payload, Stanza, StanzaError};
@@ -101,7 +101,7 @@ pub(super) fn returned(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     let Some(read) = decision(&envelope.stanza) else {
         return Flow::Continue;
     };
-    let (Some(session), Some(to)) = (envelope.session().cloned(), envelope.to().cloned()) else {
+    let (Some(who), Some(to)) = (envelope.from().cloned(), envelope.to().cloned()) else {
         return Flow::Continue;
     };
     if !to.is_bare() || to.local().is_none() || ctx.host(to.domain()).is_none() {
@@ -118,10 +118,10 @@ pub(super) fn returned(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     tokio::spawn(async move {
         let done = core.lend(move |ctx| {
             Box::pin(async move {
-                if let Err(error) = decide(ctx, &to, session.jid(), decision).await
+                if let Err(error) = decide(ctx, &to, &who, decision).await
                     && let Some(refusal) = message.error(&error)
                 {
-                    ctx.push(&session, refusal);
+                    ctx.send(refusal);
                 }
                 Ok::<(), StanzaError>(())
             })
@@ -133,6 +133,14 @@ pub(super) fn returned(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         drop(place);
     });
     Flow::Handled
+}
+
+/// The same for owners on other servers.
+pub(super) fn returned_from_elsewhere(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
+    match envelope.origin() {
+        Origin::Foreign => returned(ctx, envelope),
+        Origin::Session(_) | Origin::Server => Flow::Continue,
+    }
 }
 
 /// Decisions that are carried out at once: each takes a commit, and more would only wait.

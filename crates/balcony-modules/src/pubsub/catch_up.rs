@@ -9,13 +9,13 @@ use std::sync::Arc;
 use balcony_core::module::{Core, Ctx, Session, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
-use balcony_store::{Newest, RosterItem};
+use balcony_store::{Newest, PubsubItem, RosterItem};
 
 use super::choices::SendLast;
 use super::config::{Configs, NodeConfig};
 use super::hearing::{self, Look};
 use super::relation::Relation;
-use super::{interest, notify};
+use super::{State, interest, notify};
 use crate::{blocking, roster};
 
 /// Owners whose nodes are looked at in one read: it takes a few milliseconds, for which others may
@@ -45,6 +45,46 @@ pub(super) fn begin(core: &Arc<Core>, session: &Arc<Session>, look: Look) {
     });
 }
 
+/// The same for a client on another server, of one account's nodes.
+pub(super) fn begin_elsewhere(core: &Arc<Core>, full: &Jid, account: &Jid, nodes: Vec<String>) {
+    if nodes.is_empty() {
+        return;
+    }
+    let (core, full, account) = (Arc::clone(core), full.clone(), account.clone());
+    tokio::spawn(async move {
+        let sent = core.lend(move |ctx| {
+            Box::pin(async move { run_elsewhere(ctx, &full, &account, &nodes).await })
+        });
+        if let Err(error) = sent.await {
+            let condition = error.condition.as_str();
+            tracing::warn!(condition, "last items are not sent to another server");
+        }
+    });
+}
+
+async fn run_elsewhere(
+    ctx: &mut Ctx<'_>,
+    full: &Jid,
+    account: &Jid,
+    nodes: &[String],
+) -> Result<(), StanzaError> {
+    let state: &State = ctx.state().ok_or_else(StanzaError::internal_server_error)?;
+    // Nothing newer is said in between.
+    let _turn = state.turns.take(account.as_str()).await;
+    let owners = [account.to_string()];
+    let due = due(ctx, full, &owners, nodes).await?;
+    for part in parts(&due) {
+        for (due, owner, item) in last_items(ctx, part).await? {
+            let theirs = state.theirs.wanting(full, account, &due.node);
+            if theirs.contains(full) {
+                let stanza = notify::past_item(ctx, &owner, &due.node, &item, due.payloads);
+                ctx.core().depart(stanza.with_to(full.clone()));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A node of which a client gets the last item.
 struct Due {
     owner: String,
@@ -62,7 +102,7 @@ async fn run(ctx: &mut Ctx<'_>, session: &Arc<Session>, look: Look) -> Result<()
         None => owners(ctx, session).await?,
     };
     for some in owners.chunks(OWNERS) {
-        let due = due(ctx, session, some, &look.nodes).await?;
+        let due = due(ctx, session.jid(), some, &look.nodes).await?;
         for part in parts(&due) {
             if session.has_ended() {
                 return Ok(());
@@ -89,16 +129,16 @@ async fn owners(ctx: &mut Ctx<'_>, session: &Session) -> Result<Vec<String>, Sta
 /// What of these owners' nodes a client is to get.
 async fn due(
     ctx: &mut Ctx<'_>,
-    session: &Session,
+    full: &Jid,
     owners: &[String],
     nodes: &[String],
 ) -> Result<Vec<Due>, StanzaError> {
-    let who = session.account();
+    let who = &full.bare();
     let newest = ctx.store().pubsub().newest(owners, nodes, who.as_str());
     let newest = newest.await.map_err(|cause| stanza_error(&cause))?;
     let mut having: Vec<String> = newest.iter().map(|new| new.owner.clone()).collect();
     having.dedup();
-    let known = Known::read(ctx, session, &having).await?;
+    let known = Known::read(ctx, full, &having).await?;
     let mut configs = Configs::default();
     let mut due = Vec::new();
     for new in newest {
@@ -126,15 +166,11 @@ struct Known {
 }
 
 impl Known {
-    async fn read(
-        ctx: &mut Ctx<'_>,
-        session: &Session,
-        owners: &[String],
-    ) -> Result<Known, StanzaError> {
-        let who = session.account();
+    async fn read(ctx: &mut Ctx<'_>, full: &Jid, owners: &[String]) -> Result<Known, StanzaError> {
+        let who = full.bare();
         let contacts = ctx.store().roster().of_contact(owners, who.as_str()).await;
         let contacts = contacts.map_err(|cause| stanza_error(&cause))?;
-        let blocked = blocking::between(ctx, session.jid(), owners).await;
+        let blocked = blocking::between(ctx, full, owners).await;
         Ok(Known {
             contacts: contacts.into_iter().collect(),
             blocked: blocked.map_err(|cause| stanza_error(&cause))?,
@@ -165,6 +201,19 @@ fn parts(due: &[Due]) -> impl Iterator<Item = &[Due]> {
 }
 
 async fn send(ctx: &mut Ctx<'_>, session: &Arc<Session>, part: &[Due]) -> Result<(), StanzaError> {
+    for (due, owner, item) in last_items(ctx, part).await? {
+        if interest::wants(session, &due.node) && !hearing::has_heard(session, &owner, &due.node) {
+            notify::catch_up(ctx, session, &owner, &due.node, &item, due.payloads);
+        }
+    }
+    Ok(())
+}
+
+/// What there is of these nodes.
+async fn last_items<'d>(
+    ctx: &mut Ctx<'_>,
+    part: &'d [Due],
+) -> Result<Vec<(&'d Due, Jid, PubsubItem)>, StanzaError> {
     let nodes: Vec<(String, String)> = part
         .iter()
         .map(|due| (due.owner.clone(), due.node.clone()))
@@ -172,6 +221,7 @@ async fn send(ctx: &mut Ctx<'_>, session: &Arc<Session>, part: &[Due]) -> Result
     let last = ctx.store().pubsub().last_items(&nodes).await;
     let last = last.map_err(|cause| stanza_error(&cause))?;
     let mut part = part.iter();
+    let mut found = Vec::new();
     for last in last {
         // In the same order; what is gone meanwhile is left out.
         let due = part.find(|due| (&due.owner, &due.node) == (&last.owner, &last.node));
@@ -185,11 +235,9 @@ async fn send(ctx: &mut Ctx<'_>, session: &Arc<Session>, part: &[Due]) -> Result
         {
             continue;
         }
-        if interest::wants(session, &due.node) && !hearing::has_heard(session, &owner, &due.node) {
-            notify::catch_up(ctx, session, &owner, &due.node, &last.item, due.payloads);
-        }
+        found.push((due, owner, last.item));
     }
-    Ok(())
+    Ok(found)
 }
 
 #[cfg(test)]

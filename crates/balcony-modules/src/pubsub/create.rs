@@ -25,6 +25,10 @@ pub(super) async fn may_create(
     if Place::of(owner) == Place::Account {
         return Ok(who.bare_str() == owner.as_str());
     }
+    // A host itself: nobody else speaks for it.
+    if who.is_domain() && ctx.host(who.domain()).is_some() {
+        return Ok(true);
+    }
     let may = match Makers::of(ctx) {
         Makers::Everyone => true,
         Makers::Accounts => has_account(ctx, who).await?,

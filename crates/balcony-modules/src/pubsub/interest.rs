@@ -16,8 +16,8 @@ use balcony_proto::xml::Element;
 
 use super::announced::Announced;
 use super::hearing::Look;
-use super::known::{Cause, Key, Wants, read};
-use super::{State, catch_up};
+use super::known::{Cause, Client, Key, Wants, read};
+use super::{State, catch_up, theirs};
 
 /// How long a client may take to answer. One that is slower is asked again when it comes online.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,6 +59,7 @@ pub(crate) fn introduce(ctx: &Ctx<'_>, account: &Jid, contact: &Jid) {
             catch_up::begin(ctx.core(), &session, Look { nodes, of });
         }
     }
+    theirs::introduce(ctx, account, contact);
 }
 
 /// A client shows itself, with its capabilities.
@@ -83,9 +84,6 @@ pub(super) fn on_bound(ctx: &mut Ctx<'_>, event: &Event) {
 }
 
 fn look(core: &Arc<Core>, session: &Arc<Session>, cause: Cause) {
-    let Some(state) = core.state::<State>() else {
-        return;
-    };
     let Some(announced) = Announced::by(session) else {
         // Who says nothing wants nothing (§9.2).
         session.notes(|notes| drop(notes.take::<Interest>()));
@@ -97,13 +95,29 @@ fn look(core: &Arc<Core>, session: &Arc<Session>, cause: Cause) {
     match before {
         Some(_) if cause != Cause::CameOnline => {}
         Some(wants) => settle(core, session, &key, &wants, cause),
-        None => match state.interests.known(&key) {
-            Some(wants) => settle(core, session, &key, &wants, cause),
-            None if state.interests.wait(&key, session, cause) => {
-                tokio::spawn(ask(Arc::clone(core), announced));
-            }
-            None => {}
-        },
+        None => find_out(core, announced, Client::Ours(Arc::clone(session), cause)),
+    }
+}
+
+/// Finds out what a client wants that announces this, and tells it of it.
+pub(super) fn find_out(core: &Arc<Core>, announced: Announced, client: Client) {
+    let Some(state) = core.state::<State>() else {
+        return;
+    };
+    let key = announced.key();
+    match state.interests.known(&key) {
+        Some(wants) => learnt(core, &client, &key, &wants),
+        None if state.interests.wait(&key, client) => {
+            tokio::spawn(ask(Arc::clone(core), announced));
+        }
+        None => {}
+    }
+}
+
+fn learnt(core: &Arc<Core>, client: &Client, key: &Key, wants: &Wants) {
+    match client {
+        Client::Ours(session, cause) => settle(core, session, key, wants, *cause),
+        Client::Theirs(place) => theirs::settle(core, place, key, wants),
     }
 }
 
@@ -113,20 +127,24 @@ async fn ask(core: Arc<Core>, announced: Announced) {
     let Some(state) = core.state::<State>() else {
         return;
     };
-    while let Some((session, cause)) = state.interests.next(&key) {
-        if session.has_ended() {
+    while let Some(client) = state.interests.next(&key) {
+        if matches!(&client, Client::Ours(session, _) if session.has_ended()) {
             continue;
         }
-        let node = announced.disco_node();
-        let Some((info, lang)) = question(&core, &session, node).await else {
+        let answer = question(&core, &client, announced.disco_node()).await;
+        let same = state.interests.of_same(&key, client.jid());
+        let Some((info, lang)) = answer else {
             continue;
         };
         let wants = read(&info);
-        settle(&core, &session, &key, &wants, cause);
+        learnt(&core, &client, &key, &wants);
+        for client in same {
+            learnt(&core, &client, &key, &wants);
+        }
         // XEP-0115 §5.4, XEP-0390 §4.4: what does not prove itself counts for nobody else.
         if announced.proves(&info, lang.as_deref()) {
-            for (session, cause) in state.interests.learn(&key, &wants) {
-                settle(&core, &session, &key, &wants, cause);
+            for client in state.interests.learn(&key, &wants) {
+                learnt(&core, &client, &key, &wants);
             }
         }
     }
@@ -135,13 +153,17 @@ async fn ask(core: Arc<Core>, announced: Announced) {
 /// XEP-0115 §6.2, XEP-0390 §5.5: what a client answers, and in which language.
 async fn question(
     core: &Arc<Core>,
-    session: &Session,
+    client: &Client,
     node: String,
 ) -> Option<(Info, Option<Arc<str>>)> {
     let query = Element::new(ns::DISCO_INFO, "query").with_attr("node", node);
     let iq = Stanza::new(Kind::Iq(IqType::Get))
-        .with_from(session.account().domain_jid())
-        .with_to(session.jid().clone())
+        .with_from(match client {
+            Client::Ours(session, _) => session.account().domain_jid(),
+            // RFC 6121 §8.5.3.1: a server passes on requests of those who see the presence.
+            Client::Theirs(place) => place.account.clone(),
+        })
+        .with_to(client.jid().clone())
         .with_element(query);
     let answer = core.request(iq, PATIENCE).await.ok()?;
     if answer.is_error() {

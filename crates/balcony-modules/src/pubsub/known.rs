@@ -5,8 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use balcony_core::module::Session;
+use balcony_proto::jid::Jid;
 use balcony_proto::xep::disco::Info;
 use parking_lot::Mutex;
+
+use super::theirs::Place;
 
 /// Hashes that are remembered, with their nodes: there are some hundreds of clients in use, each in
 /// a few versions. Full, it begins anew, which costs a question for each client that comes online.
@@ -16,6 +19,10 @@ const MOST: usize = 4_000;
 /// with these bounds all that is remembered takes less than 20 MB.
 const NODES: usize = 100;
 const BYTES: usize = 4_096;
+
+/// Hashes that are asked for at the same time. Whoever announces another one is asked when it shows
+/// itself again.
+const ASKED: usize = 1_000;
 
 /// What a client wants to hear of: names of nodes, sorted.
 pub(super) type Wants = Arc<[Box<str>]>;
@@ -34,6 +41,36 @@ pub(super) enum Cause {
     Restarted,
 }
 
+/// A client whose capabilities are looked at.
+#[derive(Clone)]
+pub(super) enum Client {
+    /// A session here.
+    Ours(Arc<Session>, Cause),
+    /// One of a contact on another server.
+    Theirs(Place),
+}
+
+impl Client {
+    /// Its full JID.
+    pub(super) fn jid(&self) -> &Jid {
+        match self {
+            Client::Ours(session, _) => session.jid(),
+            Client::Theirs(place) => &place.full,
+        }
+    }
+
+    /// Whether both stand for the same, and what one waits for is what the other does.
+    fn is(&self, other: &Client) -> bool {
+        match (self, other) {
+            (Client::Ours(one, _), Client::Ours(other, _)) => one.id() == other.id(),
+            (Client::Theirs(one), Client::Theirs(other)) => {
+                (&one.full, &one.account) == (&other.full, &other.account)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The hashes that are known, and those that were asked for.
 #[derive(Default)]
 pub(super) struct Interests(Mutex<Inner>);
@@ -42,7 +79,7 @@ pub(super) struct Interests(Mutex<Inner>);
 struct Inner {
     known: HashMap<Key, Wants>,
     /// Whose clients wait for the answer of one of them.
-    asked: HashMap<Key, VecDeque<(Arc<Session>, Cause)>>,
+    asked: HashMap<Key, VecDeque<Client>>,
 }
 
 impl Interests {
@@ -50,20 +87,21 @@ impl Interests {
         self.0.lock().known.get(key).cloned()
     }
 
-    /// Lets a session wait for the answer. Answers whether nobody has asked yet.
-    pub(super) fn wait(&self, key: &Key, session: &Arc<Session>, cause: Cause) -> bool {
+    /// Lets a client wait for the answer. Answers whether nobody has asked yet, and it is to be.
+    pub(super) fn wait(&self, key: &Key, waiting: Client) -> bool {
         let mut inner = self.0.lock();
-        let waiting = (Arc::clone(session), cause);
+        if inner.asked.len() >= ASKED && !inner.asked.contains_key(key) {
+            return false;
+        }
         match inner.asked.get_mut(key) {
             Some(others) => {
                 // Once, whatever it sends: each may take its time to answer.
-                match others
-                    .iter_mut()
-                    .find(|(other, _)| other.id() == session.id())
-                {
-                    Some((_, before)) if cause == Cause::CameOnline => *before = cause,
-                    Some(_) => {}
-                    None => others.push_back(waiting),
+                match (others.iter_mut().find(|other| other.is(&waiting)), &waiting) {
+                    (Some(Client::Ours(_, before)), Client::Ours(_, Cause::CameOnline)) => {
+                        *before = Cause::CameOnline;
+                    }
+                    (Some(_), _) => {}
+                    (None, _) => others.push_back(waiting),
                 }
                 false
             }
@@ -75,7 +113,7 @@ impl Interests {
     }
 
     /// The next that waits and could be asked. When there is none, nobody asks any more.
-    pub(super) fn next(&self, key: &Key) -> Option<(Arc<Session>, Cause)> {
+    pub(super) fn next(&self, key: &Key) -> Option<Client> {
         let mut inner = self.0.lock();
         let next = inner.asked.get_mut(key).and_then(VecDeque::pop_front);
         if next.is_none() {
@@ -84,8 +122,20 @@ impl Interests {
         next
     }
 
+    /// Takes all that wait for the answer of the client of this full JID: other accounts see it
+    /// too.
+    pub(super) fn of_same(&self, key: &Key, full: &Jid) -> Vec<Client> {
+        let mut inner = self.0.lock();
+        let Some(waiting) = inner.asked.get_mut(key) else {
+            return Vec::new();
+        };
+        let (same, others) = waiting.drain(..).partition(|client| client.jid() == full);
+        *waiting = others;
+        same.into()
+    }
+
     /// Remembers what a hash stands for. Answers who waits for it.
-    pub(super) fn learn(&self, key: &Key, wants: &Wants) -> VecDeque<(Arc<Session>, Cause)> {
+    pub(super) fn learn(&self, key: &Key, wants: &Wants) -> VecDeque<Client> {
         let mut inner = self.0.lock();
         if inner.known.len() >= MOST {
             inner.known.clear();

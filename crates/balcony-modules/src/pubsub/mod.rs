@@ -38,10 +38,11 @@ mod settings;
 mod subscribe;
 mod subscribers;
 mod subscription;
+mod theirs;
 
 pub(crate) use discovery::{identity, info, items_of, nodes};
 pub(crate) use interest::introduce;
-pub(crate) use own::{exists, open_item, public, publish};
+pub(crate) use own::{exists, open_item, public, publish, publish_at_service};
 
 use balcony_core::module::{
     Band, EventKind, Feature, Handle, Hook, HookSpec, IqHandler, IqKind, Kinds, Listen, Listener,
@@ -62,10 +63,8 @@ pub static MODULE: ModuleSpec = ModuleSpec {
                  `deliver` and `expire`, delivery by presence on a service",
             )
             .note("on accounts and on services"),
-        Spec::xep("XEP-0163", "Personal Eventing Protocol", "1.2.2").partial(
-            "contacts on other servers, which need federation; implicit subscriptions by directed \
-             presence; `replyto`",
-        ),
+        Spec::xep("XEP-0163", "Personal Eventing Protocol", "1.2.2")
+            .partial("implicit subscriptions by directed presence; `replyto`"),
         Spec::xep(
             "XEP-0222",
             "Persistent Storage of Public Data via PubSub",
@@ -116,6 +115,22 @@ pub static MODULE: ModuleSpec = ModuleSpec {
             changes: &[],
             hook: Hook::Now(approvals::returned),
         },
+        HookSpec {
+            stage: Stage::Arriving,
+            band: Band::Guard,
+            kinds: Kinds::MESSAGE,
+            after: &["blocking"],
+            changes: &[],
+            hook: Hook::Now(approvals::returned_from_elsewhere),
+        },
+        HookSpec {
+            stage: Stage::Arriving,
+            band: Band::Notify,
+            kinds: Kinds::PRESENCE,
+            after: &[],
+            changes: &[],
+            hook: Hook::Now(theirs::arriving),
+        },
     ],
     service: Some(service::SERVICE),
     on: &[
@@ -157,6 +172,7 @@ pub(crate) struct State {
     asked: approvals::Told,
     ids: notify::Ids,
     interests: known::Interests,
+    theirs: theirs::Theirs,
 }
 
 /// XEP-0060 §10: what is true of the nodes of accounts. Services tell by themselves what they do,

@@ -54,9 +54,11 @@ fn kind(node: &Node) -> MessageType {
 #[derive(Default)]
 struct Audience {
     sessions: Vec<Arc<Session>>,
-    /// Explicit subscribers none of whose clients has said what it wants.
+    /// Clients on other servers, and explicit subscribers none of whose clients has said what it
+    /// wants.
     others: Vec<Jid>,
     seen: HashSet<u64>,
+    named: HashSet<Jid>,
 }
 
 impl Audience {
@@ -66,12 +68,28 @@ impl Audience {
         }
     }
 
-    /// The clients of an account that want to hear of a node. Answers how many there are.
-    fn add_interested(&mut self, ctx: &Ctx<'_>, account: &Jid, node: &str) -> usize {
-        let sessions = ctx.sessions_of(account).into_iter();
-        let interested = sessions.filter(|session| interest::wants(session, node));
-        interested.map(|session| self.add(session)).count()
+    fn add_other(&mut self, jid: Jid) {
+        if self.named.insert(jid.clone()) {
+            self.others.push(jid);
+        }
     }
+
+    /// The clients of an account that want to hear of an account's node. Answers how many there
+    /// are.
+    fn add_interested(&mut self, ctx: &Ctx<'_>, account: &Jid, node: &Node) -> usize {
+        let sessions = ctx.sessions_of(account).into_iter();
+        let interested = sessions.filter(|session| interest::wants(session, &node.name));
+        let ours = interested.map(|session| self.add(session)).count();
+        let theirs = wanting_elsewhere(ctx, account, node);
+        ours + theirs.into_iter().map(|jid| self.add_other(jid)).count()
+    }
+}
+
+/// The clients on another server of somebody who sees an account, that want to hear of its node.
+fn wanting_elsewhere(ctx: &Ctx<'_>, contact: &Jid, node: &Node) -> Vec<Jid> {
+    let state = ctx.state::<super::State>();
+    let found = state.map(|state| state.theirs.wanting(contact, &node.owner, &node.name));
+    found.unwrap_or_default()
 }
 
 /// Tells everybody who is to hear of something.
@@ -98,7 +116,12 @@ pub(super) async fn tell(ctx: &mut Ctx<'_>, node: &Node, event: &Element) {
     }
     for jid in audience.others {
         let stanza = message(ctx, &node.owner, &payload, kind(node));
-        ctx.send(stanza.with_to(jid));
+        if ctx.core().is_elsewhere(&jid) {
+            // At once, so that everybody hears of changes in their order.
+            ctx.core().depart(stanza.with_to(jid));
+        } else {
+            ctx.send(stanza.with_to(jid));
+        }
     }
 }
 
@@ -115,7 +138,7 @@ async fn audience(ctx: &mut Ctx<'_>, node: &Node) -> Result<Audience, StanzaErro
     let mut audience = Audience::default();
     if node.place() == Place::Account {
         // XEP-0163 §4: all the owner's clients that want it.
-        audience.add_interested(ctx, &node.owner, &node.name);
+        audience.add_interested(ctx, &node.owner, node);
         add_contacts(ctx, node, &mut audience).await?;
     }
     add_subscribers(ctx, node, &mut audience).await?;
@@ -141,8 +164,15 @@ async fn add_contacts(
         let sessions = ctx.sessions_of(&contact.jid).into_iter();
         let wanting = sessions.filter(|session| interest::wants(session, &node.name));
         let wanting: Vec<Arc<Session>> = wanting.collect();
-        if wanting.is_empty() || !may_read(ctx, node, &contact.jid).await? {
+        let elsewhere = wanting_elsewhere(ctx, &contact.jid, node);
+        let nobody = wanting.is_empty() && elsewhere.is_empty();
+        if nobody || !may_read(ctx, node, &contact.jid).await? {
             continue;
+        }
+        for jid in elsewhere {
+            if !is_blocked(ctx, &node.owner, &jid).await? {
+                audience.add_other(jid);
+            }
         }
         for session in wanting {
             if !is_blocked(ctx, &node.owner, session.jid()).await? {
@@ -177,14 +207,16 @@ async fn add_subscribers(
         }
         // §12.3: a service sends it to the address that was given.
         if node.place() == Place::Service {
-            audience.others.push(jid);
+            audience.add_other(jid);
+        } else if jid.is_full() && ctx.core().is_elsewhere(&jid) {
+            audience.add_other(jid);
         } else if jid.is_full() {
             let session = ctx.sessions().find(&jid);
             session
                 .into_iter()
                 .for_each(|session| audience.add(session));
-        } else if audience.add_interested(ctx, &jid, &node.name) == 0 {
-            audience.others.push(jid);
+        } else if audience.add_interested(ctx, &jid, node) == 0 {
+            audience.add_other(jid);
         }
     }
     cancel(ctx, node, &ended).await;
@@ -290,8 +322,23 @@ pub(super) fn catch_up(
     item: &PubsubItem,
     payloads: bool,
 ) {
-    let payload = past(node, item, payloads);
-    // Whoever comes online is there.
-    let stanza = message(ctx, owner, &payload, MessageType::Headline);
+    let stanza = past_item(ctx, owner, node, item, payloads);
     ctx.push(session, stanza.with_to(session.jid().clone()));
+}
+
+/// The same, still without whom it is for.
+pub(super) fn past_item(
+    ctx: &Ctx<'_>,
+    owner: &Jid,
+    node: &str,
+    item: &PubsubItem,
+    payloads: bool,
+) -> Stanza {
+    // Whoever comes online is there.
+    message(
+        ctx,
+        owner,
+        &past(node, item, payloads),
+        MessageType::Headline,
+    )
 }

@@ -54,6 +54,26 @@ pub(crate) async fn publish(
     Ok(())
 }
 
+/// Publishes the only item of a node for everybody, on a service, for a host.
+///
+/// # Errors
+/// As if the host were somebody who publishes; `forbidden` where the node is somebody else's.
+pub(crate) async fn publish_at_service(
+    ctx: &mut Ctx<'_>,
+    service: &Jid,
+    host: &Jid,
+    item: (&str, String, Element),
+) -> Result<(), StanzaError> {
+    let state: &State = ctx.state().ok_or_else(StanzaError::internal_server_error)?;
+    let _turn = state.turns.take(service.as_str()).await;
+    let (node, id, payload) = item;
+    let options = options(&[(PERSIST, "true"), (MAX_ITEMS, "1"), (ACCESS_MODEL, "open")]);
+    let publication = Publication::own(node, id, payload, Some(options));
+    let published = put(ctx, service, host, publication).await?;
+    request::tell_published(ctx, &published).await;
+    Ok(())
+}
+
 /// Whether an account has a node.
 ///
 /// # Errors

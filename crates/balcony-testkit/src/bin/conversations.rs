@@ -124,6 +124,9 @@ fn obstacle(line: &Line, script: &Script) -> Option<String> {
     if script.steps.iter().any(|step| stops(&step.act)) {
         return Some("the system's buffers would take what nobody reads".into());
     }
+    if !script.servers.is_empty() {
+        return Some("several servers that reach each other are in memory alone".into());
+    }
     if !script.keys.is_empty() {
         return Some("no command makes an account that lacks keys".into());
     }

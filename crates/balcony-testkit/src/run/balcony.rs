@@ -239,6 +239,7 @@ impl Balcony {
                 let words = ["user", "passwd", account.as_str(), "--password-file", "-"];
                 self.command(&words, password)
             }
+            Admin::Stop => return Err("what is told then is looked at in memory".into()),
             Admin::Reload(more) => {
                 let text = format!("{}\n{more}", script.config);
                 let text = configuration(self.folder.path(), &text);

@@ -8,6 +8,7 @@ mod receiving;
 mod speaker;
 mod stage;
 pub(crate) mod tcp;
+mod towns;
 mod wire;
 mod world;
 
@@ -15,9 +16,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::TestServer;
 use crate::script::{Mistake, Script};
 use stage::Stage;
+use towns::Towns;
 
 pub use balcony::{Balcony, Launch, binary};
 pub use other::Other;
@@ -82,8 +83,8 @@ pub fn in_memory(script: &Script) -> Result<(), Failure> {
         .build()
         .map_err(|error| failure(error.to_string()))?;
     runtime.block_on(async {
-        let server = TestServer::start(&script.config).await.map_err(failure)?;
-        play(script, &World::Memory(server)).await
+        let towns = Towns::start(script).await.map_err(failure)?;
+        play(script, &World::Memory(Box::new(towns))).await
     })
 }
 

@@ -56,5 +56,10 @@ async fn enter(script: &Script, world: &World, account: &Jid) -> Result<Speaker,
 async fn say(world: &World, speaker: &mut Speaker, to: &Jid, what: &str) -> Result<(), String> {
     let presence = format!("<presence to='{to}' type='{what}'/>");
     speaker.send(presence.as_bytes()).await?;
-    speaker.catch_up(world.patience().expected).await
+    speaker.catch_up(world.patience().expected).await?;
+    if !world.is_real() {
+        // It may have to reach another server.
+        tokio::time::sleep(world.patience().settle).await;
+    }
+    Ok(())
 }

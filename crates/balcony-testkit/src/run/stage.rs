@@ -67,6 +67,17 @@ impl<'a> Stage<'a> {
                 tokio::time::sleep(*time).await;
                 Ok(())
             }
+            Act::CutServerOff(host, off) => {
+                self.world.cut_off(host, *off)?;
+                tokio::time::sleep(patience.settle).await;
+                Ok(())
+            }
+            Act::ServerSends(host, text) => {
+                let stanzas = self.names.fill(text)?;
+                self.world.says(host, &stanzas).await?;
+                tokio::time::sleep(patience.settle).await;
+                Ok(())
+            }
             Act::Admin(act) => {
                 self.world.admin(self.script, act).await?;
                 tokio::time::sleep(patience.settle).await;

@@ -1,20 +1,22 @@
 //! The server that a conversation is held with.
 
 use balcony_core::config::Config;
+use balcony_core::module::Event;
 use balcony_modules::MODULES;
+use balcony_proto::stanza::Stanza;
 use balcony_stream::Security;
 
 use super::balcony::Balcony;
 use super::other::Other;
+use super::towns::Towns;
 use super::wire::Wire;
 use super::{Patience, REAL, VIRTUAL};
-use crate::TestServer;
 use crate::script::{Admin, Client, Script, Tls};
 
 /// A server.
 pub enum World {
     /// In this process, in virtual time.
-    Memory(TestServer),
+    Memory(Box<Towns>),
     /// Our binary, over TCP.
     Balcony(Box<Balcony>),
     /// Somebody else's, over TCP.
@@ -42,15 +44,19 @@ impl World {
     pub(super) async fn prepare(&self, script: &Script) -> Result<(), String> {
         for (account, password) in &script.accounts {
             match self {
-                World::Memory(server) => server.add_account(account, password).await?,
+                World::Memory(towns) => {
+                    let server = towns.of(account.domain());
+                    server.add_account(account, password).await?;
+                }
                 World::Balcony(server) => server.add_account(account.as_str(), password)?,
                 World::Other(server) => server.add_account(account, password).await?,
             }
         }
         for (account, hash) in &script.keys {
-            let World::Memory(server) = self else {
+            let World::Memory(towns) = self else {
                 return Err("no command makes an account that lacks keys".into());
             };
+            let server = towns.of(account.domain());
             server.keep_keys(account, *hash).await?;
         }
         Ok(())
@@ -68,7 +74,8 @@ impl World {
 
     pub(super) async fn connect(&self, client: &Client) -> Result<Wire, String> {
         match self {
-            World::Memory(server) => {
+            World::Memory(towns) => {
+                let server = towns.of(client.host());
                 let security = match client.tls {
                     Tls::Direct => Security::DirectTls,
                     _ => Security::Plain,
@@ -80,22 +87,58 @@ impl World {
         }
     }
 
+    /// Has the server of a host itself say something.
+    pub(super) async fn says(&self, host: &str, stanza: &[u8]) -> Result<(), String> {
+        let World::Memory(towns) = self else {
+            return Err("there is one server alone".into());
+        };
+        let stanza = Stanza::parse(stanza).ok_or("this is no stanza")?;
+        if let Some(pending) = towns.of(host).instance.core.submit(stanza) {
+            pending.await;
+        }
+        Ok(())
+    }
+
+    /// Cuts a server off from the others, or brings it back.
+    pub(super) fn cut_off(&self, host: &str, off: bool) -> Result<(), String> {
+        match self {
+            World::Memory(towns) => {
+                towns.cut_off(host, off);
+                Ok(())
+            }
+            _ => Err("there is one server alone".into()),
+        }
+    }
+
     pub(super) async fn admin(&self, script: &Script, act: &Admin) -> Result<(), String> {
         match self {
-            World::Memory(server) => in_memory(server, script, act).await,
+            World::Memory(towns) => in_memory(towns, script, act).await,
             World::Balcony(server) => server.admin(script, act),
             World::Other(server) => server.admin(act).await,
         }
     }
 }
 
-async fn in_memory(server: &TestServer, script: &Script, act: &Admin) -> Result<(), String> {
+async fn in_memory(towns: &Towns, script: &Script, act: &Admin) -> Result<(), String> {
+    let server = match act {
+        Admin::Create(account, _)
+        | Admin::Delete(account)
+        | Admin::Enable(account, _)
+        | Admin::SetPassword(account, _) => towns.of(account.domain()),
+        Admin::Reload(_) | Admin::Stop => &towns.home,
+    };
     let core = &server.instance.core;
     let done = match act {
         Admin::Create(account, password) => return server.add_account(account, password).await,
         Admin::Delete(account) => core.delete_account(account).await,
         Admin::Enable(account, on) => core.set_enabled(account, *on).await,
         Admin::SetPassword(account, password) => core.set_password(account, password, None).await,
+        Admin::Stop => {
+            if let Some(told) = core.fire(Event::Stopping) {
+                told.await;
+            }
+            Ok(())
+        }
         Admin::Reload(more) => {
             let text = format!("{}\n{more}", script.config);
             let sections = MODULES

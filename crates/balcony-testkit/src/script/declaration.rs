@@ -21,7 +21,13 @@ pub(super) fn declare(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mi
             true
         }
         text => {
-            if let Some(reason) = text.strip_prefix("only balcony:") {
+            if let Some(host) = text.strip_suffix(" is another server") {
+                script.servers.push((host.to_owned(), String::new()));
+                true
+            } else if let Some(host) = text.strip_suffix(" is another server, with config:") {
+                script.servers.push((host.to_owned(), entry.block.clone()));
+                true
+            } else if let Some(reason) = text.strip_prefix("only balcony:") {
                 script.only_balcony = Some(reason.trim().to_owned());
                 true
             } else if let Some((server, how)) = exception(text) {
@@ -102,7 +108,8 @@ fn speaker(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mistake> {
         return Ok(false);
     };
     let known = script.clients.iter().any(|client| client.name == name);
-    if known || name.contains(' ') {
+    let is_server = script.servers.iter().any(|(host, _)| host == name);
+    if known || is_server || name.contains(' ') {
         return Ok(false);
     }
     let mut options = rest.split(',').map(str::trim);

@@ -30,6 +30,8 @@ pub struct Script {
     pub title: String,
     /// TOML that the server is started with; empty for the defaults.
     pub config: String,
+    /// The hosts of other servers that the server reaches, with the TOML of each.
+    pub servers: Vec<(String, String)>,
     /// Why no other server can be held to it. `None`: any can.
     pub only_balcony: Option<String>,
     /// Which other servers are known to fail, and how.
@@ -168,6 +170,10 @@ pub enum Act {
     StopReading(usize, bool),
     /// Time passes.
     Wait(Duration),
+    /// The server of a host reaches no other and is reached by none, or is again.
+    CutServerOff(String, bool),
+    /// The server of a host itself says this, with placeholders.
+    ServerSends(String, String),
     /// The operator does something.
     Admin(Admin),
 }
@@ -183,6 +189,8 @@ pub enum Admin {
     Enable(Jid, bool),
     /// Changes its password.
     SetPassword(Jid, String),
+    /// Stops the server, as far as others are told of it.
+    Stop,
     /// Puts another configuration in force: the script's, with this behind it.
     Reload(String),
 }

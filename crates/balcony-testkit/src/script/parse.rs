@@ -28,6 +28,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Script, Mistake> {
         spec: spec.to_owned(),
         title: title.to_owned(),
         config: String::new(),
+        servers: Vec::new(),
         only_balcony: None,
         not: Vec::new(),
         ignores_presence: false,

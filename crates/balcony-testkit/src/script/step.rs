@@ -21,6 +21,19 @@ pub(super) fn act(script: &Script, entry: &Entry<'_>) -> Result<Act, Mistake> {
     if let Some(what) = entry.text.strip_prefix("admin ") {
         return Ok(Act::Admin(admin(entry, what)?));
     }
+    for (words, off) in [
+        (" is cut off from the others", true),
+        (" is reached again", false),
+    ] {
+        if let Some(host) = entry.text.strip_suffix(words) {
+            return Ok(Act::CutServerOff(server(script, entry, host)?, off));
+        }
+    }
+    if let Some(host) = entry.text.strip_suffix(" sends:")
+        && script.servers.iter().any(|(known, _)| known == host)
+    {
+        return Ok(Act::ServerSends(host.to_owned(), well_formed(entry)?));
+    }
     let (who, what) = client(script, entry)?;
     let act = match what {
         "connects" => Act::Connect(who),
@@ -60,6 +73,14 @@ fn longer(entry: &Entry<'_>, who: usize, what: &str) -> Result<Act, Mistake> {
         return Ok(Act::OpenStream(who, host.to_owned()));
     }
     Err(entry.mistake(format!("nobody can do this: {what}")))
+}
+
+fn server(script: &Script, entry: &Entry<'_>, host: &str) -> Result<String, Mistake> {
+    let known = script.servers.iter().any(|(known, _)| known == host);
+    match known {
+        true => Ok(host.to_owned()),
+        false => Err(entry.mistake(format!("{host} is no other server"))),
+    }
 }
 
 fn block(entry: &Entry<'_>) -> Result<String, Mistake> {
@@ -106,6 +127,9 @@ fn duration(entry: &Entry<'_>, text: &str) -> Result<Duration, Mistake> {
 fn admin(entry: &Entry<'_>, what: &str) -> Result<Admin, Mistake> {
     if what == "reloads with:" {
         return Ok(Admin::Reload(block(entry)?));
+    }
+    if what == "stops the server" {
+        return Ok(Admin::Stop);
     }
     let (verb, rest) = what.split_once(' ').unwrap_or((what, ""));
     match verb {

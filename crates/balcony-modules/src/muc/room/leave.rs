@@ -80,6 +80,38 @@ impl State {
         self.leave(session, None, said, out)
     }
 
+    /// Puts some sessions out, each of which is told so; of the others, who stays sees them go.
+    pub(in crate::muc) fn put_sessions_out(
+        &mut self,
+        goes: impl Fn(&Jid) -> bool,
+        said: Said<'_>,
+        out: &mut Out,
+    ) {
+        let mut left = Vec::new();
+        for (key, occupant) in &mut self.occupants {
+            let (gone, stay) = std::mem::take(&mut occupant.seats)
+                .into_iter()
+                .partition::<Vec<_>, _>(|seat| goes(&seat.jid));
+            occupant.seats = stay;
+            for seat in gone {
+                self.seats.remove(&seat.jid);
+                out.gone.push((seat.jid.clone(), self.jid.clone()));
+                left.push((key.clone(), occupant.clone(), seat));
+            }
+        }
+        self.occupants
+            .retain(|_, occupant| !occupant.seats.is_empty());
+        for (key, occupant, seat) in left {
+            let shown = Shown::available(&occupant, &seat)
+                .leaving(None)
+                .saying(said);
+            self.tell_itself(shown, std::slice::from_ref(&seat), out);
+            if !self.occupants.contains_key(&key) {
+                self.tell_all(shown, out);
+            }
+        }
+    }
+
     /// Puts everybody out, for `said` (§10.9, §11.2).
     pub(in crate::muc) fn put_all_out(&mut self, said: Said<'_>, out: &mut Out) {
         let occupants = std::mem::take(&mut self.occupants);

@@ -33,7 +33,7 @@ impl State {
         session: &Jid,
         message: &Stanza,
         now: i64,
-        rates: &Rates,
+        rates: &Rates<'_>,
     ) -> Result<Spoken, StanzaError> {
         let is_subject = is_subject_change(&message.payload);
         let Some(occupant) = self.seated(session) else {

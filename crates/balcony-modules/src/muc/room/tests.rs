@@ -8,7 +8,7 @@ use balcony_proto::xml::Element;
 
 const NOW: i64 = 1_000_000_000;
 
-const RATES: Rates = Rates {
+const RATES: Rates<'static> = Rates {
     messages: Rate {
         per_minute: 60,
         burst: 10,
@@ -17,6 +17,7 @@ const RATES: Rates = Rates {
         per_minute: 60,
         burst: 10,
     },
+    hosts: &[],
 };
 
 /// A room, and what its occupants got since anybody looked.

@@ -9,6 +9,7 @@
 
 mod arrivals;
 mod cargo;
+mod components;
 mod facts;
 mod failure;
 mod incoming;
@@ -39,6 +40,7 @@ pub use failure::{Failure, Kind};
 pub use network::Network;
 pub use reach::{Opened, Reach, Secured, Shown, Socket};
 
+use components::Components;
 use facts::Live;
 use peer::{Key, Peer};
 
@@ -94,6 +96,7 @@ pub(crate) struct Shared {
     /// Of all queues.
     pub(crate) bytes: AtomicUsize,
     pub(crate) counters: Counters,
+    pub(crate) components: Components,
     /// Streams that others opened.
     incoming: AtomicUsize,
     /// Tasks that are not over.
@@ -244,6 +247,7 @@ impl Federation {
                 next: AtomicU64::new(1),
                 bytes: AtomicUsize::new(0),
                 counters: Counters::default(),
+                components: Components::default(),
                 incoming: AtomicUsize::new(0),
                 tasks: AtomicUsize::new(0),
                 stop: watch::Sender::new(false),
@@ -268,6 +272,17 @@ impl Federation {
             tracing::warn!(%address, "too many streams from other servers");
         }
         self.shared.incoming.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Serves a connection of an external component, until it is over.
+    pub async fn serve_component(
+        &self,
+        core: Arc<Core>,
+        socket: Box<dyn Socket>,
+        address: std::net::SocketAddr,
+    ) {
+        let _task = self.shared.task();
+        components::serve(Arc::clone(&self.shared), core, socket, address).await;
     }
 
     /// What is to be done once in a while: forgets domains that nothing waits for, and gives back
@@ -354,8 +369,8 @@ impl Federation {
 }
 
 impl Remote for Federation {
-    fn is_ours(&self, _: &str) -> bool {
-        false
+    fn is_ours(&self, core: &Core, domain: &str) -> bool {
+        components::owner(&core.config(), domain).is_some()
     }
 
     fn admit(&self, core: &Core, stanza: &Stanza) -> Result<Admitted, StanzaError> {
@@ -363,6 +378,9 @@ impl Remote for Federation {
             return Err(StanzaError::jid_malformed());
         };
         let config = core.config();
+        if let Some(component) = components::owner(&config, to.domain()) {
+            return self.shared.components.admit(component, stanza);
+        }
         let federation = &config.federation;
         if !federation.enabled {
             return Err(StanzaError::remote_server_not_found());
@@ -385,6 +403,12 @@ impl Remote for Federation {
         else {
             return;
         };
+        if let Some(component) = components::owner(&core.config(), to.domain()) {
+            return self
+                .shared
+                .components
+                .send(core, &component.name, departing);
+        }
         let peer = self.shared.peer(from.domain(), to.domain());
         peer.send(&self.shared, core, from.domain(), departing);
     }

@@ -217,6 +217,11 @@ fn shown(core: &Arc<Core>, state: &State, (full, account): (&Jid, &Jid), payload
     if state.theirs.says_the_same(full, &announced.key(), account) {
         return;
     }
+    // Most are in a room elsewhere, and no contacts.
+    let contacts = roster::known_contacts(core, account);
+    if contacts.is_some_and(|contacts| contacts.standing(full.bare_str()).is_none()) {
+        return;
+    }
     let Ok(looking) = Arc::clone(&state.theirs.looking).try_acquire_owned() else {
         return;
     };

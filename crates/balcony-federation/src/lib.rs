@@ -16,6 +16,7 @@ mod incoming;
 mod network;
 mod outgoing;
 mod peer;
+mod peers;
 mod queue;
 mod reach;
 mod retry;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use balcony_core::Core;
 use balcony_core::config::Config;
-use balcony_core::remote::{Admitted, Departing, Remote};
+use balcony_core::remote::{self, Admitted, Departing, Remote};
 use balcony_proto::stanza::{Stanza, StanzaError};
 use balcony_stream::Random;
 use balcony_stream::s2s::{How, Secret, Settings};
@@ -411,5 +412,12 @@ impl Remote for Federation {
         }
         let peer = self.shared.peer(from.domain(), to.domain());
         peer.send(&self.shared, core, from.domain(), departing);
+    }
+
+    fn peers(&self) -> Vec<remote::Peer> {
+        let mut peers = Vec::new();
+        let streams = self.shared.streams.lock();
+        streams.values().for_each(|live| live.add_to(&mut peers));
+        peers
     }
 }

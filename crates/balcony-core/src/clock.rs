@@ -48,6 +48,13 @@ impl Clock {
         since.map_or(0, micros)
     }
 
+    /// The same as a time of the standard library, for certificates.
+    #[must_use]
+    pub fn utc(&self) -> SystemTime {
+        let micros = u64::try_from(self.utc_micros()).unwrap_or(0);
+        UNIX_EPOCH + Duration::from_micros(micros)
+    }
+
     /// Time since the start. Never runs backwards.
     #[must_use]
     pub fn uptime(&self) -> Duration {

@@ -14,8 +14,8 @@ use crate::peer::Peer;
 use crate::queue::Carrier;
 use crate::wire::Wire;
 
-/// Stanzas that may be written and not acknowledged: what a peer takes in a round trip of a fifth of
-/// a second at a thousand a second, five times over. More would be sent twice after a cut.
+/// Stanzas that may be written and not acknowledged: what a peer takes in a round trip of a fifth
+/// of a second at a thousand a second, five times over. More would be sent twice after a cut.
 const WINDOW: usize = 1_000;
 
 /// See the text of the module.

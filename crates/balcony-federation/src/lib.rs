@@ -2,9 +2,9 @@
 //! that others serve (RFC 6120, XEP-0220, XEP-0114).
 //!
 //! To follow a stanza that leaves, begin at [`Federation`]'s `send`: it waits in the queue of its
-//! domain ([`peer`]), a task opens a stream ([`outgoing`]) or one is there, and a stream's [`cargo`]
-//! takes it from the queue. To follow one that comes, begin at [`incoming`]; its [`arrivals`] hand it
-//! to the core.
+//! domain ([`peer`]), a task opens a stream ([`outgoing`]) or one is there, and a stream's
+//! [`cargo`] takes it from the queue. To follow one that comes, begin at [`incoming`]; its
+//! [`arrivals`] hand it to the core.
 #![forbid(unsafe_code)]
 
 mod arrivals;

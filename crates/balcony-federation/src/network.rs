@@ -181,8 +181,8 @@ struct Certificate {
 }
 
 impl Shown for Certificate {
-    fn proves(&self, domain: &str) -> Result<(), String> {
-        let (now, roots) = (SystemTime::now(), self.tls.roots());
+    fn proves(&self, domain: &str, now: SystemTime) -> Result<(), String> {
+        let roots = self.tls.roots();
         let proved = match &self.dane {
             Some(dane) => self.certificate.proves_with(domain, dane, now, &roots),
             None => self.certificate.proves(domain, now, &roots),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use balcony_core::module::BoxFuture;
 use balcony_net::Dane;
@@ -21,7 +22,7 @@ pub trait Shown: Send + Sync {
     ///
     /// # Errors
     /// Why not, in words for an operator.
-    fn proves(&self, domain: &str) -> Result<(), String>;
+    fn proves(&self, domain: &str, now: SystemTime) -> Result<(), String>;
 }
 
 /// An encrypted connection.

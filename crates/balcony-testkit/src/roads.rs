@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use balcony_core::module::BoxFuture;
 use balcony_federation::{Failure, Kind, Opened, Reach, Secured, Shown, Socket};
@@ -119,7 +120,7 @@ async fn hear<S: AsyncRead + Unpin>(socket: &mut S) -> Result<Vec<String>, Strin
 struct Proves(Vec<String>);
 
 impl Shown for Proves {
-    fn proves(&self, domain: &str) -> Result<(), String> {
+    fn proves(&self, domain: &str, _: SystemTime) -> Result<(), String> {
         match self.0.iter().any(|proved| proved == domain) {
             true => Ok(()),
             false => Err(format!("its certificate is not for {domain}")),

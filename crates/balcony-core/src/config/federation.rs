@@ -74,8 +74,8 @@ pub(super) static FEDERATION: Section = Section {
             Kind::Bool,
             Fallback::Toml("false"),
             Applies::Restart,
-            "Whether answers of DNS are validated by DNSSEC, and certificates that TLSA records name \
-             are valid (RFC 7673). Off, because it makes each lookup ask several times as much.",
+            "Whether answers of DNS are validated by DNSSEC, and certificates that TLSA records \
+             name are valid (RFC 7673). Off, as it makes each lookup ask several times as much.",
         ),
         Key::new(
             "queue",

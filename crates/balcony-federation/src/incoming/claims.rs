@@ -51,7 +51,8 @@ impl Hearer {
 
     fn is_certified(&self, domain: &str) -> bool {
         let shown = self.shown.as_ref();
-        shown.is_some_and(|shown| shown.proves(domain).is_ok())
+        let now = self.core.clock().utc();
+        shown.is_some_and(|shown| shown.proves(domain, now).is_ok())
     }
 
     fn accepts_dialback(&self, domain: &str) -> bool {

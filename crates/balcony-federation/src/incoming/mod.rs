@@ -240,7 +240,8 @@ impl Hearer {
     }
 
     fn judge(&self, domain: &str) -> Trust {
-        let proved = self.shown.as_ref().map(|shown| shown.proves(domain));
+        let now = self.core.clock().utc();
+        let proved = self.shown.as_ref().map(|shown| shown.proves(domain, now));
         match proved {
             Some(Ok(())) => Trust::Proved,
             Some(Err(cause)) => {
@@ -336,7 +337,7 @@ impl Hearer {
 
     async fn wait(&mut self) -> Woken {
         let reads = self.machine.wants_bytes() && self.arrivals.is_open() && self.rest.is_none();
-        let until = self.wake_at();
+        let pause = self.wake_at().saturating_sub(self.core.clock().uptime());
         let (wire, arrivals) = (&mut self.wire, &mut self.arrivals);
         let (live, rest) = (&self.listed.live, &mut self.rest);
         tokio::select! {
@@ -348,7 +349,7 @@ impl Hearer {
             () = sleep(rest) => Woken::Rested,
             happened = wire.happen(reads) => Woken::Wire(happened),
             () = self.bell.notified() => Woken::Called,
-            () = tokio::time::sleep(until.saturating_sub(self.core.clock().uptime())) => Woken::Time,
+            () = tokio::time::sleep(pause) => Woken::Time,
         }
     }
 
@@ -383,8 +384,8 @@ impl Hearer {
         }
     }
 
-    /// When to look at the time again, as uptime. A stream that others opened is closed by them when
-    /// it is idle; one that nobody closes for twice as long as we would is closed by us.
+    /// When to look at the time again, as uptime. A stream that others opened is closed by them
+    /// when it is idle; one that nobody closes for twice as long as we would is closed by us.
     fn wake_at(&self) -> Duration {
         let now = self.core.clock().uptime();
         let quiet = now + self.idle().saturating_sub(self.listed.live.idle(now));

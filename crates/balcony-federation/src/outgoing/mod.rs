@@ -30,7 +30,8 @@ pub(crate) async fn run(shared: Arc<Shared>, core: Arc<Core>, peer: Arc<Peer>) {
         shared.counters.failures.fetch_add(1, Ordering::Relaxed);
         let pause = peer.failed(&shared, &core, &failure, shared.chance());
         tracing::info!(
-            from = &*local, to = &*peer.key.remote, cause = %failure, retry_seconds = pause.as_secs(),
+            from = &*local, to = &*peer.key.remote, cause = %failure,
+            retry_seconds = pause.as_secs(),
             "another server cannot be reached"
         );
     }

@@ -252,7 +252,7 @@ impl Speaker {
     /// What the certificate of the other side is worth to us.
     fn judge(&self, domain: &str) -> Trust {
         let proved = match &self.shown {
-            Some(shown) => shown.proves(domain),
+            Some(shown) => shown.proves(domain, self.core.clock().utc()),
             None => Err("it showed no certificate".to_owned()),
         };
         let require = self.core.config().federation.requires(domain);
@@ -340,7 +340,7 @@ impl Speaker {
     }
 
     async fn wait(&mut self) -> Woken {
-        let until = self.wake_at();
+        let pause = self.wake_at().saturating_sub(self.core.clock().uptime());
         let reads = self.machine.wants_bytes() && self.arrivals.is_open();
         let (wire, arrivals) = (&mut self.wire, &mut self.arrivals);
         let live = &self.listed.live;
@@ -351,7 +351,7 @@ impl Speaker {
             () = poll_fn(|context| arrivals.poll_on(context)) => Woken::Handled,
             happened = wire.happen(reads) => Woken::Wire(happened),
             () = self.peer.bell.notified() => Woken::Called,
-            () = tokio::time::sleep(until.saturating_sub(self.core.clock().uptime())) => Woken::Time,
+            () = tokio::time::sleep(pause) => Woken::Time,
         }
     }
 

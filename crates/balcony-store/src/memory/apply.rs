@@ -16,13 +16,10 @@ impl Tables {
             Write::InviteCreate { .. }
             | Write::InviteUse { .. }
             | Write::InviteRemove { .. }
-            | Write::InvitesExpire { .. } => self.apply_invite(write),
-            Write::SecretCreate { name, value } => self.create_secret(name, value),
-            Write::RemotePush { row } => self.push_remote(row),
-            Write::RemoteDone { ids } => {
-                ids.iter().for_each(|id| self.remove_remote(*id));
-                Ok(())
-            }
+            | Write::InvitesExpire { .. }
+            | Write::SecretCreate { .. }
+            | Write::RemotePush { .. }
+            | Write::RemoteDone { .. } => self.apply_server(write),
             Write::OfflinePush { .. } | Write::OfflineExpire { .. } => self.apply_offline(write),
             Write::ArchivePush { .. }
             | Write::ArchiveDelivered { .. }
@@ -79,6 +76,16 @@ impl Tables {
             | Write::BlockRemove { account, .. }
             | Write::BlockClear { account }
             | Write::LastSeenSet { account, .. } => self.change(account)?.apply_item(write),
+        }
+    }
+
+    /// What belongs to the server as a whole.
+    fn apply_server(&mut self, write: &Write) -> Result<()> {
+        match write {
+            Write::SecretCreate { name, value } => self.create_secret(name, value),
+            Write::RemotePush { row } => self.push_remote(row),
+            Write::RemoteDone { ids } => self.remove_remotes(ids),
+            _ => self.apply_invite(write),
         }
     }
 

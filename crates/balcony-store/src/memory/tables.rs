@@ -328,10 +328,13 @@ impl Tables {
         Ok(())
     }
 
-    pub(super) fn remove_remote(&mut self, id: i64) {
-        if let Some(row) = self.remote.remove(&id) {
-            self.undo.push(Undo::Remote(id, Some(row)));
+    pub(super) fn remove_remotes(&mut self, ids: &[i64]) -> Result<()> {
+        for id in ids {
+            if let Some(row) = self.remote.remove(id) {
+                self.undo.push(Undo::Remote(*id, Some(row)));
+            }
         }
+        Ok(())
     }
 
     pub(super) fn remote_after(&self, after: i64) -> impl Iterator<Item = &RemoteRow> {

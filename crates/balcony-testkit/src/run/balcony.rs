@@ -270,7 +270,8 @@ fn configuration(folder: &Path, more: &str) -> String {
     let any = "[\"127.0.0.1:0\"]";
     let data = folder.join("data");
     format!(
-        "data_dir = {data:?}\n[listen]\nc2s = {any}\nc2s_tls = {any}\ns2s = []\ns2s_tls = []\ncomponents = []\n{more}\n"
+        "data_dir = {data:?}\n[listen]\nc2s = {any}\nc2s_tls = {any}\n\
+         s2s = []\ns2s_tls = []\ncomponents = []\n{more}\n"
     )
 }
 

@@ -23,6 +23,16 @@ const ARROWS: &[(&str, &[&str])] = &[
         "balcony-modules",
         &["balcony-proto", "balcony-store", "balcony-core"],
     ),
+    (
+        "balcony-federation",
+        &[
+            "balcony-proto",
+            "balcony-stream",
+            "balcony-net",
+            "balcony-store",
+            "balcony-core",
+        ],
+    ),
     ("balcony-admin-api", &[]),
     (
         "balcony-server",
@@ -34,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "balcony-cluster",
             "balcony-core",
             "balcony-modules",
+            "balcony-federation",
             "balcony-admin-api",
         ],
     ),
@@ -41,7 +52,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The core for its configuration: a command has to know where the admin socket is.
     (
         "balcony",
-        &["balcony-core", "balcony-server", "balcony-ctl"],
+        &[
+            "balcony-core",
+            "balcony-federation",
+            "balcony-server",
+            "balcony-ctl",
+        ],
     ),
     (
         "balcony-testkit",
@@ -53,6 +69,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "balcony-cluster",
             "balcony-core",
             "balcony-modules",
+            "balcony-federation",
             "balcony-server",
         ],
     ),

@@ -92,7 +92,8 @@ proptest! {
 
     #[test]
     fn a_hearer_takes_stanzas_of_proved_domains_only(
-        pieces in pieces(), certified in any::<bool>(), size in 1usize..200, opened in any::<bool>(),
+        pieces in pieces(), certified in any::<bool>(), size in 1usize..200,
+        opened in any::<bool>(),
     ) {
         let mut bytes = if opened { HEADER.as_bytes().to_vec() } else { Vec::new() };
         bytes.extend(pieces.concat());
@@ -147,7 +148,8 @@ proptest! {
     ) {
         let mut hearer = Hearer::clear();
         hearer.silent = silent;
-        let mut speaker = Speaker::new(Options { tls_required: false, ..options() }, Security::Plain);
+        let options = Options { tls_required: false, ..options() };
+        let mut speaker = Speaker::new(options, Security::Plain);
         for (kind, piece) in &inputs {
             let input = || match kind {
                 0 => Input::TlsReady(handshake()),

@@ -52,6 +52,14 @@ impl Tables {
             | Write::NodeAffiliationSet { .. }
             | Write::SubscriptionSet { .. }
             | Write::SubscriptionRemove { .. } => self.apply_pubsub(write),
+            Write::TokensExpire { before, rows } => self.expire_tokens(*before, *rows),
+            _ => self.apply_to_account(write),
+        }
+    }
+
+    /// What is of one account, room or service.
+    fn apply_to_account(&mut self, write: &Write) -> Result<()> {
+        match write {
             Write::RosterSet { account, .. }
             | Write::RosterRemove { account, .. }
             | Write::PendingSet { account, .. }
@@ -66,7 +74,6 @@ impl Tables {
             | Write::TokenUsed { account, .. }
             | Write::TokenRemove { account, .. }
             | Write::TokensRemoveAll { account } => self.change_login(account)?.apply_token(write),
-            Write::TokensExpire { before, rows } => self.expire_tokens(*before, *rows),
             Write::OfflineDelete { account, .. }
             | Write::PrivateSet { account, .. }
             | Write::PrivateRemove { account, .. }
@@ -76,6 +83,7 @@ impl Tables {
             | Write::BlockRemove { account, .. }
             | Write::BlockClear { account }
             | Write::LastSeenSet { account, .. } => self.change(account)?.apply_item(write),
+            _ => Err(misplaced()),
         }
     }
 

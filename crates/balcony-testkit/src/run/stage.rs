@@ -1,6 +1,7 @@
 //! Where a conversation is played, step by step.
 
 use balcony_proto::ns;
+use balcony_proto::xep::component;
 
 use super::receiving::show;
 use super::speaker::Speaker;
@@ -44,6 +45,13 @@ impl<'a> Stage<'a> {
             Act::ConnectBy(who, token) => self.connect_by(*who, *token).await,
             Act::ComeOnline(who, priority) => self.come_online(*who, *priority).await,
             Act::CannotConnect(who, why) => self.cannot_connect(*who, why).await,
+            Act::Handshake(who, secret) => {
+                let name = format!("stream id of {}", self.client(*who)?.name);
+                let id = self.names.get(&name).ok_or("it has no stream")?;
+                let text = component::handshake(id, secret);
+                let handshake = format!("<handshake>{text}</handshake>");
+                self.send(*who, &handshake).await
+            }
             Act::Reached(who) => {
                 let client = self.client(*who)?;
                 let wire = self.world.reached(client, patience.expected).await?;
@@ -95,7 +103,7 @@ impl<'a> Stage<'a> {
         let client = self.client(who)?;
         let wire = self.world.connect(client).await?;
         let speaker = self.speaker(who)?;
-        if matches!(client.login, Login::Raw | Login::Server { .. }) {
+        if !matches!(client.login, Login::Account { .. } | Login::Anonymous(_)) {
             return speaker.connect(wire, client.tls == Tls::Direct).await;
         }
         let jid = match speaker.log_in(client, wire).await {
@@ -174,10 +182,16 @@ impl<'a> Stage<'a> {
                 ns::SERVER,
                 ns::DIALBACK
             ),
+            Login::Component => format!("xmlns='{}'", ns::COMPONENT),
             _ => format!("xmlns='{}'", ns::CLIENT),
         };
+        let version = match self.client(who)?.login {
+            // XEP-0114 §3
+            Login::Component => "",
+            _ => "version='1.0'",
+        };
         let header = format!(
-            "<?xml version='1.0'?><stream:stream to='{host}' version='1.0' {content} \
+            "<?xml version='1.0'?><stream:stream to='{host}' {version} {content} \
              xmlns:stream='{streams}'>"
         );
         self.send(who, &header).await?;

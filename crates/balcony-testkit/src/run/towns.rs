@@ -46,7 +46,9 @@ impl Towns {
         let dialed: HashMap<_, _> = scripted
             .map(|domain| (domain.clone(), roads.listen(&domain)))
             .collect();
-        let federation = (!dialed.is_empty())
+        let mut clients = script.clients.iter();
+        let has_components = clients.any(|client| matches!(client.login, Login::Component));
+        let federation = (!dialed.is_empty() || has_components)
             .then(|| system_random().map(|random| Federation::new(roads, random, [7; 32])))
             .transpose()?;
         let home = match &federation {
@@ -86,6 +88,18 @@ impl Towns {
         };
         tokio::spawn(async move {
             let serving = federation.serve(core, Box::new(ours), roads::ADDRESS, security);
+            serving.await;
+        });
+        Ok(theirs)
+    }
+
+    /// A connection that a component opens.
+    pub(super) fn connect_component(&self) -> Result<DuplexStream, String> {
+        let federation = self.federation.clone().ok_or("nobody federates")?;
+        let (ours, theirs) = roads::connection();
+        let core = Arc::clone(&self.home.instance.core);
+        tokio::spawn(async move {
+            let serving = federation.serve_component(core, Box::new(ours), roads::ADDRESS);
             serving.await;
         });
         Ok(theirs)

@@ -83,6 +83,10 @@ impl World {
                     let end = towns.connect_server(client.tls)?;
                     return Ok(Wire::Server(end, proves.clone(), Opener::Here));
                 }
+                if let Login::Component = client.login {
+                    let end = towns.connect_component()?;
+                    return Ok(Wire::Server(end, String::new(), Opener::Here));
+                }
                 let server = towns.of(client.host());
                 let security = match client.tls {
                     Tls::Direct => Security::DirectTls,

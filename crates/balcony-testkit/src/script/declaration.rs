@@ -116,6 +116,8 @@ fn speaker(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mistake> {
     let what = options.next().unwrap_or_default();
     let login = if what == "a raw stream" {
         Login::Raw
+    } else if what == "a component" {
+        Login::Component
     } else if let Some(domain) = what.strip_prefix("the server of ") {
         Login::Server {
             domain: jid(entry, domain)?.domain().to_owned(),

@@ -81,7 +81,7 @@ impl Client {
     pub fn host(&self) -> &str {
         match &self.login {
             Login::Account { jid, .. } | Login::Anonymous(jid) => jid.domain(),
-            Login::Raw | Login::Server { .. } => "localhost",
+            Login::Raw | Login::Server { .. } | Login::Component => "localhost",
         }
     }
 }
@@ -124,6 +124,8 @@ pub enum Login {
         /// The domains that its certificate proves, with spaces between them.
         proves: String,
     },
+    /// The same, and it is an external component (XEP-0114).
+    Component,
 }
 
 /// One step, with the line on which it stands.
@@ -148,6 +150,8 @@ pub enum Act {
     CannotConnect(usize, String),
     /// The client starts a raw stream to a host and reads the server's header.
     OpenStream(usize, String),
+    /// A component proves that it knows this secret (XEP-0114 §3).
+    Handshake(usize, String),
     /// A scripted server is connected to.
     Reached(usize),
     /// Sends this text, with placeholders.

@@ -70,6 +70,10 @@ fn longer(entry: &Entry<'_>, who: usize, what: &str) -> Result<Act, Mistake> {
     if let Some(why) = what.strip_prefix("cannot connect: ") {
         return Ok(Act::CannotConnect(who, why.to_owned()));
     }
+    if let Some(secret) = what.strip_prefix("shakes hands by ") {
+        let secret = quoted(secret).ok_or_else(|| entry.mistake("secrets are in quotes"))?;
+        return Ok(Act::Handshake(who, secret));
+    }
     if let Some(host) = what.strip_prefix("opens a stream to ") {
         return Ok(Act::OpenStream(who, host.to_owned()));
     }

@@ -32,7 +32,8 @@ pub enum Side {
 
 /// A stanza with where it came from and what is to be kept of it.
 ///
-/// Its `from` is always set and true: a session's full or bare JID, or an address of ours.
+/// Its `from` is always set and true: a session's full or bare JID, an address of ours, or one at a
+/// domain that another server or a component proved to be its own.
 pub struct Envelope {
     /// The stanza. Only hooks of `Band::Transform` change it.
     pub stanza: Stanza,

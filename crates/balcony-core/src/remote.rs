@@ -62,7 +62,7 @@ pub enum Way {
 /// Whoever brings stanzas to domains that are not ours.
 pub trait Remote: Send + Sync + 'static {
     /// Whether it is somebody whose streams end here: a component.
-    fn is_ours(&self, domain: &str) -> bool;
+    fn is_ours(&self, core: &Core, domain: &str) -> bool;
 
     /// Whether a stanza would be taken.
     ///
@@ -83,7 +83,7 @@ pub trait Remote: Send + Sync + 'static {
 pub struct Nowhere;
 
 impl Remote for Nowhere {
-    fn is_ours(&self, _: &str) -> bool {
+    fn is_ours(&self, _: &Core, _: &str) -> bool {
         false
     }
 
@@ -114,7 +114,7 @@ impl Core {
     /// Whether stanzas for this domain are handled here: by a host, a service or a component.
     #[must_use]
     pub fn is_ours(&self, domain: &str) -> bool {
-        self.serves(domain) || self.service(domain).is_some() || self.remote.is_ours(domain)
+        self.serves(domain) || self.service(domain).is_some() || self.remote.is_ours(self, domain)
     }
 
     /// Whether an address is at no host or service of this server: what is for it departs.

@@ -79,6 +79,12 @@ impl Arrivals {
             None => return Err(StreamError::new(StreamCondition::ImproperAddressing)),
             Some(false) => return Err(StreamError::new(StreamCondition::HostUnknown)),
         }
+        self.take_any(stanza);
+        Ok(())
+    }
+
+    /// Takes a stanza for whatever domain.
+    pub(crate) fn take_any(&mut self, stanza: Stanza) {
         // What comes behind messages that are being committed may be accepted meanwhile if it is a
         // message too; what other stanzas do is not held back till the commit.
         if self.lane.is_empty() || matches!(stanza.kind, Kind::Message(_)) {
@@ -86,7 +92,6 @@ impl Arrivals {
         } else {
             self.held = Some(Held::Stanza(Box::new(stanza)));
         }
-        Ok(())
     }
 
     fn handle(&mut self, stanza: Stanza) {

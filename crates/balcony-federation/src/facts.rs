@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use balcony_core::Clock;
+use balcony_core::remote::Peer;
 use balcony_proto::stream::{StreamCondition, StreamError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::peers;
 
 /// Who opened a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +158,11 @@ impl Live {
                 return error;
             }
         }
+    }
+
+    /// Adds what it is about to the servers that there are streams with.
+    pub(crate) fn add_to(&self, peers: &mut Vec<Peer>) {
+        peers::add(peers, self.direction, &self.known.lock());
     }
 
     /// Whether it is about this domain of others.

@@ -9,12 +9,14 @@
 
 mod arrivals;
 mod cargo;
+mod components;
 mod facts;
 mod failure;
 mod incoming;
 mod network;
 mod outgoing;
 mod peer;
+mod peers;
 mod queue;
 mod reach;
 mod retry;
@@ -27,7 +29,7 @@ use std::time::Duration;
 
 use balcony_core::Core;
 use balcony_core::config::Config;
-use balcony_core::remote::{Admitted, Departing, Remote};
+use balcony_core::remote::{self, Admitted, Departing, Remote};
 use balcony_proto::stanza::{Stanza, StanzaError};
 use balcony_stream::Random;
 use balcony_stream::s2s::{How, Secret, Settings};
@@ -39,6 +41,7 @@ pub use failure::{Failure, Kind};
 pub use network::Network;
 pub use reach::{Opened, Reach, Secured, Shown, Socket};
 
+use components::Components;
 use facts::Live;
 use peer::{Key, Peer};
 
@@ -94,6 +97,7 @@ pub(crate) struct Shared {
     /// Of all queues.
     pub(crate) bytes: AtomicUsize,
     pub(crate) counters: Counters,
+    pub(crate) components: Components,
     /// Streams that others opened.
     incoming: AtomicUsize,
     /// Tasks that are not over.
@@ -244,6 +248,7 @@ impl Federation {
                 next: AtomicU64::new(1),
                 bytes: AtomicUsize::new(0),
                 counters: Counters::default(),
+                components: Components::default(),
                 incoming: AtomicUsize::new(0),
                 tasks: AtomicUsize::new(0),
                 stop: watch::Sender::new(false),
@@ -268,6 +273,17 @@ impl Federation {
             tracing::warn!(%address, "too many streams from other servers");
         }
         self.shared.incoming.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Serves a connection of an external component, until it is over.
+    pub async fn serve_component(
+        &self,
+        core: Arc<Core>,
+        socket: Box<dyn Socket>,
+        address: std::net::SocketAddr,
+    ) {
+        let _task = self.shared.task();
+        components::serve(Arc::clone(&self.shared), core, socket, address).await;
     }
 
     /// What is to be done once in a while: forgets domains that nothing waits for, and gives back
@@ -354,8 +370,8 @@ impl Federation {
 }
 
 impl Remote for Federation {
-    fn is_ours(&self, _: &str) -> bool {
-        false
+    fn is_ours(&self, core: &Core, domain: &str) -> bool {
+        components::owner(&core.config(), domain).is_some()
     }
 
     fn admit(&self, core: &Core, stanza: &Stanza) -> Result<Admitted, StanzaError> {
@@ -363,6 +379,9 @@ impl Remote for Federation {
             return Err(StanzaError::jid_malformed());
         };
         let config = core.config();
+        if let Some(component) = components::owner(&config, to.domain()) {
+            return self.shared.components.admit(component, stanza);
+        }
         let federation = &config.federation;
         if !federation.enabled {
             return Err(StanzaError::remote_server_not_found());
@@ -385,7 +404,20 @@ impl Remote for Federation {
         else {
             return;
         };
+        if let Some(component) = components::owner(&core.config(), to.domain()) {
+            return self
+                .shared
+                .components
+                .send(core, &component.name, departing);
+        }
         let peer = self.shared.peer(from.domain(), to.domain());
         peer.send(&self.shared, core, from.domain(), departing);
+    }
+
+    fn peers(&self) -> Vec<remote::Peer> {
+        let mut peers = Vec::new();
+        let streams = self.shared.streams.lock();
+        streams.values().for_each(|live| live.add_to(&mut peers));
+        peers
     }
 }

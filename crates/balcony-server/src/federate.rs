@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use balcony_core::Core;
 use balcony_core::config::Config;
-use balcony_federation::{Federation, Network};
+use balcony_federation::{Federation, Network, Socket};
 use balcony_net::{Certificates, Gate, GateLimits, Listener, Listening, Permit, Worker, Workers};
 use balcony_store::{Store, secret_or_create};
 use balcony_stream::{Random, Security};
@@ -62,8 +62,34 @@ impl Federate {
         let start = |listener: Listener| {
             let (federation, core) = (self.federation.clone(), Arc::clone(core));
             let take = move |stream, peer, worker: &Arc<Worker>, permit| {
-                let serve = serve(federation.clone(), Arc::clone(&core), security);
-                serve(stream, peer, worker, permit);
+                let (federation, core) = (federation.clone(), Arc::clone(&core));
+                let serve = async move |socket| {
+                    federation.serve(core, socket, peer, security).await;
+                };
+                hand_over(stream, peer, worker, permit, serve);
+            };
+            listener
+                .accept(Arc::clone(&self.gate), Arc::clone(workers), take)
+                .map_err(|error| format!("cannot accept connections: {error}"))
+        };
+        listeners.into_iter().map(start).collect()
+    }
+
+    /// Takes external components.
+    pub(crate) fn listen_for_components(
+        &self,
+        core: &Arc<Core>,
+        listeners: Vec<Listener>,
+        workers: &Arc<Workers>,
+    ) -> Result<Vec<Listening>, String> {
+        let start = |listener: Listener| {
+            let (federation, core) = (self.federation.clone(), Arc::clone(core));
+            let take = move |stream, peer, worker: &Arc<Worker>, permit| {
+                let (federation, core) = (federation.clone(), Arc::clone(&core));
+                let serve = async move |socket| {
+                    federation.serve_component(core, socket, peer).await;
+                };
+                hand_over(stream, peer, worker, permit, serve);
             };
             listener
                 .accept(Arc::clone(&self.gate), Arc::clone(workers), take)
@@ -81,24 +107,26 @@ impl Federate {
     }
 }
 
-fn serve(
-    federation: Federation,
-    core: Arc<Core>,
-    security: Security,
-) -> impl FnOnce(std::net::TcpStream, SocketAddr, &Arc<Worker>, Permit) {
-    move |stream, peer, worker, permit| {
-        let socket = {
-            let _runtime = worker.runtime().enter();
-            TcpStream::from_std(stream)
-        };
-        match socket {
-            Ok(socket) => worker.spawn(async move {
-                let _permit = permit;
-                let serving = federation.serve(core, Box::new(socket), peer, security);
-                serving.await;
-            }),
-            Err(error) => tracing::warn!(%peer, %error, "cannot register a connection"),
-        }
+/// Runs what `serve` makes of a socket on its worker.
+fn hand_over<F>(
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+    worker: &Worker,
+    permit: Permit,
+    serve: impl FnOnce(Box<dyn Socket>) -> F + Send + 'static,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let socket = {
+        let _runtime = worker.runtime().enter();
+        TcpStream::from_std(stream)
+    };
+    match socket {
+        Ok(socket) => worker.spawn(async move {
+            let _permit = permit;
+            serve(Box::new(socket)).await;
+        }),
+        Err(error) => tracing::warn!(%peer, %error, "cannot register a connection"),
     }
 }
 

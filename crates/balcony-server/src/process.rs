@@ -71,6 +71,10 @@ impl Process {
             servers = bind(&config.listen.s2s)?;
             direct_servers = bind(&config.listen.s2s_tls)?;
         }
+        let components = match config.components.is_empty() {
+            true => Vec::new(),
+            false => bind(&config.listen.components)?,
+        };
         let store = open(&config.data_dir)?;
         let process = Self::assemble(config, Arc::clone(&store)).await?;
         let restored = process.instance.core.restore_sessions().await;
@@ -84,15 +88,17 @@ impl Process {
         let workers = Workers::start(config.workers.unwrap_or(0))
             .map(Arc::new)
             .map_err(|error| format!("cannot start the workers: {error}"))?;
-        let addresses = [&plain, &direct, &servers, &direct_servers].map(|of| addresses(of));
+        let listens = [&plain, &direct, &servers, &direct_servers, &components];
+        let listens = listens.map(|listeners| addresses(listeners));
         let mut listening = process.listen(plain, Security::Plain, &workers)?;
         listening.extend(process.listen(direct, Security::DirectTls, &workers)?);
         let federate = &process.federate;
         listening.extend(federate.listen(core, servers, Security::Plain, &workers)?);
         listening.extend(federate.listen(core, direct_servers, Security::DirectTls, &workers)?);
+        listening.extend(federate.listen_for_components(core, components, &workers)?);
         let process = Arc::new(process);
         let admin = admin::listen(Arc::clone(&process), &config.listen.admin)?;
-        welcome(&config, &addresses);
+        welcome(&config, &listens);
         tokio::spawn(tick(Arc::clone(&process.instance)));
         tokio::spawn(renew_certificates(Arc::clone(&process)));
         let federation = process.federate.federation.clone();
@@ -352,7 +358,10 @@ async fn stop_workers(workers: Arc<Workers>) {
 }
 
 /// Says what a person needs for the first chat.
-fn welcome(config: &Config, [plain, direct, servers, direct_servers]: &[Vec<SocketAddr>; 4]) {
+fn welcome(
+    config: &Config,
+    [plain, direct, servers, direct_servers, components]: &[Vec<SocketAddr>; 5],
+) {
     let host = config
         .hosts
         .first()
@@ -366,6 +375,7 @@ fn welcome(config: &Config, [plain, direct, servers, direct_servers]: &[Vec<Sock
         ("clients, direct TLS:", direct),
         ("servers, STARTTLS:  ", servers),
         ("servers, direct TLS:", direct_servers),
+        ("components:         ", components),
     ] {
         for address in addresses {
             println!("  {what}  {address}");

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod component;
 pub mod established;
 mod framing;
 #[cfg(test)]

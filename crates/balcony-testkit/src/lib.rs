@@ -12,6 +12,7 @@ pub mod neighbours;
 pub mod placeholders;
 pub mod power;
 pub mod reader;
+pub mod roads;
 pub mod rooms;
 pub mod run;
 pub mod script;

@@ -86,7 +86,7 @@ impl Network {
 }
 
 impl Remote for Neighbour {
-    fn is_ours(&self, _: &str) -> bool {
+    fn is_ours(&self, _: &Core, _: &str) -> bool {
         false
     }
 

@@ -58,9 +58,10 @@ impl Reader {
     pub fn inside() -> Result<Self, String> {
         let mut reader = Self::default();
         let header = format!(
-            "<stream:stream xmlns='{}' xmlns:stream='{}'>",
+            "<stream:stream xmlns='{}' xmlns:stream='{}' xmlns:db='{}'>",
             ns::CLIENT,
-            ns::STREAMS
+            ns::STREAMS,
+            ns::DIALBACK
         );
         reader.feed(header.as_bytes())?;
         reader.pieces.clear();
@@ -104,7 +105,13 @@ impl Reader {
     fn event(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::StartElement(_, (ns, name), attrs) => {
-                let mut element = Element::new(ns.to_string(), name.to_string());
+                // Stanzas between servers are those of clients (RFC 6120 §4.8.3), and scripts write
+                // both alike.
+                let ns = match ns.as_str() {
+                    ns::SERVER => ns::CLIENT,
+                    other => other,
+                };
+                let mut element = Element::new(ns.to_owned(), name.to_string());
                 for ((ns, name), value) in attrs.iter() {
                     element.set_attr(key(ns, name), value.as_str());
                 }

@@ -9,6 +9,7 @@ use balcony_core::config::Config;
 use balcony_core::module::{Event, ModuleSpec};
 use balcony_core::remote::{Nowhere, Remote};
 use balcony_core::{Clock, Core, Parts};
+use balcony_federation::Federation;
 use balcony_modules::MODULES;
 use balcony_proto::jid::Jid;
 use balcony_proto::sasl::HashKind;
@@ -59,6 +60,23 @@ impl TestServer {
     pub async fn among(config: &str, network: &Arc<Network>) -> Result<Self, String> {
         let server = Self::with(config, MODULES, network.next()).await?;
         network.join(&server.instance.core);
+        Ok(server)
+    }
+
+    /// A server that speaks with others by streams.
+    ///
+    /// # Errors
+    /// As [`TestServer::start`].
+    pub async fn federated(config: &str, federation: &Federation) -> Result<Self, String> {
+        let server = Self::with(config, MODULES, Arc::new(federation.clone())).await?;
+        let (federation, core) = (federation.clone(), Arc::clone(&server.instance.core));
+        tokio::spawn(async move {
+            let mut every = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                every.tick().await;
+                federation.tick(&core);
+            }
+        });
         Ok(server)
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use balcony_core::module::{Core, Ctx, Envelope, Session, SessionNote};
+use balcony_core::module::{Core, Ctx, Envelope, Origin, Session, SessionNote};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Condition, Payload, PresenceType, Stanza, StanzaError};
@@ -301,29 +301,53 @@ pub(super) fn leave(core: &Arc<Core>, room: &Arc<Room>, from: &Jid, farewell: Op
 /// §11.1: an error that says that somebody is not there any more.
 pub(super) fn failed(core: &Arc<Core>, room: &Arc<Room>, envelope: &Envelope) {
     let condition = envelope.stanza.stanza_error().map(|error| error.condition);
-    let gone = matches!(
-        condition,
-        Some(
-            Condition::Gone
-                | Condition::ItemNotFound
-                | Condition::RecipientUnavailable
-                | Condition::Redirect
-                | Condition::RemoteServerNotFound
-                | Condition::RemoteServerTimeout
-                | Condition::ServiceUnavailable
-                | Condition::JidMalformed
-        )
-    );
-    let Some(from) = envelope.from().filter(|_| gone) else {
+    let (Some(from), Some(condition)) = (envelope.from(), condition) else {
         return;
+    };
+    let said = Said {
+        codes: &[code::ERROR],
+        ..Said::default()
     };
     let mut out = Out::default();
     let mut state = room.state();
-    if state.lost(from, &mut out) {
-        deliver(core, out);
+    match outage(core, envelope, condition) {
+        Outage::Nothing => return,
+        Outage::Session => drop(state.lost(from, &mut out)),
+        Outage::Server => {
+            let there = |session: &Jid| session.domain() == from.domain();
+            state.put_sessions_out(there, said, &mut out);
+        }
     }
+    deliver(core, out);
     drop(state);
     Rooms::leave_empty(core, room);
+}
+
+/// Who is not there any more.
+enum Outage {
+    Nothing,
+    /// Whoever the error is from.
+    Session,
+    /// Everybody on its server: each of them alone would be told of all others that go.
+    Server,
+}
+
+fn outage(core: &Core, envelope: &Envelope, condition: Condition) -> Outage {
+    use Condition::{
+        Gone, ItemNotFound, JidMalformed, PolicyViolation, RecipientUnavailable, Redirect,
+        RemoteServerNotFound, RemoteServerTimeout, ServiceUnavailable,
+    };
+    let elsewhere = envelope.from().is_some_and(|from| core.is_elsewhere(from));
+    // What this server itself could not bring there; a client may say so of itself alone.
+    let is_ours = matches!(envelope.origin(), Origin::Server) && elsewhere;
+    match condition {
+        RemoteServerNotFound | RemoteServerTimeout | PolicyViolation if is_ours => Outage::Server,
+        // It has missed something, and nobody would tell it.
+        _ if is_ours => Outage::Session,
+        Gone | ItemNotFound | JidMalformed | RecipientUnavailable | Redirect
+        | RemoteServerNotFound | RemoteServerTimeout | ServiceUnavailable => Outage::Session,
+        _ => Outage::Nothing,
+    }
 }
 
 #[cfg(test)]

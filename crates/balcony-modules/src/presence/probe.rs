@@ -17,7 +17,7 @@ pub(super) async fn answer(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     let probe = Probe {
         prober,
         to,
-        ours: envelope.session().is_none(),
+        by_server: envelope.session().is_none(),
         asked: &envelope.stanza,
     };
     match probe.answer(ctx).await {
@@ -33,8 +33,9 @@ pub(super) async fn answer(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
 struct Probe<'a> {
     prober: Jid,
     to: Jid,
-    /// Not written by a client of ours.
-    ours: bool,
+    /// Not written by a client of ours: by this server at a login, or by another one, whose clients
+    /// are its own concern.
+    by_server: bool,
     asked: &'a Stanza,
 }
 
@@ -65,7 +66,7 @@ impl Probe<'_> {
     }
 
     fn is_from_our_login(&self, ctx: &Ctx<'_>) -> bool {
-        self.ours && ctx.host(self.prober.domain()).is_some()
+        self.by_server && ctx.host(self.prober.domain()).is_some()
     }
 
     /// Point 4: the whole last presence, with the id that it had (§4.3.2.1).
@@ -113,7 +114,7 @@ impl Probe<'_> {
             ctx.send(self.reply(PresenceType::Available, &self.to));
             return Ok(());
         }
-        if !self.ours {
+        if !self.by_server {
             return Ok(());
         }
         // Who asked for a subscription and still waits would take a refusal for the answer.

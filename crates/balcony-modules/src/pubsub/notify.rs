@@ -206,9 +206,8 @@ async fn add_subscribers(
             continue;
         }
         // §12.3: a service sends it to the address that was given.
-        if node.place() == Place::Service {
-            audience.add_other(jid);
-        } else if jid.is_full() && ctx.core().is_elsewhere(&jid) {
+        let resource_elsewhere = jid.is_full() && ctx.core().is_elsewhere(&jid);
+        if node.place() == Place::Service || resource_elsewhere {
             audience.add_other(jid);
         } else if jid.is_full() {
             let session = ctx.sessions().find(&jid);

@@ -217,6 +217,11 @@ fn shown(core: &Arc<Core>, state: &State, (full, account): (&Jid, &Jid), payload
     if state.theirs.says_the_same(full, &announced.key(), account) {
         return;
     }
+    // Most are in a room elsewhere, and no contacts.
+    let contacts = roster::known_contacts(core, account);
+    if contacts.is_some_and(|contacts| contacts.standing(full.bare_str()).is_none()) {
+        return;
+    }
     let Ok(looking) = Arc::clone(&state.theirs.looking).try_acquire_owned() else {
         return;
     };
@@ -347,10 +352,16 @@ mod tests {
         assert_eq!(note("2", &nurse), Some(false));
         let told = theirs.settle(&at(&nurse, false), &key("2"), &wants(&["a", "b"]));
         assert_eq!(told, Some(vec!["a".to_owned(), "b".to_owned()]));
-        assert_eq!(theirs.wanting(&full, &juliet, "b"), [full.clone()]);
+        assert_eq!(
+            theirs.wanting(&full, &juliet, "b"),
+            std::slice::from_ref(&full)
+        );
         theirs.known.lock().forget(&full, &juliet);
         assert!(theirs.wanting(&full, &juliet, "b").is_empty());
-        assert_eq!(theirs.wanting(&full, &nurse, "b"), [full.clone()]);
+        assert_eq!(
+            theirs.wanting(&full, &nurse, "b"),
+            std::slice::from_ref(&full)
+        );
         theirs.known.lock().forget(&full.bare(), &nurse);
         let known = theirs.known.lock();
         assert!(known.contacts.is_empty() && known.places == 0);

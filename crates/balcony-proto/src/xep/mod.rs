@@ -1,6 +1,7 @@
 //! Payloads of extensions: one file for each XEP, lenient in what they ignore.
 pub mod caps;
 pub mod caps2;
+pub mod component;
 pub mod data_form;
 pub mod date_time;
 pub mod delay;

@@ -55,6 +55,8 @@ pub struct Incoming {
     claims: HashSet<Pair>,
     /// The other side has allowed us to send over this stream (XEP-0288).
     bidi: bool,
+    /// What may be sent over it once our header of the restarted stream is out.
+    bidi_later: Option<Pair>,
     sasl_failures: u8,
 }
 
@@ -80,6 +82,7 @@ impl Incoming {
             proved: HashSet::new(),
             claims: HashSet::new(),
             bidi: false,
+            bidi_later: None,
             sasl_failures: 0,
         }
     }
@@ -138,16 +141,25 @@ impl Incoming {
         if !self.claims.remove(pair) || self.stream.is_closed() {
             return;
         }
-        let valid = verdict == Verdict::Valid;
-        let content = Content::Verdict(verdict);
+        let alone = self.proved.is_empty();
+        let (valid, forged) = (verdict == Verdict::Valid, verdict == Verdict::Invalid);
+        // §2.2.1: MAY, so that the domains that are proved go on.
+        let content = match verdict {
+            Verdict::Invalid if !alone => Verdict::Error(StanzaError::forbidden()),
+            verdict => verdict,
+        };
         self.stream
-            .write_dialback(Step::Result, pair, None, content);
+            .write_dialback(Step::Result, pair, None, Content::Verdict(content));
         if valid {
             self.prove(pair.clone(), How::Claim);
+        } else if forged && alone {
+            // §2.2.1: MUST, where nothing else is proved.
+            self.stream.close();
         }
     }
 
-    /// So many more stanzas are handled (XEP-0198 §4).
+    /// So many more stanzas are handled (XEP-0198 §4), the first that came first. To be called for
+    /// all of them, also before stanzas are counted.
     pub fn handled(&mut self, stanzas: u32) {
         self.stream.handled(stanzas);
     }
@@ -207,7 +219,8 @@ impl Incoming {
                 self.stream.deliver(stanza, |from, _| proved.contains(from));
             }
             (Phase::Open, Item::BadStanza(bad)) if self.stream.is_proved() => {
-                self.stream.out.push(Output::BadStanza(Box::new(bad)));
+                let proved = &self.proved;
+                self.stream.deliver_bad(bad, |from| proved.contains(from));
             }
             // RFC 6120 §4.9.3.12
             (_, Item::Stanza(_) | Item::BadStanza(_)) => {
@@ -283,12 +296,17 @@ impl Incoming {
             from: self.local.clone(),
             to: self.from.clone(),
             id: Some(self.id.clone()),
+            // RFC 6120 §4.7.5: whichever is lower, and none for a server without.
+            version: self.versioned.then_some((1, 0)),
             ..StreamHeader::default()
         });
         self.phase = Phase::Open;
         if self.versioned {
             let features = self.features();
             framing::write_features(&features, self.stream.out.bytes());
+        }
+        if let Some(pair) = self.bidi_later.take() {
+            self.stream.out.push(Output::Bidi(pair));
         }
     }
 
@@ -389,6 +407,8 @@ impl Incoming {
         }
         self.stream.write(&Element::new(ns::SASL, "success"));
         let remote = from;
+        // They were for the stream that ends here.
+        self.claims.clear();
         self.prove(Pair { local, remote }, How::External);
         self.stream.restart();
         self.phase = Phase::Header;
@@ -423,6 +443,10 @@ impl Incoming {
 
     fn claimed(&mut self, pair: Pair, key: &str) {
         let dialback = self.terms.as_ref().is_some_and(|terms| terms.dialback);
+        if self.claims.contains(&pair) {
+            // It waits for the same decision.
+            return;
+        }
         let too_many = self.claims.len() >= self.stream.settings.claims
             || self.proved.len() >= self.stream.settings.domains;
         if !dialback || too_many {
@@ -435,14 +459,12 @@ impl Incoming {
                 .stream
                 .write_dialback(Step::Result, &pair, None, content);
         }
-        // A second claim of the same pair waits for the same decision.
-        if self.claims.insert(pair.clone()) {
-            self.stream.out.push(Output::Claim {
-                pair,
-                key: key.to_owned(),
-                stream_id: self.id.clone(),
-            });
-        }
+        self.claims.insert(pair.clone());
+        self.stream.out.push(Output::Claim {
+            pair,
+            key: key.to_owned(),
+            stream_id: self.id.clone(),
+        });
     }
 
     fn prove(&mut self, pair: Pair, how: How) {
@@ -452,8 +474,11 @@ impl Incoming {
             pair: pair.clone(),
             how,
         });
-        if self.bidi {
-            self.stream.out.push(Output::Bidi(pair));
+        match (self.bidi, how) {
+            (false, _) => {}
+            (true, How::Claim) => self.stream.out.push(Output::Bidi(pair)),
+            // XEP-0288 §3: not between <success/> and our header.
+            (true, How::External) => self.bidi_later = Some(pair),
         }
     }
 

@@ -144,7 +144,13 @@ pub struct Outgoing {
     /// Questions about keys that wait until they may be asked: our domain and the stream's id, and
     /// the key.
     waiting: BTreeMap<(String, String), String>,
+    /// Those that were asked and are not answered.
+    asked: BTreeSet<(String, String)>,
+    /// `<enable/>` was sent and is not answered. The other side counts from it on, we learn only by
+    /// the answer that it does, so nothing is written in between.
     enabling: bool,
+    /// Pairs that are ready as soon as that is answered.
+    held: Vec<(Pair, How)>,
 }
 
 impl Outgoing {
@@ -173,7 +179,9 @@ impl Outgoing {
             ready: BTreeSet::new(),
             claims: BTreeSet::new(),
             waiting: BTreeMap::new(),
+            asked: BTreeSet::new(),
             enabling: false,
+            held: Vec::new(),
         };
         if security == Security::Plain {
             machine.open();
@@ -200,6 +208,8 @@ impl Outgoing {
                 self.fail(Failure::Protocol("something happened out of turn"));
             }
             Input::Eof => self.fail(Failure::Closed),
+            // It offered to count and says nothing about it.
+            Input::Timeout if self.stream.is_late() && self.enabling => self.settle(),
             Input::Timeout if self.stream.is_late() => self.fail(Failure::TimedOut),
             Input::Timeout => {}
         }
@@ -246,6 +256,9 @@ impl Outgoing {
     /// to a domain of ours (XEP-0220 §2.1.2). It is asked as soon as that may be.
     pub fn verify(&mut self, local: &str, stream_id: &str, key: &str) {
         let about = (local.to_owned(), stream_id.to_owned());
+        if self.stream.is_closed() {
+            return;
+        }
         match self.settled {
             true => self.write_verify(&about, key),
             false => {
@@ -254,7 +267,8 @@ impl Outgoing {
         }
     }
 
-    /// So many more stanzas are handled (XEP-0198 §4, XEP-0288).
+    /// So many more stanzas are handled (XEP-0198 §4, XEP-0288), the first that came first. To be
+    /// called for all of them, also before stanzas are counted.
     pub fn handled(&mut self, stanzas: u32) {
         self.stream.handled(stanzas);
     }
@@ -288,6 +302,7 @@ impl Outgoing {
         self.stream.write_header(StreamHeader {
             from: Some(self.first.local.clone()),
             to: Some(self.first.remote.clone()),
+            version: Some((1, 0)),
             ..StreamHeader::default()
         });
         self.phase = Phase::Header;
@@ -322,7 +337,8 @@ impl Outgoing {
                 });
             }
             (Phase::Open, Item::BadStanza(bad)) if self.takes_stanzas() => {
-                self.stream.out.push(Output::BadStanza(Box::new(bad)));
+                let remote = &self.first.remote;
+                self.stream.deliver_bad(bad, |from| from == remote);
             }
             // RFC 6120 §4.9.3.12: this stream goes the other way.
             (_, Item::Stanza(_) | Item::BadStanza(_)) => {
@@ -403,12 +419,10 @@ impl Outgoing {
         self.settled = true;
         self.dialback |= features.has(ns::DIALBACK_FEATURE, "dialback");
         self.features = features.clone();
+        self.ask_what_waits();
         if self.external {
             self.phase = Phase::Open;
             return self.now_ready(self.first.clone(), How::External);
-        }
-        for (about, key) in std::mem::take(&mut self.waiting) {
-            self.write_verify(&about, &key);
         }
         if self.options.bidi && features.has(ns::BIDI_FEATURE, "bidi") {
             // XEP-0288 §2.1: before the authentication.
@@ -421,13 +435,23 @@ impl Outgoing {
             let auth = Profile::Classic.message("auth", Some(name));
             self.stream.write(&auth.with_attr("mechanism", "EXTERNAL"));
             self.phase = Phase::Sasl;
+            // Behind <success/> a stream header must come, and nothing else.
+            self.settled = false;
             return;
         }
         self.fall_back();
     }
 
+    fn ask_what_waits(&mut self) {
+        for (about, key) in std::mem::take(&mut self.waiting) {
+            self.write_verify(&about, &key);
+        }
+    }
+
     fn fall_back(&mut self) {
         self.phase = Phase::Open;
+        self.settled = true;
+        self.ask_what_waits();
         match (self.dialback, self.sasl_failure.take()) {
             (true, _) => self.write_claim(self.first.clone()),
             (false, None) => self.fail(Failure::NoWay),
@@ -470,10 +494,11 @@ impl Outgoing {
             return self.answered(&dialback);
         }
         if element.is(ns::SM, "enabled") && std::mem::take(&mut self.enabling) {
-            return self.stream.count();
+            self.stream.count();
+            return self.settle();
         }
-        if element.is(ns::SM, "failed") && std::mem::take(&mut self.enabling) {
-            return;
+        if element.is(ns::SM, "failed") && self.enabling {
+            return self.settle();
         }
         if !self.stream.management(element) {
             self.stream.fail(StreamCondition::UnsupportedStanzaType);
@@ -481,26 +506,52 @@ impl Outgoing {
     }
 
     fn answered(&mut self, dialback: &Dialback) {
-        let Some(pair) = pair(dialback).filter(|pair| pair.remote == self.first.remote) else {
-            return self.fail(Failure::Protocol("dialback about another domain"));
+        let Some(pair) = pair(dialback) else {
+            return self.fail(Failure::Protocol("dialback without addresses"));
         };
+        if let (Step::Result, Content::Key(_)) = (dialback.step, &dialback.content) {
+            return self.claimed(&pair);
+        }
+        if pair.remote != self.first.remote {
+            return self.fail(Failure::Protocol("dialback about another domain"));
+        }
         match (dialback.step, &dialback.content) {
             (Step::Result, Content::Verdict(verdict)) => self.believed(pair, verdict),
             (Step::Verify, Content::Verdict(verdict)) => {
-                self.stream.out.push(Output::Verified {
-                    local: pair.local,
-                    stream_id: dialback.id.clone().unwrap_or_default(),
-                    verdict: verdict.clone(),
-                });
+                let id = dialback.id.as_deref().unwrap_or_default();
+                self.verified(pair.local, id, verdict);
             }
             // XEP-0220 §2.1.2: a server may ask back on the stream on which it was asked.
             (Step::Verify, Content::Key(key)) => {
                 self.stream
                     .answer_verify(&pair, dialback.id.as_deref(), key);
             }
-            (Step::Result, Content::Key(_)) => {
-                self.stream.fail(StreamCondition::UnsupportedStanzaType);
-            }
+            (Step::Result, Content::Key(_)) => {}
+        }
+    }
+
+    /// XEP-0288 §2.2: the other side may claim further domains on a stream that goes both ways. It
+    /// is told to open a stream of its own (XEP-0220 §2.5, `resource-constraint`).
+    fn claimed(&mut self, pair: &Pair) {
+        if !self.bidi {
+            return self.stream.fail(StreamCondition::UnsupportedStanzaType);
+        }
+        let error = Verdict::Error(StanzaError::resource_constraint());
+        let content = Content::Verdict(error);
+        self.stream
+            .write_dialback(Step::Result, pair, None, content);
+    }
+
+    /// XEP-0220 §2.1.2, §3.1: only what was asked on this stream is answered on it.
+    fn verified(&mut self, local: String, id: &str, verdict: &Verdict) {
+        let about = (local, id.to_owned());
+        if self.asked.remove(&about) {
+            let (local, stream_id) = about;
+            self.stream.out.push(Output::Verified {
+                local,
+                stream_id,
+                verdict: verdict.clone(),
+            });
         }
     }
 
@@ -524,16 +575,26 @@ impl Outgoing {
         let first = self.ready.is_empty();
         self.ready.insert(pair.clone());
         self.stream.prove();
-        self.stream.out.push(Output::Ready {
-            pair: pair.clone(),
-            how,
-        });
         if self.bidi {
-            self.stream.out.push(Output::Bidi(pair));
+            self.stream.out.push(Output::Bidi(pair.clone()));
         }
+        self.held.push((pair, how));
         if first && self.features.has(ns::SM, "sm") {
             self.stream.write(&Element::new(ns::SM, "enable"));
             self.enabling = true;
+            self.stream.set_unsettled(true);
+        }
+        if !self.enabling {
+            self.settle();
+        }
+    }
+
+    /// Whether stanzas are counted is known: pairs that are proved may be used.
+    fn settle(&mut self) {
+        self.enabling = false;
+        self.stream.set_unsettled(false);
+        for (pair, how) in std::mem::take(&mut self.held) {
+            self.stream.out.push(Output::Ready { pair, how });
         }
     }
 
@@ -550,6 +611,7 @@ impl Outgoing {
     fn write_verify(&mut self, (local, stream_id): &(String, String), key: &str) {
         let pair = Pair::new(&**local, &*self.first.remote);
         let content = Content::Key(key.to_owned());
+        self.asked.insert((local.clone(), stream_id.clone()));
         self.stream
             .write_dialback(Step::Verify, &pair, Some(stream_id), content);
     }

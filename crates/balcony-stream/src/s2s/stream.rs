@@ -7,7 +7,7 @@ use balcony_proto::jid::Jid;
 use balcony_proto::limits::Limits;
 use balcony_proto::ns;
 use balcony_proto::sasl::ChannelBindings;
-use balcony_proto::stanza::Stanza;
+use balcony_proto::stanza::{BadStanza, Stanza};
 use balcony_proto::stream::{StreamCondition, StreamError, StreamHeader};
 use balcony_proto::xep::dialback::{Content, Dialback, Step, Verdict};
 use balcony_proto::xml::{Element, Item, Scanner};
@@ -27,6 +27,10 @@ pub(super) struct Stream {
     pub(super) out: Outbox<Output>,
     pub(super) tls: Option<TlsInfo>,
     pub(super) counts: Option<Counts>,
+    /// Stanzas that were handed out and are not handled.
+    unhandled: u32,
+    /// How many of those came before stanzas were counted; they are handled first.
+    uncounted: u32,
     scanner: Scanner,
     /// Came while a question was open.
     pending: Vec<u8>,
@@ -39,6 +43,8 @@ pub(super) struct Stream {
     closed: bool,
     /// A domain is proved, so that the time and the bytes before that do not count any more.
     proved: bool,
+    /// It is, but something still has to be answered in the time of the negotiation.
+    unsettled: bool,
     budget: usize,
     started: Duration,
     handshake_until: Option<Duration>,
@@ -59,12 +65,15 @@ impl Stream {
             out: Outbox::new(),
             tls: None,
             counts: None,
+            unhandled: 0,
+            uncounted: 0,
             pending: Vec::new(),
             asking: false,
             shaking,
             header_sent: false,
             closed: false,
             proved: false,
+            unsettled: false,
             budget: settings.bytes_before_proof,
             started: now,
             handshake_until: shaking.then(|| now + settings.timeouts.tls_handshake),
@@ -102,7 +111,7 @@ impl Stream {
         match (self.closed, self.handshake_until) {
             (true, _) => None,
             (_, Some(until)) => Some(until),
-            _ if self.proved => None,
+            _ if self.proved && !self.unsettled => None,
             _ => Some(self.started + self.settings.timeouts.negotiation),
         }
     }
@@ -134,6 +143,11 @@ impl Stream {
                 StreamError::new(StreamCondition::PolicyViolation).with_text(text)
             };
             self.budget = self.budget.checked_sub(bytes.len()).ok_or_else(too_many)?;
+        } else if self.asking && self.pending.len() + bytes.len() > self.settings.bytes_before_proof
+        {
+            // Nothing should have been read; what was must not pile up.
+            let text = "too many bytes at once";
+            return Err(StreamError::new(StreamCondition::PolicyViolation).with_text(text));
         }
         let mut all = std::mem::take(&mut self.pending);
         all.extend_from_slice(bytes);
@@ -184,6 +198,11 @@ impl Stream {
         }
     }
 
+    /// Whether something still has to be answered in the time of the negotiation.
+    pub(super) fn set_unsettled(&mut self, unsettled: bool) {
+        self.unsettled = unsettled;
+    }
+
     fn set_limits(&mut self, limits: Limits) {
         self.scanner.set_limits(limits);
     }
@@ -191,7 +210,6 @@ impl Stream {
     pub(super) fn write_header(&mut self, header: StreamHeader) {
         self.header_sent = true;
         let header = StreamHeader {
-            version: Some((1, 0)),
             dialback: true,
             ..header
         };
@@ -258,12 +276,18 @@ impl Stream {
     /// XEP-0198 §3: both directions are counted from the next stanza on.
     pub(super) fn count(&mut self) {
         self.counts = Some(Counts::default());
+        self.uncounted = self.unhandled;
         self.out.push(Output::Counts);
     }
 
+    /// XEP-0198 §4: of what came before `<enable/>` or `<enabled/>` nothing is told, also when it
+    /// was handled only after it.
     pub(super) fn handled(&mut self, stanzas: u32) {
+        self.unhandled = self.unhandled.saturating_sub(stanzas);
+        let before = stanzas.min(self.uncounted);
+        self.uncounted -= before;
         if let Some(counts) = &mut self.counts {
-            counts.handle(stanzas);
+            counts.handle(stanzas - before);
         }
     }
 
@@ -294,11 +318,25 @@ impl Stream {
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
             return self.fail(StreamCondition::ImproperAddressing);
         };
-        match takes(from.domain(), to.domain()) {
-            true => self.out.push(Output::Stanza(Box::new(stanza))),
+        if !takes(from.domain(), to.domain()) {
             // §4.9.3.9
-            false => self.fail(StreamCondition::InvalidFrom),
+            return self.fail(StreamCondition::InvalidFrom);
         }
+        self.unhandled = self.unhandled.saturating_add(1);
+        self.out.push(Output::Stanza(Box::new(stanza)));
+    }
+
+    /// The same for a stanza with a fault: it is answered, and nobody may make us write to those
+    /// who did not write to us. Its `to` may be the fault.
+    pub(super) fn deliver_bad(&mut self, bad: BadStanza, takes: impl FnOnce(&str) -> bool) {
+        let (Some(from), Some(_)) = (&bad.from, &bad.to) else {
+            return self.fail(StreamCondition::ImproperAddressing);
+        };
+        if !Jid::parse(from).is_ok_and(|from| takes(from.domain())) {
+            return self.fail(StreamCondition::InvalidFrom);
+        }
+        self.unhandled = self.unhandled.saturating_add(1);
+        self.out.push(Output::BadStanza(Box::new(bad)));
     }
 
     pub(super) fn fail(&mut self, condition: StreamCondition) {
@@ -309,11 +347,16 @@ impl Stream {
         if self.closed {
             return;
         }
+        if self.shaking {
+            // RFC 6120 §5.4.3.2: no XML while TLS has the connection.
+            return self.close();
+        }
         if !self.header_sent {
             // RFC 6120 §4.9.1.2: an error has to be in a stream.
             let id = Some(self.random.token());
             self.write_header(StreamHeader {
                 id,
+                version: Some((1, 0)),
                 ..StreamHeader::default()
             });
         }
@@ -326,9 +369,10 @@ impl Stream {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        if self.header_sent {
+        if self.header_sent && !self.shaking {
             framing::write_close(self.out.bytes());
         }
+        self.pending = Vec::new();
         self.out.push(Output::Close);
     }
 }

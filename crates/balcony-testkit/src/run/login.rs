@@ -65,7 +65,7 @@ fn config(client: &Client) -> Option<ClientConfig> {
         Tls::None => TlsPolicy::Clear,
     };
     let mut config = match &client.login {
-        Login::Raw => return None,
+        Login::Raw | Login::Server { .. } => return None,
         Login::Anonymous(host) => ClientConfig::anonymous(host.clone()),
         Login::Account {
             jid,

@@ -31,6 +31,13 @@ pub(super) struct Speaker {
 /// As long as servers give a client for it, or longer.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
+/// Whether a scripted server says something behind which the other side begins a new stream
+/// (RFC 6120 §5.4.3.3, §6.4.6).
+fn restarts(bytes: &[u8]) -> bool {
+    let begins = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+    begins(b"<proceed ") || begins(b"<success ")
+}
+
 async fn handshake(wire: &mut Wire) -> bool {
     matches!(timeout(HANDSHAKE, wire.start_tls()).await, Ok(Some(_)))
 }
@@ -84,6 +91,9 @@ impl Speaker {
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
+        if matches!(self.wire, Some(Wire::Server(..))) && restarts(bytes) {
+            self.reader.restart();
+        }
         match self.wire()?.send(bytes).await {
             true => Ok(()),
             false => Err("the server has closed the connection".into()),

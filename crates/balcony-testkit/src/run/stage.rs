@@ -44,6 +44,11 @@ impl<'a> Stage<'a> {
             Act::ConnectBy(who, token) => self.connect_by(*who, *token).await,
             Act::ComeOnline(who, priority) => self.come_online(*who, *priority).await,
             Act::CannotConnect(who, why) => self.cannot_connect(*who, why).await,
+            Act::Reached(who) => {
+                let client = self.client(*who)?;
+                let wire = self.world.reached(client, patience.expected).await?;
+                self.speaker(*who)?.connect(wire, false).await
+            }
             Act::OpenStream(who, host) => self.open_stream(*who, host).await,
             Act::Send(who, text) => self.send(*who, text).await,
             Act::Receive {
@@ -90,7 +95,7 @@ impl<'a> Stage<'a> {
         let client = self.client(who)?;
         let wire = self.world.connect(client).await?;
         let speaker = self.speaker(who)?;
-        if matches!(client.login, Login::Raw) {
+        if matches!(client.login, Login::Raw | Login::Server { .. }) {
             return speaker.connect(wire, client.tls == Tls::Direct).await;
         }
         let jid = match speaker.log_in(client, wire).await {
@@ -162,10 +167,18 @@ impl<'a> Stage<'a> {
     }
 
     async fn open_stream(&mut self, who: usize, host: &str) -> Result<(), String> {
-        let (client, streams) = (ns::CLIENT, ns::STREAMS);
+        let streams = ns::STREAMS;
+        let content = match &self.client(who)?.login {
+            Login::Server { domain, .. } => format!(
+                "from='{domain}' xmlns='{}' xmlns:db='{}'",
+                ns::SERVER,
+                ns::DIALBACK
+            ),
+            _ => format!("xmlns='{}'", ns::CLIENT),
+        };
         let header = format!(
-            "<?xml version='1.0'?><stream:stream to='{host}' version='1.0' \
-             xmlns='{client}' xmlns:stream='{streams}'>"
+            "<?xml version='1.0'?><stream:stream to='{host}' version='1.0' {content} \
+             xmlns:stream='{streams}'>"
         );
         self.send(who, &header).await?;
         match self.next(who, false).await? {

@@ -1,10 +1,21 @@
 //! The server of a conversation in memory, and the others that it reaches.
 
+use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
+
+use balcony_federation::Federation;
+use balcony_server::system_random;
+use balcony_stream::Security;
+use parking_lot::Mutex;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
 
 use crate::TestServer;
 use crate::neighbours::Network;
-use crate::script::Script;
+use crate::roads::{self, Roads};
+use crate::script::{Login, Script, Tls};
 
 /// One server for each domain that a script names.
 pub struct Towns {
@@ -12,6 +23,9 @@ pub struct Towns {
     pub(super) home: TestServer,
     others: Vec<(String, TestServer)>,
     network: Arc<Network>,
+    /// What comes for each scripted server.
+    dialed: Mutex<HashMap<String, mpsc::UnboundedReceiver<DuplexStream>>>,
+    federation: Option<Federation>,
 }
 
 impl Towns {
@@ -21,7 +35,24 @@ impl Towns {
     /// Why a server cannot be.
     pub(super) async fn start(script: &Script) -> Result<Self, String> {
         let network = Network::new();
-        let home = TestServer::among(&script.config, &network).await?;
+        let scripted = script
+            .clients
+            .iter()
+            .filter_map(|client| match &client.login {
+                Login::Server { domain, .. } => Some(domain.clone()),
+                _ => None,
+            });
+        let roads = Arc::new(Roads::default());
+        let dialed: HashMap<_, _> = scripted
+            .map(|domain| (domain.clone(), roads.listen(&domain)))
+            .collect();
+        let federation = (!dialed.is_empty())
+            .then(|| system_random().map(|random| Federation::new(roads, random, [7; 32])))
+            .transpose()?;
+        let home = match &federation {
+            Some(federation) => TestServer::federated(&script.config, federation).await?,
+            None => TestServer::among(&script.config, &network).await?,
+        };
         let mut others = Vec::new();
         for (host, more) in &script.servers {
             let config = format!("{more}\n[[host]]\nname = {host:?}\n");
@@ -32,6 +63,8 @@ impl Towns {
             home,
             others,
             network,
+            dialed: Mutex::new(dialed),
+            federation,
         })
     }
 
@@ -40,6 +73,32 @@ impl Towns {
         let mut others = self.others.iter();
         let found = others.find(|(host, _)| host == domain);
         found.map_or(&self.home, |(_, server)| server)
+    }
+
+    /// A connection that a scripted server opens.
+    pub(super) fn connect_server(&self, tls: Tls) -> Result<DuplexStream, String> {
+        let federation = self.federation.clone().ok_or("nobody federates")?;
+        let (ours, theirs) = roads::connection();
+        let core = Arc::clone(&self.home.instance.core);
+        let security = match tls {
+            Tls::Direct => Security::DirectTls,
+            _ => Security::Plain,
+        };
+        tokio::spawn(async move {
+            let serving = federation.serve(core, Box::new(ours), roads::ADDRESS, security);
+            serving.await;
+        });
+        Ok(theirs)
+    }
+
+    /// The next connection that the server opens to a scripted one.
+    pub(super) async fn taken(&self, domain: &str) -> Result<DuplexStream, String> {
+        let next = poll_fn(|context| match self.dialed.lock().get_mut(domain) {
+            Some(dialed) => dialed.poll_recv(context),
+            None => Poll::Ready(None),
+        });
+        next.await
+            .ok_or_else(|| format!("{domain} is no scripted server"))
     }
 
     /// Cuts the server of a host off from the others, or brings it back.

@@ -1,13 +1,19 @@
-//! The client's end of a connection, wherever the server is.
+//! The scripted end of a connection, wherever the server is.
 
 use balcony_stream::TlsInfo;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
 use super::tcp::TcpWire;
 use crate::memory::End;
+use crate::roads::{self, Opener};
 
 /// A connection to a server.
 pub(super) enum Wire {
     Memory(End),
+    /// Between servers, with the domains that the end here proves by its certificate, and who
+    /// opened it.
+    Server(DuplexStream, String, Opener),
     Tcp(Box<TcpWire>),
 }
 
@@ -16,6 +22,7 @@ impl Wire {
     pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
         match self {
             Wire::Memory(end) => end.send(bytes),
+            Wire::Server(end, ..) => end.write_all(bytes).await.is_ok(),
             Wire::Tcp(wire) => wire.send(bytes).await,
         }
     }
@@ -24,6 +31,11 @@ impl Wire {
     pub(super) async fn receive(&mut self) -> Option<Vec<u8>> {
         match self {
             Wire::Memory(end) => end.receive().await,
+            Wire::Server(end, ..) => {
+                let mut bytes = Vec::new();
+                let read = end.read_buf(&mut bytes).await;
+                read.is_ok_and(|count| count > 0).then_some(bytes)
+            }
             Wire::Tcp(wire) => wire.receive().await,
         }
     }
@@ -31,6 +43,10 @@ impl Wire {
     pub(super) async fn start_tls(&mut self) -> Option<TlsInfo> {
         match self {
             Wire::Memory(end) => end.start_tls().await,
+            Wire::Server(end, proves, opener) => {
+                let shaken = roads::shake(end, proves, *opener).await;
+                shaken.ok().map(|_| TlsInfo::default())
+            }
             Wire::Tcp(wire) => wire.start_tls().await,
         }
     }
@@ -46,6 +62,9 @@ impl Wire {
     pub(super) async fn close(&mut self) {
         match self {
             Wire::Memory(end) => end.close(),
+            Wire::Server(end, ..) => {
+                let _ = end.shutdown().await;
+            }
             Wire::Tcp(wire) => wire.close().await,
         }
     }

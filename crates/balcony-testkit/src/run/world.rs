@@ -1,17 +1,21 @@
 //! The server that a conversation is held with.
 
+use std::time::Duration;
+
 use balcony_core::config::Config;
 use balcony_core::module::Event;
 use balcony_modules::MODULES;
 use balcony_proto::stanza::Stanza;
 use balcony_stream::Security;
+use tokio::time::timeout;
 
 use super::balcony::Balcony;
 use super::other::Other;
 use super::towns::Towns;
 use super::wire::Wire;
 use super::{Patience, REAL, VIRTUAL};
-use crate::script::{Admin, Client, Script, Tls};
+use crate::roads::Opener;
+use crate::script::{Admin, Client, Login, Script, Tls};
 
 /// A server.
 pub enum World {
@@ -75,6 +79,10 @@ impl World {
     pub(super) async fn connect(&self, client: &Client) -> Result<Wire, String> {
         match self {
             World::Memory(towns) => {
+                if let Login::Server { proves, .. } = &client.login {
+                    let end = towns.connect_server(client.tls)?;
+                    return Ok(Wire::Server(end, proves.clone(), Opener::Here));
+                }
                 let server = towns.of(client.host());
                 let security = match client.tls {
                     Tls::Direct => Security::DirectTls,
@@ -85,6 +93,16 @@ impl World {
             World::Balcony(server) => server.connect(client).await,
             World::Other(server) => server.connect(client).await,
         }
+    }
+
+    /// The connection that the server opens to a scripted one.
+    pub(super) async fn reached(&self, client: &Client, within: Duration) -> Result<Wire, String> {
+        let (World::Memory(towns), Login::Server { domain, proves }) = (self, &client.login) else {
+            return Err("only a server in memory connects to a scripted one".into());
+        };
+        let end = timeout(within, towns.taken(domain)).await;
+        let end = end.map_err(|_| "the server does not connect")?;
+        Ok(Wire::Server(end?, proves.clone(), Opener::There))
     }
 
     /// Has the server of a host itself say something.

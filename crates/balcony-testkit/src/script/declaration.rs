@@ -116,6 +116,11 @@ fn speaker(script: &mut Script, entry: &Entry<'_>) -> Result<bool, Mistake> {
     let what = options.next().unwrap_or_default();
     let login = if what == "a raw stream" {
         Login::Raw
+    } else if let Some(domain) = what.strip_prefix("the server of ") {
+        Login::Server {
+            domain: jid(entry, domain)?.domain().to_owned(),
+            proves: String::new(),
+        }
     } else if let Some(host) = what.strip_prefix("anonymous at ") {
         Login::Anonymous(jid(entry, host)?)
     } else {
@@ -144,6 +149,13 @@ fn choose(client: &mut Client, option: &str) -> Option<()> {
         "with tokens" => client.tokens = Some(Arc::default()),
         _ if option.starts_with("at ") => {
             client.address = option.strip_prefix("at ")?.parse().ok()?;
+        }
+        _ if option.starts_with("with a certificate of ") => {
+            let Login::Server { proves, .. } = &mut client.login else {
+                return None;
+            };
+            let domains = option.strip_prefix("with a certificate of ")?;
+            *proves = domains.replace(" and ", " ");
         }
         _ => return choose_login(&mut client.login, option),
     }

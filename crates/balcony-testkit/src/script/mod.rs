@@ -81,7 +81,7 @@ impl Client {
     pub fn host(&self) -> &str {
         match &self.login {
             Login::Account { jid, .. } | Login::Anonymous(jid) => jid.domain(),
-            Login::Raw => "localhost",
+            Login::Raw | Login::Server { .. } => "localhost",
         }
     }
 }
@@ -117,6 +117,13 @@ pub enum Login {
     Anonymous(Jid),
     /// It writes every byte itself.
     Raw,
+    /// The same, and it is a server of another domain.
+    Server {
+        /// Its domain.
+        domain: String,
+        /// The domains that its certificate proves, with spaces between them.
+        proves: String,
+    },
 }
 
 /// One step, with the line on which it stands.
@@ -141,6 +148,8 @@ pub enum Act {
     CannotConnect(usize, String),
     /// The client starts a raw stream to a host and reads the server's header.
     OpenStream(usize, String),
+    /// A scripted server is connected to.
+    Reached(usize),
     /// Sends this text, with placeholders.
     Send(usize, String),
     /// The next pieces are these, in this order or in any.

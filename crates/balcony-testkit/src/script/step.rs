@@ -37,6 +37,7 @@ pub(super) fn act(script: &Script, entry: &Entry<'_>) -> Result<Act, Mistake> {
     let (who, what) = client(script, entry)?;
     let act = match what {
         "connects" => Act::Connect(who),
+        "is connected to" => Act::Reached(who),
         "connects by token" => Act::ConnectBy(who, true),
         "connects by password" => Act::ConnectBy(who, false),
         "comes online" => Act::ComeOnline(who, None),

@@ -7,6 +7,9 @@ import time
 from _peer import CERTIFICATE, Peer
 from _server import Server
 
+# Seconds that a message waits for a server that cannot be reached: longer than a restart takes.
+GIVE_UP = 20
+
 CONFIG = """
 data_dir = "{folder}/data"
 [listen]
@@ -18,12 +21,11 @@ components = []
 admin = "{admin}"
 [tls]
 dir = "{folder}/certs"
-[log]
-level = "debug"
 [federation]
 resolvers = ["{resolver}"]
 trust_roots = "{root}"
 require = "{require}"
+give_up = "{give_up}"
 [[host]]
 name = "{domain}"
 """
@@ -45,7 +47,7 @@ class Balcony(Peer):
         self.config.write_text(CONFIG.format(
             folder=self.folder, domain=domain, starttls=self.starttls, s2s=self.s2s,
             admin=f"{short.name}/admin.sock", resolver="{}:{}".format(*world.resolver),
-            root=world.authority.root,
+            root=world.authority.root, give_up=f"{GIVE_UP}s",
             require="valid-certificate" if trusted else "dialback-over-tls"))
         self.admin = f"{short.name}/admin.sock"
 

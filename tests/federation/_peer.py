@@ -30,9 +30,13 @@ class World:
         return self.dns.address
 
     def publish(self, domain, port):
-        """Says in the DNS where servers find this domain."""
-        self.dns.zone[f"_xmpp-server._tcp.{domain}"] = {"SRV": [[0, 0, port, f"xmpp.{domain}"]]}
-        for name in (domain, f"xmpp.{domain}"):
+        """Says in the DNS where servers find this domain.
+
+        ejabberd asks the machine for the host's address, and not the DNS: it is a name that every
+        machine has.
+        """
+        self.dns.zone[f"_xmpp-server._tcp.{domain}"] = {"SRV": [[0, 0, port, "localhost"]]}
+        for name in (domain, "localhost"):
             self.dns.zone[name] = {"A": ["127.0.0.1"]}
 
 

@@ -7,14 +7,16 @@ use std::{env, fs};
 use crate::process::{program, show, succeeds};
 use crate::repo;
 
-/// Programs that the real-client tests use, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 6] = [
+/// Programs that the tests with real clients and servers use, and the Debian package of each.
+const PROGRAMS: [(&str, &str); 8] = [
     ("profanity", "profanity"),
     ("go-sendxmpp", "go-sendxmpp"),
     ("tmux", "tmux"),
     ("openssl", "openssl"),
     ("ss", "iproute2"),
     ("python3", "python3"),
+    ("prosody", "prosody"),
+    ("ejabberdctl", "ejabberd"),
 ];
 
 /// Python packages of the real-client tests, with their versions.

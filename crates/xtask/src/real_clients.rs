@@ -1,5 +1,5 @@
-//! The tests with programs that this project did not write: each `tests/real-clients/*.py` (clients)
-//! and `tests/federation/*.py` (servers) runs against the built server.
+//! The tests with programs that this project did not write: each `tests/real-clients/*.py` and
+//! `tests/federation/*.py` (clients and servers) runs against the built server.
 //!
 //! A script finds the server's program in `BALCONY_BIN` and an empty folder of its own in its
 //! first argument. It ends with 0 when it passed; with 77 when it could not run, its last line

@@ -35,9 +35,9 @@ def test(name):
         yield
     except Exception as error:
         failed.append(name)
-        script = Path(sys.argv[0]).resolve()
+        # The first line that is not of this file is the one within the test.
         where = traceback.extract_tb(error.__traceback__)
-        line = next((f.lineno for f in where if Path(f.filename) == script), where[-1].lineno)
+        line = next((f.lineno for f in where if f.filename != __file__), where[-1].lineno)
         what = f"{type(error).__name__}: {error}"
         print(f"not ok {name}: line {line}: {what[:LONG]}", flush=True)
     else:

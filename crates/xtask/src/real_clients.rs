@@ -1,5 +1,5 @@
-//! The tests with clients that this project did not write: each `tests/real-clients/*.py` runs
-//! against the built server.
+//! The tests with programs that this project did not write: each `tests/real-clients/*.py` and
+//! `tests/federation/*.py` (clients and servers) runs against the built server.
 //!
 //! A script finds the server's program in `BALCONY_BIN` and an empty folder of its own in its
 //! first argument. It ends with 0 when it passed; with 77 when it could not run, its last line
@@ -14,7 +14,7 @@ use crate::process::{program, within};
 use crate::repo;
 use crate::report::Report;
 
-const FOLDER: &str = "tests/real-clients";
+const FOLDERS: [&str; 2] = ["tests/real-clients", "tests/federation"];
 
 /// Exit code of a script that could not run, as automake's test driver has it.
 const SKIPPED: i32 = 77;
@@ -38,15 +38,7 @@ pub(crate) fn run(
     server: Option<PathBuf>,
     must: bool,
 ) {
-    let scripts = match scripts(Path::new(FOLDER)) {
-        Ok(scripts) => scripts,
-        Err(error) => return report.fail(format!("{FOLDER}: {error}")),
-    };
-    if scripts.is_empty() {
-        // Nothing to run is not the same as nothing wrong.
-        report.fail(format!("{FOLDER}: no script"));
-    }
-    for script in scripts {
+    for script in all_scripts(report) {
         let name = script.display().to_string();
         let verdict = match (&python, &server) {
             (_, None) => Ok(Verdict::Skipped("the server did not build".to_owned())),
@@ -58,6 +50,19 @@ pub(crate) fn run(
             Err(error) => report.fail(format!("{name}: {error}")),
         }
     }
+}
+
+/// A folder without any is a failure: nothing to run is not the same as nothing wrong.
+fn all_scripts(report: &mut Report) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for folder in FOLDERS {
+        match scripts(Path::new(folder)) {
+            Ok(found) if found.is_empty() => report.fail(format!("{folder}: no script")),
+            Ok(found) => all.extend(found),
+            Err(error) => report.fail(format!("{folder}: {error}")),
+        }
+    }
+    all
 }
 
 fn scripts(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -76,8 +81,9 @@ fn scripts(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn run_script(script: &Path, python: &Path, server: &Path) -> Result<Verdict, String> {
-    let name = script.file_stem().unwrap_or_default().to_string_lossy();
-    let folder = repo::scratch().join("real-clients").join(name.as_ref());
+    // Below the scratch folder as it is below `tests`.
+    let below = script.strip_prefix("tests").unwrap_or(script);
+    let folder = repo::scratch().join(below.with_extension(""));
     let trouble = |error: io::Error| format!("{}: {error}", folder.display());
     // What an earlier run left behind must not help or hinder this one.
     if folder.exists() {

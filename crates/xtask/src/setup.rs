@@ -7,14 +7,16 @@ use std::{env, fs};
 use crate::process::{program, show, succeeds};
 use crate::repo;
 
-/// Programs that the real-client tests use, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 6] = [
+/// Programs that the tests with real clients and servers use, and the Debian package of each.
+const PROGRAMS: [(&str, &str); 8] = [
     ("profanity", "profanity"),
     ("go-sendxmpp", "go-sendxmpp"),
     ("tmux", "tmux"),
     ("openssl", "openssl"),
     ("ss", "iproute2"),
     ("python3", "python3"),
+    ("prosody", "prosody"),
+    ("ejabberdctl", "ejabberd"),
 ];
 
 /// Python packages of the real-client tests, with their versions.
@@ -78,6 +80,10 @@ fn rust_components() {
 fn debian_packages() {
     let missing = PROGRAMS.iter().filter(|(name, _)| on_path(name).is_none());
     let mut packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    // Only recommended by Prosody, which else asks the machine's DNS and not the test's.
+    if packages.contains(&"prosody") {
+        packages.push("lua-unbound");
+    }
     // Debian's Python comes without the part that fills a virtual environment.
     if !succeeds(program("python3", ["-c", "import venv, ensurepip"])) {
         packages.push("python3-venv");

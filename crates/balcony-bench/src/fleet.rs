@@ -107,6 +107,16 @@ impl<'a> Fleet<'a> {
         })
     }
 
+    /// From now on users of another server log in; those that are there stay.
+    ///
+    /// # Errors
+    /// As [`Fleet::new`].
+    pub(crate) fn turn_to(&mut self, target: &'a Target) -> Result<()> {
+        target.address()?;
+        self.clients.target = target;
+        Ok(())
+    }
+
     /// Logs in each of `users`, and returns the times from connection to bound resource.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ enum Command {
     Mam(commands::mam::Mam),
     Reconnect(commands::reconnect::Reconnect),
     Relay(commands::relay::Relay),
+    S2s(commands::s2s::S2s),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Mam(command) => command.run(),
         Command::Reconnect(command) => command.run(),
         Command::Relay(command) => command.run(),
+        Command::S2s(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,3 +12,4 @@ pub(crate) mod presence;
 pub(crate) mod reconnect;
 pub(crate) mod relay;
 pub(crate) mod roster;
+pub(crate) mod s2s;

@@ -1,0 +1,69 @@
+//! Chat messages between users of two servers.
+
+use clap::Args;
+
+use super::chat::Shape;
+use crate::error::Result;
+use crate::fleet::{Fleet, Hello};
+use crate::options::{Load, Target, Timing};
+use crate::traffic::{Place, Traffic};
+
+/// Send messages between pairs of users, one on each of two servers, both ways; each checked to
+/// arrive once and in order. The CPU is that of both servers: name both by --pid
+#[derive(Args, Debug)]
+pub(crate) struct S2s {
+    #[command(flatten)]
+    target: Target,
+    /// Port of the second server
+    #[arg(long)]
+    other_port: u16,
+    /// Domain of the second server, which has the same accounts
+    #[arg(long)]
+    other_domain: String,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
+    load: Load,
+    #[command(flatten)]
+    shape: Shape,
+}
+
+impl S2s {
+    pub(crate) fn run(&self) -> Result<()> {
+        let other = Target {
+            port: self.other_port,
+            domain: self.other_domain.clone(),
+            ..self.target.clone()
+        };
+        let pairs = self.shape.pairs as usize;
+        let mut fleet = Fleet::new(&self.target)?;
+        fleet.log_in(0..pairs, Hello::Client)?;
+        fleet.turn_to(&other)?;
+        fleet.log_in(0..pairs, Hello::Client)?;
+
+        // Every second pair the other way, so that both servers send as much as they receive.
+        let mut routes = Vec::with_capacity(pairs);
+        for pair in 0..pairs {
+            let (sender, to) = match pair % 2 {
+                0 => (pair, other.jid(pair)?),
+                _ => (pairs + pair, self.target.jid(pair)?),
+            };
+            routes.push(self.shape.route(sender, 1, to.as_str()));
+        }
+        let places = move |session: usize, pair: usize| {
+            let receiver = if pair % 2 == 0 { pairs + pair } else { pair };
+            match session == receiver {
+                true => Place::At(0),
+                false => Place::Nowhere,
+            }
+        };
+        let mut traffic = Traffic::new("message", routes, places);
+        let plan = self.load.plan(&self.timing, &self.target.pid);
+        let mut report = self.load.report("s2s", self.target.tls, &self.target.label);
+        self.shape.tell(&mut report);
+        let faults = traffic.repeat(&mut fleet.engine, &plan, self.timing.runs, &mut report)?;
+        report.publish(self.target.json.as_deref())?;
+        fleet.engine.close()?;
+        faults.verdict()
+    }
+}

@@ -170,6 +170,22 @@ impl Peer {
         until.checked_sub(now).filter(|pause| !pause.is_zero())
     }
 
+    /// Until when the first of what waits may wait.
+    pub(crate) fn patience(&self, core: &Core) -> Option<Duration> {
+        let oldest = self.state.lock().queue.oldest()?;
+        let waited = core.clock().utc_micros().saturating_sub(oldest);
+        let waited = Duration::from_micros(u64::try_from(waited).unwrap_or(0));
+        Some(core.config().federation.give_up.saturating_sub(waited))
+    }
+
+    /// Gives back what has waited for too long, for the reason of the last failure.
+    pub(crate) fn give_up(&self, shared: &Shared, core: &Arc<Core>) {
+        let failure = self.state.lock().failure.clone();
+        if let Some(failure) = failure {
+            self.give_back(shared, core, &failure);
+        }
+    }
+
     pub(crate) fn take_verifications(&self) -> VecDeque<Verification> {
         std::mem::take(&mut self.state.lock().verifications)
     }
@@ -256,7 +272,7 @@ impl Peer {
             .saturating_sub(i64::try_from(give_up.as_micros()).unwrap_or(i64::MAX));
         let mut state = self.state.lock();
         let before = state.queue.bytes();
-        let over = |d: &Departing| d.kept.is_none() || d.received_at < oldest;
+        let over = |d: &Departing| d.kept.is_none() || d.received_at <= oldest;
         let gone = state.queue.weed(over);
         let bytes = before.saturating_sub(state.queue.bytes());
         drop(state);

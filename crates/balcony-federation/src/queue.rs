@@ -110,6 +110,13 @@ impl Queue {
         taken
     }
 
+    /// When the stanza that waits for longest was taken on, of those that nobody carries.
+    pub(crate) fn oldest(&self) -> Option<i64> {
+        let lines = self.lines.values().filter(|line| line.carrier.is_none());
+        let firsts = lines.filter_map(|line| line.waiting.front());
+        firsts.map(|departing| departing.received_at).min()
+    }
+
     /// About how many bytes wait or are not acknowledged.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

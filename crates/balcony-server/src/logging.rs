@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 /// directives of `tracing-subscriber`'s filter: `balcony_net=debug`, say.
 pub(crate) fn start(log: &Log) {
     let filter =
-        EnvFilter::try_from_env("BALCONY_LOG").unwrap_or_else(|_| EnvFilter::new(log.level));
+        EnvFilter::try_from_env("BALCONY_LOG").unwrap_or_else(|_| EnvFilter::new(ours(log.level)));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -21,4 +21,11 @@ pub(crate) fn start(log: &Log) {
         }
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+}
+
+/// What the libraries say of each packet helps nobody who searches in this server.
+fn ours(level: &str) -> String {
+    let quiet = ["hickory_net", "hickory_proto", "hickory_resolver", "rustls"];
+    let quiet = quiet.map(|library| format!(",{library}=error"));
+    format!("{level}{}", quiet.concat())
 }

@@ -20,7 +20,9 @@ pub(crate) async fn run(shared: Arc<Shared>, core: Arc<Core>, peer: Arc<Peer>) {
         && let Some(local) = peer.first_or_rest()
     {
         if let Some(pause) = peer.pause(core.clock().uptime()) {
-            rest(&shared, &peer, pause).await;
+            let patience = peer.patience(&core).unwrap_or(pause);
+            rest(&shared, &peer, pause.min(patience)).await;
+            peer.give_up(&shared, &core);
             continue;
         }
         // Boxed, so that a pause does not hold room for a stream.

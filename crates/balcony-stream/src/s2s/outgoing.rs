@@ -18,6 +18,10 @@ use crate::random::Random;
 use crate::sasl_profile::Profile;
 use crate::tls::{Security, TlsInfo};
 
+/// How long a claim of a further domain may be unanswered: the other side asks our server, which
+/// takes a few round trips.
+const CLAIM: Duration = Duration::from_secs(20);
+
 /// What the owner wants of a stream that it opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -84,6 +88,8 @@ fn words(error: &StreamError) -> String {
 pub enum Refusal {
     /// The other side takes no further domain on this stream: it does not know dialback.
     NotOffered,
+    /// It did not answer.
+    NoAnswer,
     /// SASL EXTERNAL failed, and there was no other way.
     Sasl(String),
     /// The key was said to be invalid: its answer to the question to our server was wrong.
@@ -96,6 +102,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::NotOffered => f.write_str("it takes no further domain on a stream"),
+            Refusal::NoAnswer => f.write_str("it answers no claim on this stream"),
             Refusal::Sasl(condition) => write!(f, "SASL EXTERNAL failed ({condition})"),
             Refusal::Invalid => f.write_str("dialback failed; does DNS lead to this server?"),
             Refusal::Error(error) => {
@@ -128,8 +135,11 @@ pub struct Outgoing {
     first: Pair,
     phase: Phase,
     id: String,
-    /// The other side knows dialback.
+    /// The other side may know dialback: there is no harm in trying for the first domain.
     dialback: bool,
+    /// It does know it, so that further domains can be claimed. A namespace that is declared is not
+    /// enough for that: ejabberd declares it without dialback, and answers no claim.
+    multiplexes: bool,
     features: Features,
     /// Questions about keys may be asked: TLS stands, or nobody wants it.
     settled: bool,
@@ -139,8 +149,8 @@ pub struct Outgoing {
     /// `<bidi/>` was sent.
     bidi: bool,
     ready: BTreeSet<Pair>,
-    /// Claims that are not answered.
-    claims: BTreeSet<Pair>,
+    /// Claims that are not answered, and until when they may be.
+    claims: BTreeMap<Pair, Duration>,
     /// Questions about keys that wait until they may be asked: our domain and the stream's id, and
     /// the key.
     waiting: BTreeMap<(String, String), String>,
@@ -171,13 +181,14 @@ impl Outgoing {
             phase: Phase::Header,
             id: String::new(),
             dialback: false,
+            multiplexes: false,
             features: Features::new(),
             settled: false,
             external: false,
             sasl_failure: None,
             bidi: false,
             ready: BTreeSet::new(),
-            claims: BTreeSet::new(),
+            claims: BTreeMap::new(),
             waiting: BTreeMap::new(),
             asked: BTreeSet::new(),
             enabling: false,
@@ -211,7 +222,7 @@ impl Outgoing {
             // It offered to count and says nothing about it.
             Input::Timeout if self.stream.is_late() && self.enabling => self.settle(),
             Input::Timeout if self.stream.is_late() => self.fail(Failure::TimedOut),
-            Input::Timeout => {}
+            Input::Timeout => self.forget_claims(now),
         }
     }
 
@@ -223,7 +234,9 @@ impl Outgoing {
     /// When to send [`Input::Timeout`]; `None`: no time limit.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        self.stream.deadline()
+        let claims = self.claims.values().copied().min();
+        let claims = claims.filter(|_| self.is_open());
+        [self.stream.deadline(), claims].into_iter().flatten().min()
     }
 
     /// Whether it makes sense to read from the socket now.
@@ -236,14 +249,33 @@ impl Outgoing {
     /// [`Outgoing::is_open`].
     pub fn claim(&mut self, local: &str) {
         let pair = Pair::new(local, &*self.first.remote);
-        if self.ready.contains(&pair) || self.claims.contains(&pair) || self.stream.is_closed() {
+        if self.ready.contains(&pair) || self.claims.contains_key(&pair) || self.stream.is_closed()
+        {
             return;
         }
-        if !self.dialback {
+        if !self.multiplexes {
             let refusal = Refusal::NotOffered;
             return self.stream.out.push(Output::PairRefused { pair, refusal });
         }
         self.write_claim(pair);
+    }
+
+    /// What is not answered in time is not taken on this stream.
+    fn forget_claims(&mut self, now: Duration) {
+        if !self.is_open() {
+            return;
+        }
+        let late: Vec<Pair> = self
+            .claims
+            .iter()
+            .filter(|(_, until)| **until <= now)
+            .map(|(pair, _)| pair.clone())
+            .collect();
+        for pair in late {
+            self.claims.remove(&pair);
+            let refusal = Refusal::NoAnswer;
+            self.stream.out.push(Output::PairRefused { pair, refusal });
+        }
     }
 
     /// Whether the first pair is ready, so that others may be claimed.
@@ -417,7 +449,8 @@ impl Outgoing {
     /// TLS is settled: what is left is to prove our domain.
     fn prove_ourselves(&mut self, features: &Features) {
         self.settled = true;
-        self.dialback |= features.has(ns::DIALBACK_FEATURE, "dialback");
+        self.multiplexes |= features.has(ns::DIALBACK_FEATURE, "dialback");
+        self.dialback |= self.multiplexes;
         self.features = features.clone();
         self.ask_what_waits();
         if self.external {
@@ -556,11 +589,14 @@ impl Outgoing {
     }
 
     fn believed(&mut self, pair: Pair, verdict: &Verdict) {
-        if !self.claims.remove(&pair) {
+        if self.claims.remove(&pair).is_none() {
             return;
         }
         let refusal = match verdict {
-            Verdict::Valid => return self.now_ready(pair, How::Claim),
+            Verdict::Valid => {
+                self.multiplexes = true;
+                return self.now_ready(pair, How::Claim);
+            }
             Verdict::Invalid => Refusal::Invalid,
             Verdict::Error(error) => Refusal::Error(error.clone()),
         };
@@ -605,7 +641,7 @@ impl Outgoing {
         let content = Content::Key(key);
         self.stream
             .write_dialback(Step::Result, &pair, None, content);
-        self.claims.insert(pair);
+        self.claims.insert(pair, self.stream.now() + CLAIM);
     }
 
     fn write_verify(&mut self, (local, stream_id): &(String, String), key: &str) {

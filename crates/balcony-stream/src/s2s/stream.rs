@@ -86,6 +86,10 @@ impl Stream {
         self.now = now;
     }
 
+    pub(super) fn now(&self) -> Duration {
+        self.now
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.closed
     }

@@ -23,14 +23,35 @@ pub fn generated_files() -> Vec<(&'static str, String)> {
 
 /// The documents that are built into other crates than `modules`: streams, stanzas, addresses.
 const BELOW: &[Spec] = &[
-    Spec::xep("RFC 6120", "XMPP: Core", "2011-03")
-        .partial("server-to-server streams, EXTERNAL, see-other-host"),
+    Spec::xep("RFC 6120", "XMPP: Core", "2011-03").partial("see-other-host"),
     Spec::xep("RFC 7622", "XMPP: Address Format", "2015-09"),
     Spec::xep("RFC 7590", "Use of TLS in XMPP", "2015-06"),
     Spec::xep("RFC 5802", "SCRAM", "2010-07").note("SHA-1, SHA-256 (RFC 7677), SHA-512"),
     Spec::xep("RFC 9266", "Channel Bindings for TLS 1.3", "2022-07"),
-    Spec::xep("XEP-0368", "SRV records for XMPP over TLS", "1.1.0")
-        .note("direct TLS with ALPN; the records are the operator's"),
+    Spec::xep("XEP-0368", "SRV records for XMPP over TLS", "1.1.0").note(
+        "direct TLS with ALPN, of clients and servers; records of other servers are followed",
+    ),
+    Spec::xep("RFC 7673", "DANE TLSA Records with SRV", "2015-10")
+        .note("where `[federation] dane` is on; only for streams that this server opens"),
+    Spec::xep("XEP-0220", "Server Dialback", "1.1.1")
+        .note("with errors, and several domains on a stream"),
+    Spec::xep("XEP-0185", "Dialback Key Generation and Validation", "1.0"),
+    Spec::xep(
+        "XEP-0178",
+        "Best Practices for Use of SASL EXTERNAL with Certificates",
+        "1.2",
+    )
+    .partial("client certificates (§2)"),
+    Spec::xep(
+        "XEP-0288",
+        "Bidirectional Server-to-Server Connections",
+        "1.0.1",
+    ),
+    Spec::xep("XEP-0344", "Impact of TLS and DNSSEC on Dialback", "0.4")
+        .partial("POSH; a certificate that only DNSSEC vouches for, of who connects to us"),
+    Spec::xep("XEP-0495", "Happy Eyeballs", "0.1.0"),
+    Spec::xep("XEP-0114", "Jabber Component Protocol", "1.6")
+        .note("components connect to the server"),
     Spec::xep(
         "XEP-0175",
         "Best Practices for Use of SASL ANONYMOUS",
@@ -39,7 +60,7 @@ const BELOW: &[Spec] = &[
     .note("per host, off by default"),
     Spec::xep("XEP-0198", "Stream Management", "1.6.3").note(
         "sessions outlive connections and orderly restarts; after a crash the client is told what \
-         was handled",
+         was handled; between servers without resumption",
     ),
     Spec::xep("XEP-0386", "Bind 2", "1.1.0")
         .note("offline messages are sent, but for those that the client read in its archive"),

@@ -31,6 +31,10 @@ use crate::{CLOSE, Listed, PATIENCE, Shared, settings};
 /// Decisions that may wait for the task of the stream: as many claims as a stream may have.
 const DECISIONS: usize = 64;
 
+/// How long a server that lets us answer over its stream has to enable acknowledgements: it does so
+/// at once if it does at all.
+const ENABLING: Duration = Duration::from_secs(1);
+
 /// Serves a stream until it is over.
 pub(crate) async fn serve(
     shared: Arc<Shared>,
@@ -55,7 +59,11 @@ struct Hearer {
     arrivals: Arrivals,
     listed: Listed,
     shown: Option<Arc<dyn Shown>>,
-    /// What we send over it (XEP-0288), by the other side's domain.
+    /// Pairs that may be carried over it (XEP-0288), and are not yet.
+    offered: Vec<Pair>,
+    /// When they are, whether the other side acknowledges or not.
+    carries_at: Option<Duration>,
+    /// What we send over it, by the other side's domain.
     cargo: BTreeMap<String, Cargo>,
     /// In which order what is counted was written: so many stanzas for a domain, so many for the
     /// next.
@@ -107,6 +115,8 @@ impl Hearer {
             core,
             listed,
             shown: None,
+            offered: Vec::new(),
+            carries_at: None,
             cargo: BTreeMap::new(),
             bell: Arc::default(),
             decide,
@@ -171,7 +181,7 @@ impl Hearer {
                     stream_id,
                 } => self.claimed(pair, key, stream_id),
                 Output::Proved { pair, how } => self.proved(&pair, how),
-                Output::Bidi(pair) => self.carry(&pair),
+                Output::Bidi(pair) => self.may_carry(pair),
                 Output::Stanza(stanza) => self.take(*stanza),
                 Output::BadStanza(bad) => self.arrivals.refuse(&bad),
                 Output::Counts => self.counts(),
@@ -265,6 +275,26 @@ impl Hearer {
         );
     }
 
+    /// Something may go over this stream: when it is acknowledged there, or it is clear that it will
+    /// not be. What is written before the other side enables that is lost with the connection.
+    fn may_carry(&mut self, pair: Pair) {
+        if self.counted
+            || self
+                .carries_at
+                .is_some_and(|at| at <= self.core.clock().uptime())
+        {
+            return self.carry(&pair);
+        }
+        self.carries_at = Some(self.core.clock().uptime() + ENABLING);
+        self.offered.push(pair);
+    }
+
+    fn carry_offered(&mut self) {
+        for pair in std::mem::take(&mut self.offered) {
+            self.carry(&pair);
+        }
+    }
+
     /// What our domain sends to the other one goes over this stream, unless another has it.
     fn carry(&mut self, pair: &Pair) {
         let peer = self.shared.peer(&pair.local, &pair.remote);
@@ -292,6 +322,7 @@ impl Hearer {
     fn counts(&mut self) {
         self.counted = true;
         self.cargo.values_mut().for_each(Cargo::count);
+        self.carry_offered();
         self.listed.live.know(|known| known.acknowledged = true);
     }
 
@@ -391,7 +422,8 @@ impl Hearer {
         let quiet = now + self.idle().saturating_sub(self.listed.live.idle(now));
         let patience = self.waits_since.map(|since| since + PATIENCE);
         let deadline = self.machine.deadline();
-        [deadline, patience]
+        let offered = self.carries_at.filter(|_| !self.offered.is_empty());
+        [deadline, patience, offered]
             .into_iter()
             .flatten()
             .fold(quiet, Duration::min)
@@ -404,6 +436,9 @@ impl Hearer {
     fn check_time(&mut self) {
         self.tell(Input::Timeout);
         let now = self.core.clock().uptime();
+        if self.carries_at.is_some_and(|at| at <= now) {
+            self.carry_offered();
+        }
         if self
             .waits_since
             .is_some_and(|since| since + PATIENCE <= now)

@@ -213,11 +213,11 @@ impl Component {
             (_, Item::Close) => self.close(),
             (Phase::Header, Item::Open(header)) => self.opened(&header),
             (_, Item::Nonza(element)) if element.is(ns::STREAMS, "error") => self.close(),
-            (Phase::Handshake, Item::Nonza(element)) if element.name() == "handshake" => {
+            (Phase::Handshake, Item::Nonza(element)) if element.is(ns::COMPONENT, "handshake") => {
                 self.handshake(&element);
             }
             (Phase::Open, Item::Stanza(stanza)) => self.stanza(stanza),
-            (Phase::Open, Item::BadStanza(bad)) => self.out.push(Output::BadStanza(Box::new(bad))),
+            (Phase::Open, Item::BadStanza(bad)) => self.bad_stanza(bad),
             (Phase::Open, Item::Nonza(_)) => self.fail(StreamCondition::UnsupportedStanzaType),
             (_, Item::Open(_)) => self.fail(StreamCondition::BadFormat),
             // RFC 6120 §4.9.3.12
@@ -270,6 +270,17 @@ impl Component {
         };
         match self.speaks_for(from.domain()) {
             true => self.out.push(Output::Stanza(Box::new(stanza))),
+            false => self.fail(StreamCondition::InvalidFrom),
+        }
+    }
+
+    /// The same for one with a fault, which is answered; its `to` may be the fault.
+    fn bad_stanza(&mut self, bad: BadStanza) {
+        let (Some(from), Some(_)) = (&bad.from, &bad.to) else {
+            return self.fail(StreamCondition::ImproperAddressing);
+        };
+        match Jid::parse(from).is_ok_and(|from| self.speaks_for(from.domain())) {
+            true => self.out.push(Output::BadStanza(Box::new(bad))),
             false => self.fail(StreamCondition::InvalidFrom),
         }
     }
@@ -365,6 +376,9 @@ mod tests {
         machine.bytes(b"<message from='hamlet@plays.localhost' to='romeo@localhost' id='1'/>");
         assert_eq!(said(&mut machine), "[stanza Some(\"1\")]");
         machine.bytes(b"<message from='hamlet@old.plays.localhost' to='romeo@localhost'/>");
+        assert!(said(&mut machine).contains("<invalid-from"));
+        let mut machine = open(false);
+        machine.bytes(b"<iq type='odd' from='victim@localhost' to='romeo@localhost'/>");
         assert!(said(&mut machine).contains("<invalid-from"));
         let mut machine = open(true);
         machine.bytes(b"<presence from='old.plays.localhost' to='romeo@localhost' id='2'/>");

@@ -245,6 +245,12 @@ impl Outgoing {
         self.stream.reads()
     }
 
+    /// Bytes of the other side held here.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.stream.buffered()
+    }
+
     /// Claims another domain of ours on the stream (XEP-0220 §2.6.1). Only while
     /// [`Outgoing::is_open`].
     pub fn claim(&mut self, local: &str) {

@@ -105,8 +105,8 @@ impl Reader {
     fn event(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::StartElement(_, (ns, name), attrs) => {
-                // Stanzas of servers and components are those of clients (RFC 6120 §4.8.3), and scripts write
-                // both alike.
+                // Stanzas of servers and components are those of clients (RFC 6120 §4.8.3), and
+                // scripts write both alike.
                 let ns = match ns.as_str() {
                     ns::SERVER | ns::COMPONENT => ns::CLIENT,
                     other => other,

@@ -51,7 +51,11 @@ impl S2s {
             routes.push(self.shape.route(sender, 1, to.as_str()));
         }
         let places = move |session: usize, pair: usize| {
-            let receiver = if pair % 2 == 0 { pairs + pair } else { pair };
+            let receiver = if pair.is_multiple_of(2) {
+                pairs + pair
+            } else {
+                pair
+            };
             match session == receiver {
                 true => Place::At(0),
                 false => Place::Nowhere,

@@ -275,8 +275,8 @@ impl Hearer {
         );
     }
 
-    /// Something may go over this stream: when it is acknowledged there, or it is clear that it will
-    /// not be. What is written before the other side enables that is lost with the connection.
+    /// Something may go over this stream: when it is acknowledged there, or it is clear that it
+    /// will not be. What is written before the other side enables that is lost with the connection.
     fn may_carry(&mut self, pair: Pair) {
         if self.counted
             || self

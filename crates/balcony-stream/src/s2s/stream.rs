@@ -249,6 +249,7 @@ impl Stream {
         let Some(id) = id else {
             return self.fail(StreamCondition::BadFormat);
         };
+        // DEVIATION: XEP-0220 §2.2.2 has an error, item-not-found, for a domain that is not ours.
         let secret = &self.settings.secret;
         let verdict = match secret.made(key, &pair.remote, &pair.local, id) {
             true => Verdict::Valid,

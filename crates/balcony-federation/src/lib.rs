@@ -10,6 +10,7 @@
 mod arrivals;
 mod cargo;
 mod components;
+pub mod doctor;
 mod facts;
 mod failure;
 mod incoming;

@@ -1,6 +1,7 @@
 //! `balcony`: the server, and the commands that talk to a running one.
 #![forbid(unsafe_code)]
 
+mod doctor;
 mod generate;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ enum Command {
     Serve,
     /// Tell everything that is wrong with the configuration
     Check,
+    /// Look at a domain as strangers do: DNS, ports, TLS, certificates
+    Doctor(doctor::Arguments),
     #[command(flatten)]
     Admin(balcony_ctl::Command),
     /// Print the version
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
     match line.command {
         Command::Serve => balcony_server::serve(config),
         Command::Check => balcony_server::check(config),
+        Command::Doctor(arguments) => doctor::run(arguments, line.json),
         Command::Admin(command) => admin(&command, config, line.socket, line.json),
         Command::Version => {
             println!("balcony {}", env!("CARGO_PKG_VERSION"));
@@ -137,6 +141,7 @@ mod tests {
             "balcony user sessions romeo@localhost",
             "balcony user trace romeo@localhost",
             "balcony user disable romeo@localhost",
+            "balcony doctor example.org --resolver 127.0.0.1:53 --json",
             "balcony federation list",
             "balcony federation show mantua.example --json",
             "balcony federation kick mantua.example",

@@ -22,6 +22,11 @@ use crate::tls::{Security, TlsInfo};
 /// Tries by SASL until the stream is closed (RFC 6120 §6.4.5: at least 2 and no more than 5).
 const SASL_TRIES: u8 = 3;
 
+/// Claims that fail until the stream is closed. For each, a server that the other side named may
+/// have been looked up and asked; who means well has few, and XEP-0220 §2.5 has the stream survive
+/// those.
+const REFUSED_CLAIMS: usize = 100;
+
 /// What must come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -53,6 +58,11 @@ pub struct Incoming {
     proved: HashSet<String>,
     /// Claims that are undecided.
     claims: HashSet<Pair>,
+    /// Those of an earlier stream of the connection. What is decided about them is about keys for
+    /// that one, and must not be taken for a decision about the same pair on this one.
+    void: HashSet<Pair>,
+    /// Claims that were not found valid.
+    refused: usize,
     /// The other side has allowed us to send over this stream (XEP-0288).
     bidi: bool,
     /// What may be sent over it once our header of the restarted stream is out.
@@ -81,6 +91,8 @@ impl Incoming {
             certified: false,
             proved: HashSet::new(),
             claims: HashSet::new(),
+            void: HashSet::new(),
+            refused: 0,
             bidi: false,
             bidi_later: None,
             sasl_failures: 0,
@@ -138,7 +150,7 @@ impl Incoming {
 
     /// Decides a [claim](Output::Claim) (XEP-0220 §2.1.1, §2.5).
     pub fn decide(&mut self, pair: &Pair, verdict: Verdict) {
-        if !self.claims.remove(pair) || self.stream.is_closed() {
+        if self.void.remove(pair) || !self.claims.remove(pair) || self.stream.is_closed() {
             return;
         }
         let alone = self.proved.is_empty();
@@ -152,9 +164,14 @@ impl Incoming {
             .write_dialback(Step::Result, pair, None, Content::Verdict(content));
         if valid {
             self.prove(pair.clone(), How::Claim);
-        } else if forged && alone {
+            return;
+        }
+        self.refused += 1;
+        if forged && alone {
             // §2.2.1: MUST, where nothing else is proved.
             self.stream.close();
+        } else if self.refused >= REFUSED_CLAIMS {
+            self.stream.fail(StreamCondition::PolicyViolation);
         }
     }
 
@@ -348,6 +365,7 @@ impl Incoming {
         match (element.ns(), element.name()) {
             (ns::TLS, "starttls") if self.may_start_tls() => {
                 self.stream.write(&Element::new(ns::TLS, "proceed"));
+                self.void_claims();
                 self.stream.await_handshake();
             }
             (ns::SASL, "auth") if !self.stream.is_proved() => self.auth(element),
@@ -407,8 +425,7 @@ impl Incoming {
         }
         self.stream.write(&Element::new(ns::SASL, "success"));
         let remote = from;
-        // They were for the stream that ends here.
-        self.claims.clear();
+        self.void_claims();
         self.prove(Pair { local, remote }, How::External);
         self.stream.restart();
         self.phase = Phase::Header;
@@ -447,7 +464,8 @@ impl Incoming {
             // It waits for the same decision.
             return;
         }
-        let too_many = self.claims.len() >= self.stream.settings.claims
+        let too_many = self.void.contains(&pair)
+            || self.claims.len() >= self.stream.settings.claims
             || self.proved.len() >= self.stream.settings.domains;
         if !dialback || too_many {
             let error = match too_many {
@@ -487,7 +505,10 @@ impl Incoming {
         self.phase = Phase::Header;
         self.certified = false;
         self.bidi = false;
-        // XEP-0220 §2: what was claimed in clear is not claimed any more.
-        self.claims.clear();
+    }
+
+    /// The stream ends, and with it what was claimed on it by its id.
+    fn void_claims(&mut self) {
+        self.void.extend(self.claims.drain());
     }
 }

@@ -63,6 +63,9 @@ pub enum Failure {
     /// It broke the protocol.
     #[error("it broke the protocol: {0}")]
     Protocol(&'static str),
+    /// It did what it may not, and was told so.
+    #[error("it did what it may not ({})", words(.0))]
+    Refused(StreamError),
     /// It sent something that is not XMPP.
     #[error("it sent something that is not XMPP ({})", .0.condition.as_str())]
     NotXmpp(StreamError),
@@ -194,6 +197,7 @@ impl Outgoing {
             enabling: false,
             held: Vec::new(),
         };
+        machine.stream.reports = true;
         if security == Security::Plain {
             machine.open();
         }
@@ -328,6 +332,7 @@ impl Outgoing {
 
     /// Ends the stream, with an error if there is one.
     pub fn end(&mut self, error: Option<&StreamError>) {
+        self.stream.reports = false;
         match error {
             Some(error) => self.stream.fail_with(error),
             None => self.stream.close(),
@@ -662,7 +667,17 @@ impl Outgoing {
         if self.stream.is_closed() {
             return;
         }
+        self.stream.reports = false;
+        // RFC 6120 §4.9.1.1: who ends a stream by reason of an error says so.
+        let error = match &failure {
+            Failure::NotXmpp(error) => Some(error.clone()),
+            Failure::TimedOut => Some(StreamError::new(StreamCondition::ConnectionTimeout)),
+            _ => None,
+        };
         self.stream.out.push(Output::Failed(failure));
-        self.stream.close();
+        match error {
+            Some(error) => self.stream.fail_with(&error),
+            None => self.stream.close(),
+        }
     }
 }

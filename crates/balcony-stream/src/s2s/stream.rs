@@ -13,7 +13,7 @@ use balcony_proto::xep::dialback::{Content, Dialback, Step, Verdict};
 use balcony_proto::xml::{Element, Item, Scanner};
 
 use super::counts::Counts;
-use super::{Output, Pair, Question, Settings};
+use super::{Failure, Output, Pair, Question, Settings};
 use crate::framing;
 use crate::management::{self, Management};
 use crate::outbox::Outbox;
@@ -41,6 +41,8 @@ pub(super) struct Stream {
     /// Our header of the current stream is out.
     pub(super) header_sent: bool,
     closed: bool,
+    /// An error by which we end the stream is told to the owner too, as the other side's fault.
+    pub(super) reports: bool,
     /// A domain is proved, so that the time and the bytes before that do not count any more.
     proved: bool,
     /// It is, but something still has to be answered in the time of the negotiation.
@@ -72,6 +74,7 @@ impl Stream {
             shaking,
             header_sent: false,
             closed: false,
+            reports: false,
             proved: false,
             unsettled: false,
             budget: settings.bytes_before_proof,
@@ -351,6 +354,10 @@ impl Stream {
     pub(super) fn fail_with(&mut self, error: &StreamError) {
         if self.closed {
             return;
+        }
+        if self.reports {
+            let failure = Failure::Refused(error.clone());
+            self.out.push(Output::Failed(failure));
         }
         if self.shaking {
             // RFC 6120 §5.4.3.2: no XML while TLS has the connection.

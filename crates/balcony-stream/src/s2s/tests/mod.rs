@@ -3,13 +3,15 @@
 mod abuses;
 mod dialback;
 mod each_other;
+mod ends;
 mod management;
 mod properties;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use balcony_proto::stream::StreamError;
+use balcony_proto::stanza::StanzaError;
+use balcony_proto::stream::{StreamCondition, StreamError};
 
 use super::*;
 use crate::harness::{random, tls13};

@@ -164,8 +164,14 @@ impl Doctor<'_> {
         findings.push(match lookup.found {
             Found::Srv => Finding::good(format!("{whom} find {}", told(&lookup.endpoints))),
             Found::Fallback => Finding::note(
-                format!("{whom} find no SRV record and try {}", told(&lookup.endpoints)),
-                format!("add `{}.{domain}`; then the server can be anywhere", record(service)),
+                format!(
+                    "{whom} find no SRV record and try {}",
+                    told(&lookup.endpoints)
+                ),
+                format!(
+                    "add `{}.{domain}`; then the server can be anywhere",
+                    record(service)
+                ),
             ),
             Found::Address => Finding::good(format!("{whom} go to {}", told(&lookup.endpoints))),
         });
@@ -213,12 +219,17 @@ impl Doctor<'_> {
             );
         }
         let days = certificate.facts().map_or(0, |facts| {
-            let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let now = now
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
             (facts.not_after - i64::try_from(now.as_secs()).unwrap_or(i64::MAX)) / 86_400
         });
         let what = format!("{at}: the certificate is valid for {domain}, {days} days more");
         match days < RENEW_DAYS {
-            true => Finding::note(what, "renew it, and look why that has not happened by itself"),
+            true => Finding::note(
+                what,
+                "renew it, and look why that has not happened by itself",
+            ),
             false => Finding::good(what),
         }
     }
@@ -226,7 +237,11 @@ impl Doctor<'_> {
 
 fn told(endpoints: &[Endpoint]) -> String {
     let told = endpoints.iter().map(|endpoint| {
-        let tls = if endpoint.direct_tls { ", direct TLS" } else { "" };
+        let tls = if endpoint.direct_tls {
+            ", direct TLS"
+        } else {
+            ""
+        };
         format!("{} port {}{tls}", endpoint.host, endpoint.port)
     });
     told.collect::<Vec<_>>().join("; ")

@@ -56,7 +56,8 @@ impl Doctor<'_> {
         {
             return findings.push(finding);
         }
-        self.encrypted(service, endpoint, &at, talk.socket, findings).await;
+        self.encrypted(service, endpoint, &at, talk.socket, findings)
+            .await;
     }
 
     async fn start_tls(

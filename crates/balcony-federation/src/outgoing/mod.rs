@@ -14,6 +14,9 @@ use crate::peer::Peer;
 use crate::reach::{Opened, Secured};
 use speaker::Speaker;
 
+/// How far apart two streams to one domain begin at least.
+const LEAST: Duration = Duration::from_millis(500);
+
 /// Sees to it that what waits for a domain gets there, until nothing does.
 pub(crate) async fn run(shared: Arc<Shared>, core: Arc<Core>, peer: Arc<Peer>) {
     while !shared.is_stopping()
@@ -25,8 +28,12 @@ pub(crate) async fn run(shared: Arc<Shared>, core: Arc<Core>, peer: Arc<Peer>) {
             peer.give_up(&shared, &core);
             continue;
         }
+        let began = core.clock().uptime();
         // Boxed, so that a pause does not hold room for a stream.
         let Err(failure) = Box::pin(talk(&shared, &core, &peer, &local)).await else {
+            // A server that ends each stream as soon as it is there is not asked for many.
+            let lasted = core.clock().uptime().saturating_sub(began);
+            rest(&shared, &peer, LEAST.saturating_sub(lasted)).await;
             continue;
         };
         shared.counters.failures.fetch_add(1, Ordering::Relaxed);

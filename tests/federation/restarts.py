@@ -86,6 +86,8 @@ class Stream:
         assert (await self.element()).tag.endswith("success")
 
     def write(self, text):
+        if self.writer.transport.is_closing():
+            raise ConnectionError("the connection is gone")
         self.writer.write(text.encode())
 
     async def element(self):

@@ -167,11 +167,12 @@ impl Live {
 
     /// Whether it is about this domain of others.
     pub(crate) fn is_of(&self, remote: &str) -> bool {
-        self.known
-            .lock()
-            .remotes
-            .iter()
-            .any(|known| known == remote)
+        self.names_one(|known| known == remote)
+    }
+
+    /// Whether one of the domains of others that it is about is such a one.
+    pub(crate) fn names_one(&self, such: impl Fn(&str) -> bool) -> bool {
+        self.known.lock().remotes.iter().any(|known| such(known))
     }
 
     pub(crate) fn facts(&self, clock: &Clock) -> StreamFacts {

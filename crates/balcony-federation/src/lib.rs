@@ -332,6 +332,20 @@ impl Federation {
         kicked
     }
 
+    /// Closes the streams with domains that a new configuration does not speak with.
+    pub fn enforce(&self, config: &Config) {
+        let federation = &config.federation;
+        for live in self.shared.streams.lock().values() {
+            // Components have no rule here: their domains are ours.
+            let forbidden = live.names_one(|remote| {
+                components::owner(config, remote).is_none() && !federation.allows(remote)
+            });
+            if forbidden {
+                live.kick();
+            }
+        }
+    }
+
     /// What is counted since the start, by its name in the metrics.
     #[must_use]
     pub fn counters(&self) -> Vec<(String, u64)> {

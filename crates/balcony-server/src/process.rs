@@ -203,6 +203,8 @@ impl Process {
             .collect();
         let needs_restart = Config::changes_needing_restart(&old, &new);
         self.instance.reload(new);
+        let federation = &self.federate.federation;
+        federation.enforce(&self.instance.core.config());
         tracing::info!("configuration and certificates reloaded");
         Ok(Reloaded {
             changed,

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use balcony_net::{Certificates, Endpoint, Found, PeerTls, Resolver, Roots, Service};
+use balcony_net::{Certificates, Endpoint, Found, LookupError, PeerTls, Resolver, Roots, Service};
 
 use crate::network;
 
@@ -152,6 +152,12 @@ impl Doctor<'_> {
         let whom = whom(service);
         let lookup = match self.resolver.lookup(domain, service).await {
             Ok(lookup) => lookup,
+            Err(LookupError::NotOffered { .. }) => {
+                return findings.push(Finding::note(
+                    format!("{whom}: DNS says that the service is not offered"),
+                    "nothing, if that is on purpose; else replace the record with the target `.`",
+                ));
+            }
             Err(error) => {
                 let (record, port) = (record(service), service.default_port());
                 let advice = format!(

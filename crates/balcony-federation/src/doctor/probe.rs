@@ -115,8 +115,20 @@ impl Doctor<'_> {
         });
     }
 
-    /// Opens a stream; its features.
+    /// Opens a stream; its features. A server that only sends white space is not waited for.
     async fn open<S>(&self, service: Service, talk: &mut Talk<S>) -> Result<Features, String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let opened = timeout(self.options.within, self.open_at_last(service, talk)).await;
+        opened.unwrap_or_else(|_| Err("it says nothing".to_owned()))
+    }
+
+    async fn open_at_last<S>(
+        &self,
+        service: Service,
+        talk: &mut Talk<S>,
+    ) -> Result<Features, String>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -177,7 +189,9 @@ fn offers(service: Service, at: &str, features: &Features) -> Finding {
         (true, true) => Finding::good(format!("{at}: takes certificates and dialback")),
         (true, false) => Finding::good(format!("{at}: takes certificates")),
         // The doctor's own certificate is nobody's, so EXTERNAL is not offered to it.
-        (false, true) => Finding::good(format!("{at}: takes dialback, and would certificates")),
+        (false, true) => Finding::good(format!(
+            "{at}: takes dialback; whether certificates too, only a trusted one would tell"
+        )),
         (false, false) => Finding::note(
             format!("{at}: offers nothing to a stranger without a trusted certificate"),
             "that is as it should be where certificates are required",

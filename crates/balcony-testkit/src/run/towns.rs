@@ -105,6 +105,13 @@ impl Towns {
         Ok(theirs)
     }
 
+    /// A configuration is in force: as the process does when it has reloaded one.
+    pub(super) fn enforce(&self) {
+        if let Some(federation) = &self.federation {
+            federation.enforce(&self.home.instance.core.config());
+        }
+    }
+
     /// The next connection that the server opens to a scripted one.
     pub(super) async fn taken(&self, domain: &str) -> Result<DuplexStream, String> {
         let next = poll_fn(|context| match self.dialed.lock().get_mut(domain) {

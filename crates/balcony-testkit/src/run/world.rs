@@ -134,7 +134,11 @@ impl World {
 
     pub(super) async fn admin(&self, script: &Script, act: &Admin) -> Result<(), String> {
         match self {
-            World::Memory(towns) => in_memory(towns, script, act).await,
+            World::Memory(towns) => {
+                in_memory(towns, script, act).await?;
+                towns.enforce();
+                Ok(())
+            }
             World::Balcony(server) => server.admin(script, act),
             World::Other(server) => server.admin(act).await,
         }

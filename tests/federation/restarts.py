@@ -24,7 +24,7 @@ from _dns import Dns
 import _report
 from _report import run, test
 
-MESSAGES = int(sys.argv[2]) if len(sys.argv) > 2 else 3_000
+MESSAGES = int(sys.argv[2]) if len(sys.argv) > 2 else 30_000
 SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 1
 PASSWORD = "wherefore art thou"
 DOMAINS = ("verona.example", "mantua.example")
@@ -170,7 +170,7 @@ async def disturb(servers, users, chance):
     """Ends and starts one of the servers again and again, until all is said."""
     restarts = kills = 0
     while any(user.waiting for user in users):
-        await asyncio.sleep(chance.uniform(0.3, 2))
+        await asyncio.sleep(chance.uniform(0.2, 1.2))
         server = chance.choice(servers)
         if chance.random() < 0.5:
             await asyncio.to_thread(server.kill)

@@ -111,8 +111,10 @@ impl Stage {
             };
             store.commit(WriteSet::from(create)).await.unwrap();
         }
+        let sections = MODULES.iter().flat_map(|module| module.config);
+        let sections: Vec<_> = sections.copied().collect();
         let core = Core::new(Parts {
-            config: Config::parse(config, None, &[]).unwrap(),
+            config: Config::parse(config, None, &sections).unwrap(),
             store,
             cluster: Arc::new(Local::alone()),
             remote: Arc::new(balcony_core::remote::Nowhere),

@@ -8,7 +8,7 @@ from _peer import CERTIFICATE, Peer
 from _server import Server
 
 # Seconds that a message waits for a server that cannot be reached: longer than a restart takes.
-GIVE_UP = 20
+GIVE_UP = 30
 
 CONFIG = """
 data_dir = "{folder}/data"

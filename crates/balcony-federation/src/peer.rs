@@ -178,14 +178,6 @@ impl Peer {
         Some(core.config().federation.give_up.saturating_sub(waited))
     }
 
-    /// Gives back what has waited for too long, for the reason of the last failure.
-    pub(crate) fn give_up(&self, shared: &Shared, core: &Arc<Core>) {
-        let failure = self.state.lock().failure.clone();
-        if let Some(failure) = failure {
-            self.give_back(shared, core, &failure);
-        }
-    }
-
     pub(crate) fn take_verifications(&self) -> VecDeque<Verification> {
         std::mem::take(&mut self.state.lock().verifications)
     }
@@ -230,7 +222,7 @@ impl Peer {
         line
     }
 
-    /// There is a stream again.
+    /// There is a stream again, or there may be: it is tried without a pause.
     pub(crate) fn reached(&self) {
         self.state.lock().retry_at = None;
     }

@@ -25,7 +25,10 @@ pub(crate) async fn run(shared: Arc<Shared>, core: Arc<Core>, peer: Arc<Peer>) {
         if let Some(pause) = peer.pause(core.clock().uptime()) {
             let patience = peer.patience(&core).unwrap_or(pause);
             rest(&shared, &peer, pause.min(patience)).await;
-            peer.give_up(&shared, &core);
+            if peer.patience(&core).is_some_and(|left| left.is_zero()) {
+                // Tried once more before it goes back to who sent it.
+                peer.reached();
+            }
             continue;
         }
         let began = core.clock().uptime();

@@ -260,8 +260,7 @@ async def restart(romeo, juliet, orderly):
     await juliet.ended()
     with test(f"{way}: over {how}, a request is refused at once"):
         await refused_as_unreachable(romeo, there.domain)
-    # ejabberd acknowledges nothing between servers (XEP-0198), and what is written to it while it
-    # starts may be lost there: nobody else can know.
+    # What comes to ejabberd at the moment in which a client logs in waits there for its next login.
     keeps = romeo.home.name == "Balcony" and there.name != "ejabberd"
     if keeps:
         say(romeo, f"juliet@{there.domain}", f"said during {how}")

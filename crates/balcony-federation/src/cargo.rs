@@ -2,6 +2,7 @@
 //! keeps what is not acknowledged (XEP-0198 §4), so that it goes out again over another stream.
 
 use std::collections::VecDeque;
+use std::collections::vec_deque::Drain;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -26,10 +27,55 @@ pub(crate) struct Cargo {
     carrier: Carrier,
     /// Our domains whose stanzas go over this stream.
     locals: Vec<Box<str>>,
-    /// Written, and not known to have arrived; the first `uncounted` before stanzas were counted.
-    window: VecDeque<(Box<str>, Departing)>,
+    window: Window<(Box<str>, Departing)>,
+}
+
+/// What is written and not known to have arrived.
+#[derive(Debug)]
+struct Window<T> {
+    sent: VecDeque<T>,
+    /// How many of the first were written before stanzas were counted.
     uncounted: usize,
     counts: bool,
+}
+
+impl<T> Window<T> {
+    fn new() -> Self {
+        Window {
+            sent: VecDeque::new(),
+            uncounted: 0,
+            counts: false,
+        }
+    }
+
+    fn push(&mut self, sent: T) {
+        self.sent.push_back(sent);
+        if !self.counts {
+            self.uncounted = self.sent.len();
+        }
+    }
+
+    /// Whether an answer to `<r/>` would tell something.
+    fn waits(&self) -> bool {
+        self.counts && self.sent.len() > self.uncounted
+    }
+
+    /// What the socket took and nobody will acknowledge.
+    fn written(&mut self) -> Drain<'_, T> {
+        let uncounted = std::mem::take(&mut self.uncounted);
+        self.first(uncounted)
+    }
+
+    /// So many more of what is counted, and all that was written before it.
+    fn acknowledged(&mut self, stanzas: usize) -> Drain<'_, T> {
+        let uncounted = std::mem::take(&mut self.uncounted);
+        self.first(uncounted.saturating_add(stanzas))
+    }
+
+    fn first(&mut self, stanzas: usize) -> Drain<'_, T> {
+        let stanzas = stanzas.min(self.sent.len());
+        self.sent.drain(..stanzas)
+    }
 }
 
 impl Cargo {
@@ -45,9 +91,7 @@ impl Cargo {
             peer: Arc::clone(peer),
             carrier,
             locals: Vec::new(),
-            window: VecDeque::new(),
-            uncounted: 0,
-            counts: false,
+            window: Window::new(),
         }
     }
 
@@ -64,9 +108,7 @@ impl Cargo {
 
     /// From the next stanza on the other side acknowledges.
     pub(crate) fn count(&mut self) {
-        if !std::mem::replace(&mut self.counts, true) {
-            self.uncounted = self.window.len();
-        }
+        self.window.counts = true;
     }
 
     /// Writes as much of what waits as may be on its way; answers how many stanzas.
@@ -74,16 +116,13 @@ impl Cargo {
         let mut loaded = 0;
         for local in &self.locals {
             while !wire.is_full()
-                && self.window.len() < WINDOW
+                && self.window.sent.len() < WINDOW
                 && let Some(departing) = self.peer.take(local)
             {
                 departing.stanza.write(wire.out());
-                self.window.push_back((local.clone(), departing));
+                self.window.push((local.clone(), departing));
                 loaded += 1;
             }
-        }
-        if !self.counts {
-            self.uncounted = self.window.len();
         }
         if loaded > 0 {
             live.sent(loaded as u64, self.core.clock().uptime());
@@ -92,54 +131,86 @@ impl Cargo {
     }
 
     /// All that was loaded is written to the socket: of what is not acknowledged no more is ever
-    /// known. Answers how many stanzas that are.
-    pub(crate) fn written(&mut self) -> usize {
-        let uncounted = std::mem::take(&mut self.uncounted);
-        self.arrived(uncounted)
+    /// known.
+    pub(crate) fn written(&mut self) {
+        let arrived = self.window.written().map(|(_, sent)| sent).collect();
+        self.arrived(arrived);
     }
 
-    /// The other side has handled so many more; answers how many of them were of this cargo.
-    pub(crate) fn acknowledged(&mut self, stanzas: usize) -> usize {
-        self.arrived(stanzas)
+    /// The other side has handled so many more.
+    pub(crate) fn acknowledged(&mut self, stanzas: usize) {
+        let arrived = self.window.acknowledged(stanzas);
+        let arrived = arrived.map(|(_, sent)| sent).collect();
+        self.arrived(arrived);
     }
 
     /// Whether something is written that is not known to have arrived.
     pub(crate) fn is_loaded(&self) -> bool {
-        !self.window.is_empty()
+        !self.window.sent.is_empty()
     }
 
     /// Whether the other side acknowledges.
     pub(crate) fn counts(&self) -> bool {
-        self.counts
+        self.window.counts
     }
 
     /// Whether the other side is to be asked what it has.
     pub(crate) fn waits(&self) -> bool {
-        self.counts && self.window.len() > self.uncounted
+        self.window.waits()
     }
 
-    fn arrived(&mut self, stanzas: usize) -> usize {
-        let mut bytes = 0;
-        let mut kept = Vec::new();
-        let stanzas = stanzas.min(self.window.len());
-        for (_, departing) in self.window.drain(..stanzas) {
-            bytes += departing.stanza.size();
-            kept.extend(departing.kept);
+    fn arrived(&self, arrived: Vec<Departing>) {
+        if arrived.is_empty() {
+            return;
         }
         let delivered = &self.shared.counters.delivered;
-        delivered.fetch_add(stanzas as u64, Ordering::Relaxed);
-        self.peer.settle(&self.shared, bytes);
+        delivered.fetch_add(arrived.len() as u64, Ordering::Relaxed);
+        let bytes = arrived.iter().map(|d| d.stanza.size()).sum();
+        self.peer.arrived(&self.shared, bytes);
+        let kept: Vec<_> = arrived.into_iter().filter_map(|d| d.kept).collect();
         if !kept.is_empty() {
             self.core.arrived(kept);
         }
-        stanzas
     }
 }
 
 impl Drop for Cargo {
     fn drop(&mut self) {
-        let back = std::mem::take(&mut self.window).into();
+        let back = std::mem::take(&mut self.window.sent).into();
         let (shared, core) = (&self.shared, &self.core);
         self.peer.release(shared, core, self.carrier.id, back);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_counted_has_arrived_when_it_is_written() {
+        let mut window = Window::new();
+        window.push(1);
+        assert!(!window.waits());
+        window.counts = true;
+        window.push(2);
+        assert!(window.waits());
+        assert_eq!(window.written().collect::<Vec<_>>(), [1]);
+        assert_eq!(window.written().count(), 0);
+        assert_eq!(window.acknowledged(1).collect::<Vec<_>>(), [2]);
+    }
+
+    /// An answer may come before it is told that the socket took all.
+    #[test]
+    fn an_answer_speaks_for_what_was_written_before_stanzas_were_counted() {
+        let mut window = Window::new();
+        window.push(1);
+        window.counts = true;
+        window.push(2);
+        window.push(3);
+        assert_eq!(window.acknowledged(1).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(window.written().count(), 0);
+        assert_eq!(window.sent, [3]);
+        // More than there is comes from a peer that cannot count.
+        assert_eq!(window.acknowledged(7).collect::<Vec<_>>(), [3]);
     }
 }

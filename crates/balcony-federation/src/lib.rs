@@ -287,8 +287,8 @@ impl Federation {
         components::serve(Arc::clone(&self.shared), core, socket, address).await;
     }
 
-    /// What is to be done once in a while: forgets domains that nothing waits for, and gives back
-    /// what has waited for too long. Call it about once a second.
+    /// What is to be done once in a while: forgets domains that nothing waits for. Call it about
+    /// once a second.
     pub fn tick(&self, core: &Arc<Core>) {
         let now = core.clock().uptime();
         // Whoever holds one is about to put something into it.

@@ -81,7 +81,8 @@ impl Peer {
     }
 
     /// Takes a stanza from one of our domains. What is not kept is given back at once when the
-    /// domain could not be reached a moment ago.
+    /// domain could not be reached a moment ago, unless it has opened a stream to us that carries
+    /// the pair (XEP-0288).
     pub(crate) fn send(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
@@ -91,6 +92,7 @@ impl Peer {
     ) {
         let mut state = self.state.lock();
         if departing.kept.is_none()
+            && !state.queue.is_carried(local)
             && let Some(failure) = state.held_down(core.clock().uptime())
         {
             let error = failure.error();
@@ -191,10 +193,12 @@ impl Peer {
         self.state.lock().queue.take(local)
     }
 
-    /// So many bytes have arrived or were given back.
-    pub(crate) fn settle(&self, shared: &Shared, bytes: usize) {
+    /// So many bytes have arrived there: whatever failed before, it can be reached.
+    pub(crate) fn arrived(&self, shared: &Shared, bytes: usize) {
         shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.state.lock().queue.settle(bytes);
+        let mut state = self.state.lock();
+        state.queue.settle(bytes);
+        (state.failures, state.failure, state.retry_at) = (0, None, None);
     }
 
     /// A stream is over that carried something; what it could not bring comes back.
@@ -227,13 +231,7 @@ impl Peer {
         self.state.lock().retry_at = None;
     }
 
-    /// Something arrived there.
-    pub(crate) fn succeeded(&self) {
-        let mut state = self.state.lock();
-        (state.failures, state.failure, state.retry_at) = (0, None, None);
-    }
-
-    /// It was not. Gives back what does not wait for another time, and answers how long that is.
+    /// It was not reached. Gives back what does not wait for another time, and answers how long that is.
     pub(crate) fn failed(
         &self,
         shared: &Shared,

@@ -61,6 +61,12 @@ impl Queue {
         }
     }
 
+    /// Whether a stream carries the line of `local`.
+    pub(crate) fn is_carried(&self, local: &str) -> bool {
+        let line = self.lines.get(local);
+        line.is_some_and(|line| line.carrier.is_some())
+    }
+
     /// A stream is over: its lines are nobody's, and what it had taken and could not bring there
     /// waits again, before all that came later.
     pub(crate) fn release(&mut self, carrier: u64, back: Vec<(Box<str>, Departing)>) {
@@ -167,11 +173,13 @@ mod tests {
         }
         assert!(queue.hand("verona.example", &carrier(7)));
         assert!(!queue.hand("verona.example", &carrier(8)));
+        assert!(queue.is_carried("verona.example") && !queue.is_carried("mantua.example"));
         let taken = [queue.take("verona.example"), queue.take("verona.example")];
         let back = taken.into_iter().flatten();
         let back = back.map(|d| ("verona.example".into(), d)).collect();
         assert!(queue.uncarried().is_empty());
         queue.release(7, back);
+        assert!(!queue.is_carried("verona.example"));
         assert_eq!(queue.uncarried(), ["verona.example".into()]);
         assert_eq!(ids(&mut queue, "verona.example"), ["1", "2", "3"]);
     }

@@ -136,8 +136,11 @@ impl Hearer {
             if self.over {
                 break;
             }
-            self.load();
-            self.obey().await;
+            // As for a stream that this server opened: not before the machine has said all.
+            if self.arrivals.is_open() {
+                self.load();
+                self.obey().await;
+            }
             match self.wait().await {
                 Woken::Wire(happened) => self.happened(happened),
                 Woken::Handled => self.tell_handled(),
@@ -395,9 +398,7 @@ impl Hearer {
                 self.rest = pause.map(|pause| Box::pin(tokio::time::sleep(pause)));
             }
             Ok(Happened::Written) => {
-                self.cargo.values_mut().for_each(|cargo| {
-                    cargo.written();
-                });
+                self.cargo.values_mut().for_each(Cargo::written);
                 if !self.is_loaded() {
                     self.waits_since = None;
                 }

@@ -126,9 +126,12 @@ impl Speaker {
             if let Some(over) = self.over.take() {
                 break over;
             }
-            self.load();
-            // What that made the machine say.
-            self.obey().await;
+            // Not before the machine has said all: what it has yet to write, `<enabled/>` say,
+            // comes before the stanzas that it counts.
+            if self.arrivals.is_open() {
+                self.load();
+                self.obey().await;
+            }
             match self.wait().await {
                 Woken::Wire(happened) => self.happened(happened),
                 Woken::Handled => self.tell_handled(),
@@ -198,7 +201,6 @@ impl Speaker {
                 Output::Acknowledged(stanzas) => {
                     self.waits_since = None;
                     self.cargo.acknowledged(stanzas as usize);
-                    self.peer.succeeded();
                 }
                 Output::Asked => self.arrivals.asked(),
                 Output::Failed(failure) => self.over = Some(self.verdict(&failure)),
@@ -363,9 +365,7 @@ impl Speaker {
                     .handle(Input::Bytes(self.wire.read(count)), now);
             }
             Ok(Happened::Written) => {
-                if self.cargo.written() > 0 {
-                    self.peer.succeeded();
-                }
+                self.cargo.written();
                 if !self.cargo.is_loaded() {
                     self.waits_since = None;
                 }

@@ -13,10 +13,10 @@ from _report import run, test
 DOMAIN = "verona.example"
 
 
-def doctor(world, domain, *options):
+def doctor(world, domain, *options, resolver=None):
     """Its exit code and what it prints."""
     line = [os.environ["BALCONY_BIN"], "doctor", domain, "--timeout", "2",
-            "--resolver", "{}:{}".format(*world.resolver), *map(str, options)]
+            "--resolver", "{}:{}".format(*resolver or world.resolver), *map(str, options)]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout
 
@@ -42,6 +42,12 @@ def sound(world, server):
         expect(doctor(world, "padua.example", *trust), 1, "it does not know padua.example")
     with test("a domain that does not exist"):
         expect(doctor(world, "nowhere.example", *trust), 1, "does not exist", "IN SRV 5 0 5269")
+    with test("a resolver that does not answer"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            found = doctor(world, DOMAIN, *trust, resolver=silent.getsockname())
+        expect(found, 1, "another resolver with `--resolver`")
+        assert "IN SRV" not in found[1], found[1]
     with test("a service that is not offered"):
         for service in ("server", "client"):
             world.dns.zone[f"_xmpp-{service}._tcp.mute.example"] = {"SRV": [[0, 0, 0, "."]]}

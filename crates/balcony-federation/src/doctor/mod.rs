@@ -18,6 +18,9 @@ use crate::network;
 /// certificates for three months renew after two.
 const RENEW_DAYS: i64 = 14;
 
+const DNS_ADVICE: &str = "ask again, or another resolver with `--resolver`; when none answers, \
+                          the DNS servers of the domain are what is broken";
+
 /// What to look at, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -158,6 +161,9 @@ impl Doctor<'_> {
                     "nothing, if that is on purpose; else replace the record with the target `.`",
                 ));
             }
+            Err(error) if error.is_temporary() => {
+                return findings.push(Finding::fault(format!("{whom}: {error}"), DNS_ADVICE));
+            }
             Err(error) => {
                 let (record, port) = (record(service), service.default_port());
                 let advice = format!(
@@ -189,12 +195,15 @@ impl Doctor<'_> {
     async fn endpoint(&self, service: Service, endpoint: &Endpoint, findings: &mut Vec<Finding>) {
         let addresses = match self.addresses(&endpoint.host).await {
             Ok(addresses) => addresses,
+            Err(error) if error.is_temporary() => {
+                return findings.push(Finding::fault(error.to_string(), DNS_ADVICE));
+            }
             Err(error) => {
                 let advice = format!(
                     "give {} an A or AAAA record of its own; a CNAME is not enough for all",
                     endpoint.host
                 );
-                return findings.push(Finding::fault(error, advice));
+                return findings.push(Finding::fault(error.to_string(), advice));
             }
         };
         for address in addresses {
@@ -203,12 +212,11 @@ impl Doctor<'_> {
         }
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
-        let found = self.resolver.addresses(host).await;
-        found.map_err(|error| error.to_string())
+        self.resolver.addresses(host).await
     }
 
     /// What a certificate is worth for the domain.

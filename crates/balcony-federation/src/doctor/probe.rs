@@ -1,5 +1,6 @@
 //! One address of a domain's server: does it answer, and what does it say.
 
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -28,16 +29,7 @@ impl Doctor<'_> {
         let at = format!("{} at {address}", whom(service));
         let socket = match timeout(within, TcpStream::connect(address)).await {
             Ok(Ok(socket)) => socket,
-            Ok(Err(error)) => {
-                return findings.push(Finding::fault(
-                    format!("{at}: {error}"),
-                    format!(
-                        "is the server running, listening on an address that is not loopback, and \
-                         port {} open in the firewall?",
-                        address.port()
-                    ),
-                ));
-            }
+            Ok(Err(error)) => return findings.push(unconnected(&at, address.port(), &error)),
             Err(_) => {
                 return findings.push(Finding::fault(
                     format!("{at}: no answer"),
@@ -75,9 +67,12 @@ impl Doctor<'_> {
         let mut bytes = Vec::new();
         Element::new(ns::TLS, "starttls").write(content(service), &mut bytes);
         talk.send(&bytes).await.map_err(fault)?;
-        match talk.next().await.map_err(fault)? {
-            Item::Nonza(element) if element.is(ns::TLS, "proceed") => Ok(()),
-            _ => Err(fault("it offers TLS and refuses it".to_owned())),
+        loop {
+            match talk.next().await.map_err(fault)? {
+                Item::Whitespace => {}
+                Item::Nonza(element) if element.is(ns::TLS, "proceed") => return Ok(()),
+                _ => return Err(fault("it offers TLS and refuses it".to_owned())),
+            }
         }
     }
 
@@ -157,6 +152,25 @@ impl Doctor<'_> {
     }
 }
 
+/// Why there is no connection.
+fn unconnected(at: &str, port: u16, error: &io::Error) -> Finding {
+    let what = format!("{at}: {error}");
+    match error.kind() {
+        // A machine without IPv6 says it of every AAAA.
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => Finding::note(
+            what,
+            "this machine has no way there, so it cannot tell; look from another one",
+        ),
+        _ => Finding::fault(
+            what,
+            format!(
+                "is the server running, listening on an address that is not loopback, and port \
+                 {port} open in the firewall?"
+            ),
+        ),
+    }
+}
+
 fn content(service: Service) -> &'static str {
     match service {
         Service::Server => ns::SERVER,
@@ -172,8 +186,11 @@ fn refused(error: &StreamError, domain: &str) -> String {
 }
 
 fn offers(service: Service, at: &str, features: &Features) -> Finding {
-    let mechanisms = features.mechanisms();
+    let mut mechanisms = features.mechanisms();
     if service == Service::Client {
+        mechanisms.extend(features.sasl2_mechanisms());
+        mechanisms.sort_unstable();
+        mechanisms.dedup();
         let listed = mechanisms.join(", ");
         return match mechanisms.iter().any(|name| name.starts_with("SCRAM-")) {
             true => Finding::good(format!("{at}: clients log in by {listed}")),
@@ -240,5 +257,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 return Err("it closed the connection".to_owned());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::State;
+
+    #[test]
+    fn what_this_machine_cannot_reach_is_no_fault_of_the_server() {
+        let state = |kind: ErrorKind| unconnected("servers", 5269, &kind.into()).state;
+        assert_eq!(state(ErrorKind::NetworkUnreachable), State::Note);
+        assert_eq!(state(ErrorKind::ConnectionRefused), State::Fault);
+    }
+
+    #[test]
+    fn a_client_may_log_in_by_either_profile_of_sasl() {
+        let sasl2 = Element::new(ns::SASL2, "authentication")
+            .with_child(Element::new(ns::SASL2, "mechanism").with_text("SCRAM-SHA-256"));
+        let features = Element::new(ns::STREAMS, "features").with_child(sasl2);
+        let features = Features::parse(&features).unwrap();
+        let offer = offers(Service::Client, "clients", &features);
+        assert_eq!(offer.state, State::Good);
     }
 }

@@ -28,10 +28,7 @@ pub enum LookupError {
         domain: String,
     },
     /// It exists, but leads nowhere.
-    #[error(
-        "{domain} has neither a usable SRV record nor an address; its operator has to add \
-             _xmpp-server._tcp.{domain}"
-    )]
+    #[error("{domain} has neither a usable SRV record nor an address; its operator has to add one")]
     NoAddress {
         /// The domain or host, in A-labels.
         domain: String,

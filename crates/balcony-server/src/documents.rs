@@ -34,7 +34,8 @@ const BELOW: &[Spec] = &[
     Spec::xep("RFC 7673", "DANE TLSA Records with SRV", "2015-10")
         .note("where `[federation] dane` is on; only for streams that this server opens"),
     Spec::xep("XEP-0220", "Server Dialback", "1.1.1")
-        .note("with errors, and several domains on a stream"),
+        .note("with errors, and several domains on a stream")
+        .partial("several target domains on a stream that this server opens (§2.6.2)"),
     Spec::xep("XEP-0185", "Dialback Key Generation and Validation", "1.0"),
     Spec::xep(
         "XEP-0178",

@@ -146,7 +146,7 @@ async fn dial(
 pub(crate) fn resolver(resolvers: &[SocketAddr], dane: bool) -> Result<Resolver, String> {
     let resolver = match resolvers {
         [] => Resolver::system(),
-        [first, ..] => Resolver::at(*first),
+        servers => Resolver::at(servers),
     };
     let resolver = resolver.and_then(|resolver| match dane {
         true => resolver.validating(None),

@@ -113,7 +113,7 @@ async fn a_forged_tlsa_record_forbids_the_endpoint() {
 
 #[test]
 fn anchors_that_are_none_are_refused() {
-    let resolver = Resolver::at("127.0.0.1:1".parse().unwrap()).unwrap();
+    let resolver = Resolver::at(&["127.0.0.1:1".parse().unwrap()]).unwrap();
     let missing = std::path::Path::new("/nonexistent/anchors");
     let error = resolver.validating(Some(missing)).unwrap_err().to_string();
     assert!(error.contains("/nonexistent/anchors"), "{error}");

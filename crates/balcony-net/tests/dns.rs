@@ -60,6 +60,20 @@ async fn both_services_are_merged_by_priority() {
 }
 
 #[tokio::test]
+async fn another_server_is_asked_where_one_does_not_answer() {
+    let server = DnsServer::start().await;
+    server.srv(PLAIN, 0, 0, 5269, "xmpp.example.test");
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let resolver = Resolver::at(&[silent.local_addr().unwrap(), server.address()]).unwrap();
+    let found = resolver.lookup("example.test", Service::Server).await;
+    assert_eq!(found.unwrap().found, Found::Srv);
+    assert!(
+        silent.try_recv(&mut [0; 512]).is_ok(),
+        "the first was not asked"
+    );
+}
+
+#[tokio::test]
 async fn clients_have_services_of_their_own() {
     let server = DnsServer::start().await;
     server.srv(

@@ -166,17 +166,21 @@ impl Resolver {
         Self::with(config, options)
     }
 
-    /// The DNS server at this address, by UDP and TCP; `/etc/hosts` is honoured too. Reads files.
+    /// The DNS servers at these addresses, by UDP and TCP: another where one does not answer.
+    /// `/etc/hosts` is honoured too. Reads files.
     ///
     /// # Errors
     /// The library's.
-    pub fn at(server: SocketAddr) -> Result<Self, ResolverError> {
-        let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut way| {
-            way.port = server.port();
-            way
-        });
-        let server = NameServerConfig::new(server.ip(), true, connections.into());
-        let config = ResolverConfig::from_name_servers(vec![server]);
+    pub fn at(servers: &[SocketAddr]) -> Result<Self, ResolverError> {
+        let server = |server: &SocketAddr| {
+            let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut way| {
+                way.port = server.port();
+                way
+            });
+            NameServerConfig::new(server.ip(), true, connections.into())
+        };
+        let servers = servers.iter().map(server).collect();
+        let config = ResolverConfig::from_name_servers(servers);
         Self::with(config, ResolverOpts::default())
     }
 

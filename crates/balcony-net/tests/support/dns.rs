@@ -85,7 +85,7 @@ impl DnsServer {
     }
 
     pub fn resolver(&self) -> Resolver {
-        Resolver::at(self.address).unwrap()
+        Resolver::at(&[self.address]).unwrap()
     }
 
     /// Adds records to what is answered.

@@ -68,11 +68,13 @@ impl Components {
     }
 
     pub(crate) fn send(&self, core: &Arc<Core>, name: &str, departing: Departing) {
-        let attached = self.attached.lock().get(name).cloned();
-        match attached {
-            Some(attached) => attached.push(departing),
-            None => core.returned(&departing, &StanzaError::service_unavailable()),
+        let attached = self.attached.lock();
+        // Under the lock: what is pushed after `detach` has looked would be lost.
+        if let Some(attached) = attached.get(name) {
+            return attached.push(departing);
         }
+        drop(attached);
+        core.returned(&departing, &StanzaError::service_unavailable());
     }
 
     /// A component is there. False when one of that name is already.

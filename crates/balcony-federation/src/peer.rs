@@ -231,7 +231,8 @@ impl Peer {
         self.state.lock().retry_at = None;
     }
 
-    /// It was not reached. Gives back what does not wait for another time, and answers how long that is.
+    /// It was not reached: gives back what does not wait for another time. Answers how long that
+    /// is.
     pub(crate) fn failed(
         &self,
         shared: &Shared,

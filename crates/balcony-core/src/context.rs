@@ -26,7 +26,8 @@ pub(crate) enum Work {
 #[derive(Default)]
 pub(crate) struct Works(
     pub(crate) VecDeque<Work>,
-    /// Whether the request at hand was answered by its handler, see [`Ctx::answer`].
+    /// Whether the request at hand was answered by its handler, or will be by somebody else, see
+    /// [`Ctx::answer`] and [`Ctx::answer_later`].
     pub(crate) bool,
 );
 
@@ -76,6 +77,13 @@ impl<'c> Ctx<'c> {
         }
         self.works.1 = true;
         Err(error)
+    }
+
+    /// Leaves a request open: the handler returns what this returns, and whoever it left the
+    /// request to answers it later.
+    pub fn answer_later(&mut self) -> Answer {
+        self.works.1 = true;
+        Ok(Payload::empty())
     }
 
     /// Tells the modules that something happened, after what is being handled.

@@ -15,7 +15,8 @@ use balcony_proto::xml::Element;
 pub use crate::Core;
 pub use crate::config::ArchiveDefault as ConfiguredArchive;
 pub use crate::config::{
-    Applies, Config, Fallback, HostConfig, Key, Kind as KeyKind, Registration, Section,
+    Applies, Config, Delegation, Fallback, HostConfig, Key, Kind as KeyKind, Privilege,
+    Registration, Section, Seen,
 };
 pub use crate::context::Ctx;
 pub use crate::envelope::{Envelope, Origin, Side};
@@ -395,6 +396,9 @@ pub enum Stage {
     Sending,
     /// At the recipient's account.
     Arriving,
+    /// At the server itself: a request that a module would answer, or a message to a host. In
+    /// `Band::Guard` alone, and nothing waits here.
+    Serving,
     /// Nobody took it.
     Undelivered,
 }
@@ -508,6 +512,8 @@ pub enum Event {
         /// What waits, in its order.
         items: Vec<Item>,
     },
+    /// An external component is there, with this domain.
+    Component(Jid),
     /// An account was made.
     AccountCreated(Jid),
     /// An account is to be deleted, and everything that belongs to it is still there. What the
@@ -535,6 +541,8 @@ pub enum EventKind {
     Ended,
     /// [`Event::Queued`]
     Queued,
+    /// [`Event::Component`]
+    Component,
     /// [`Event::AccountCreated`]
     AccountCreated,
     /// [`Event::AccountLeaving`]
@@ -557,6 +565,7 @@ impl Event {
             Self::Detached(_) => EventKind::Detached,
             Self::Ended(_) => EventKind::Ended,
             Self::Queued { .. } => EventKind::Queued,
+            Self::Component(_) => EventKind::Component,
             Self::AccountCreated(_) => EventKind::AccountCreated,
             Self::AccountLeaving(_) => EventKind::AccountLeaving,
             Self::AccountDeleted(_) => EventKind::AccountDeleted,

@@ -16,11 +16,12 @@ pub(crate) enum Group {
     ArrivingBefore,
     ArrivingRecord,
     ArrivingAfter,
+    Serving,
     Undelivered,
     UndeliveredAfter,
 }
 
-const GROUPS: usize = 8;
+const GROUPS: usize = 9;
 const KINDS: [(Kinds, &str); 3] = [
     (Kinds::MESSAGE, "message"),
     (Kinds::PRESENCE, "presence"),
@@ -36,6 +37,7 @@ impl Group {
             (Stage::Arriving, Band::Guard | Band::Transform) => Self::ArrivingBefore,
             (Stage::Arriving, Band::Record) => Self::ArrivingRecord,
             (Stage::Arriving, Band::Stamp | Band::Copy | Band::Notify) => Self::ArrivingAfter,
+            (Stage::Serving, _) => Self::Serving,
             (Stage::Undelivered, Band::Stamp | Band::Copy | Band::Notify) => Self::UndeliveredAfter,
             (Stage::Undelivered, _) => Self::Undelivered,
         }
@@ -161,10 +163,16 @@ fn must_precede(first: &Placed, second: &Placed) -> bool {
         || (same_place(first, second) && second.spec.after.contains(&first.module))
 }
 
-/// What comes after the commit is done in the order of the commits, and nobody may hold it up.
+/// What comes after the commit is done in the order of the commits, and nobody may hold it up. At
+/// the server itself nothing is recorded, and whoever takes something looks after it elsewhere.
 fn check_promptness(placed: &Placed) -> Result<(), Error> {
     let Placed { module, spec } = placed;
-    if spec.band > Band::Record && matches!(spec.hook, Hook::Waits(_)) {
+    if spec.stage == Stage::Serving && spec.band != Band::Guard {
+        let band = spec.band;
+        return Err(Error::Modules(format!("{module} has {band:?} in Serving")));
+    }
+    let prompt = spec.band > Band::Record || spec.stage == Stage::Serving;
+    if prompt && matches!(spec.hook, Hook::Waits(_)) {
         return Err(Error::Modules(format!(
             "{module} waits in {:?}, {:?}, where nothing may",
             spec.stage, spec.band,

@@ -64,6 +64,11 @@ pub trait Remote: Send + Sync + 'static {
     /// Whether it is somebody whose streams end here: a component.
     fn is_ours(&self, core: &Core, domain: &str) -> bool;
 
+    /// Whether the component of this name is connected.
+    fn has_component(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Whether a stanza would be taken.
     ///
     /// # Errors
@@ -121,6 +126,12 @@ impl Core {
     #[must_use]
     pub fn is_elsewhere(&self, jid: &Jid) -> bool {
         !self.serves(jid.domain()) && self.service(jid.domain()).is_none()
+    }
+
+    /// Whether an external component is connected, by the domain of its own.
+    #[must_use]
+    pub fn has_component(&self, name: &str) -> bool {
+        self.remote.has_component(name)
     }
 
     /// Whether a stanza would leave for its domain, or what its sender is told.

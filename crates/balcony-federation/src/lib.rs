@@ -389,6 +389,10 @@ impl Remote for Federation {
         components::owner(&core.config(), domain).is_some()
     }
 
+    fn has_component(&self, name: &str) -> bool {
+        self.shared.components.has(name)
+    }
+
     fn admit(&self, core: &Core, stanza: &Stanza) -> Result<Admitted, StanzaError> {
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
             return Err(StanzaError::jid_malformed());

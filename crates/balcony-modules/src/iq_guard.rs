@@ -24,7 +24,7 @@ pub static MODULE: ModuleSpec = ModuleSpec {
         stage: Stage::Arriving,
         band: Band::Guard,
         kinds: Kinds::IQ,
-        after: &[],
+        after: &["privilege"],
         changes: &[],
         hook: Hook::Waits(hook),
     }],

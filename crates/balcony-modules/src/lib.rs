@@ -12,7 +12,9 @@ pub mod blocking;
 pub mod caps;
 pub mod carbons;
 pub mod client_access;
+mod components;
 pub mod csi;
+pub mod delegation;
 pub mod disco;
 pub mod extdisco;
 pub mod iq_guard;
@@ -23,6 +25,7 @@ pub mod offline;
 pub mod ping;
 pub mod presence;
 pub mod private;
+pub mod privilege;
 pub mod pubsub;
 pub mod push;
 pub mod register;
@@ -61,6 +64,9 @@ pub static MODULES: &[&ModuleSpec] = &[
     &push::MODULE,
     // Where many talk.
     &muc::MODULE,
+    // What external components do for the server.
+    &privilege::MODULE,
+    &delegation::MODULE,
     // What people do with their account.
     &register::MODULE,
     &client_access::MODULE,

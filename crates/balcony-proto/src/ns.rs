@@ -129,6 +129,10 @@ pub const CAPS2: &str = "urn:xmpp:caps";
 pub const HASHES: &str = "urn:xmpp:hashes:2";
 /// Stream management (XEP-0198).
 pub const SM: &str = "urn:xmpp:sm:3";
+/// Privileged entity (XEP-0356).
+pub const PRIVILEGE: &str = "urn:xmpp:privilege:2";
+/// Namespace delegation (XEP-0355).
+pub const DELEGATION: &str = "urn:xmpp:delegation:2";
 /// Client state indication (XEP-0352).
 pub const CSI: &str = "urn:xmpp:csi:0";
 /// Message carbons (XEP-0280).

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Config;
+use super::components::Seen;
 use super::parse::path;
 use super::problem::{Problem, Source};
 use super::value::{Table, Tables};
@@ -25,6 +26,9 @@ pub(super) fn check(config: &Config, tables: &Tables, source: &Source<'_>) -> Ve
     check.limits();
     check.tokens();
     check.waiting();
+    check.grants();
+    check.privileges();
+    check.delegations();
     check.problems
 }
 
@@ -229,6 +233,87 @@ impl<'a> Check<'a> {
             let what = format!("archive.{key} is less than offline.{key}, and has what waits");
             let hint = format!("set archive.{key} to offline.{key} at least");
             self.report(&at, at_key, what, &hint);
+        }
+    }
+
+    /// What is granted is granted to a component, on hosts.
+    fn grants(&mut self) {
+        let components: Vec<String> = self.names_of("component");
+        let hosts = self.config.hosts.iter().map(|host| host.name.clone());
+        let hosts: Vec<String> = hosts.collect();
+        for section in ["privilege", "delegation"] {
+            for table in self.tables(section) {
+                if let Some(super::Value::Text(name)) = table.value("component")
+                    && !components.contains(name)
+                {
+                    let what = format!("no [[component]] has the name \"{name}\"");
+                    let hint = "a component needs its own section, with a secret";
+                    self.report(
+                        &table.place("component"),
+                        path(section, "component"),
+                        what,
+                        hint,
+                    );
+                }
+                let Some(super::Value::Texts(names)) = table.value("hosts") else {
+                    continue;
+                };
+                for name in names.iter().filter(|name| !hosts.contains(name)) {
+                    let what = format!("no [[host]] has the name \"{name}\"");
+                    self.report(&table.place("hosts"), path(section, "hosts"), what, "");
+                }
+            }
+        }
+    }
+
+    fn names_of(&self, section: &str) -> Vec<String> {
+        let names = self.tables(section).iter().map(|table| table.value("name"));
+        let texts = names.filter_map(|value| match value {
+            Some(super::Value::Text(name)) => Some(name.clone()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// XEP-0356 §7.4: presence of contacts is for who may know the contacts.
+    fn privileges(&mut self) {
+        for (privilege, table) in self.config.privileges.iter().zip(self.tables("privilege")) {
+            if privilege.presence == Seen::Contacts && !privilege.roster_get {
+                let what = "\"roster\" is for components that may read rosters".to_owned();
+                let hint = "set roster to \"get\" or \"both\", or presence to \"managed_entity\"";
+                self.report(
+                    &table.place("presence"),
+                    path("privilege", "presence"),
+                    what,
+                    hint,
+                );
+            }
+        }
+    }
+
+    /// XEP-0355 §8 point 5: who answers is not itself delegated.
+    fn delegations(&mut self) {
+        const OWN: &str = "urn:xmpp:delegation:2";
+        const NODES: [&str; 2] = [":bare:disco#info:*", ":bare:disco#items:*"];
+        for (delegation, table) in self
+            .config
+            .delegations
+            .iter()
+            .zip(self.tables("delegation"))
+        {
+            let Some(rest) = delegation.namespace.strip_prefix(OWN) else {
+                continue;
+            };
+            if NODES.contains(&rest) {
+                continue;
+            }
+            let what = format!("\"{}\" is not delegated", delegation.namespace);
+            self.report(
+                &table.place("namespace"),
+                path("delegation", "namespace"),
+                what,
+                "",
+            );
         }
     }
 }

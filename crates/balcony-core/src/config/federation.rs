@@ -1,4 +1,4 @@
-//! Other servers and external components.
+//! Other servers.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::limits::Rate;
 use super::schema::{Applies, Fallback, Key, Kind, Section};
-use super::value::{Secret, Values};
+use super::value::Values;
 
 const KIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 30;
@@ -188,56 +188,6 @@ pub(super) static REMOTE: Section = Section {
     ],
 };
 
-/// `[[component]]`
-pub(super) static COMPONENT: Section = Section {
-    name: "component",
-    doc: "An external component (XEP-0114); one section for each.",
-    list: true,
-    keys: &[
-        Key::new(
-            "name",
-            Kind::HostName,
-            Fallback::Required,
-            Applies::Reload,
-            "The domain that the component serves.",
-        ),
-        Key::new(
-            "secret",
-            Kind::Secret,
-            Fallback::Required,
-            Applies::Reload,
-            "The secret that server and component share (XEP-0114 §3).",
-        ),
-        Key::new(
-            "subdomains",
-            Kind::Bool,
-            Fallback::Toml("false"),
-            Applies::Reload,
-            "Whether the component has all domains below its own too.",
-        ),
-        Key::new(
-            "queue",
-            Kind::Size {
-                min: 64 * KIB,
-                max: GIB,
-            },
-            Fallback::Toml("\"4MiB\""),
-            Applies::Reload,
-            "Bytes that may wait for a component that does not read; then it is disconnected.",
-        ),
-        Key::new(
-            "stanza",
-            Kind::Size {
-                min: 10_000,
-                max: 16 << 20,
-            },
-            Fallback::Toml("\"1MiB\""),
-            Applies::Reload,
-            "Bytes of a stanza from the component.",
-        ),
-    ],
-};
-
 /// Domains: one, or `*.` and all below, or `*`. The names are prepared domainparts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(String);
@@ -379,43 +329,6 @@ impl Federation {
     }
 }
 
-/// One `[[component]]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Component {
-    /// The domain, a prepared domainpart.
-    pub name: String,
-    /// What server and component share.
-    pub secret: Secret,
-    /// Whether it has the domains below too. Default: false.
-    pub subdomains: bool,
-    /// Bytes that may wait for it. Default: 4 MiB.
-    pub queue: usize,
-    /// Bytes of a stanza from it. Default: 1 MiB.
-    pub stanza: usize,
-}
-
-impl Component {
-    pub(super) fn new(values: Values<'_>) -> Option<Component> {
-        Some(Component {
-            name: values.text("name")?.to_owned(),
-            secret: values.secret("secret")?.clone(),
-            subdomains: values.bool("subdomains"),
-            queue: values.size("queue"),
-            stanza: values.size("stanza"),
-        })
-    }
-
-    /// Whether a prepared domainpart is the component's.
-    #[must_use]
-    pub fn has(&self, domain: &str) -> bool {
-        let below = || {
-            let rest = domain.strip_suffix(self.name.as_str())?;
-            rest.strip_suffix('.').filter(|rest| !rest.is_empty())
-        };
-        domain == self.name || (self.subdomains && below().is_some())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -429,21 +342,5 @@ mod tests {
         assert!(!matches("*.mantua.example", "mantua.example"));
         assert!(!matches("*.mantua.example", "badmantua.example"));
         assert!(matches("*", "mantua.example"));
-    }
-
-    #[test]
-    fn a_component_has_its_domain_and_perhaps_those_below() {
-        let config = |below| {
-            let text = format!(
-                "[[component]]\nname = \"gate.localhost\"\nsecret = \"s\"\nsubdomains = {below}"
-            );
-            crate::config::Config::parse(&text, None, &[])
-                .unwrap()
-                .components
-        };
-        let has = |below, domain| config(below).iter().any(|component| component.has(domain));
-        assert!(has(false, "gate.localhost") && has(true, "gate.localhost"));
-        assert!(!has(false, "irc.gate.localhost") && has(true, "irc.gate.localhost"));
-        assert!(!has(true, "flood-gate.localhost"));
     }
 }

@@ -8,6 +8,7 @@
 
 mod changes;
 mod check;
+mod components;
 mod federation;
 mod host;
 mod kind;
@@ -26,7 +27,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use changes::Change;
-pub use federation::{Component, Federation, Pattern, RemotePolicy, Require};
+pub use components::{Component, Delegation, Privilege, Seen};
+pub use federation::{Federation, Pattern, RemotePolicy, Require};
 pub use host::{Auth, HostConfig, Registration};
 pub use limits::{Limits, Rate, Timeouts};
 pub use listen::{Listen, Log, LogFormat, Tls};
@@ -42,7 +44,7 @@ use schema::Schema;
 use value::{Table, Tables};
 
 /// The sections of the core, in the order of the reference.
-static CORE: [&Section; 14] = [
+static CORE: [&Section; 16] = [
     &listen::TOP,
     &listen::LISTEN,
     &listen::TLS,
@@ -56,7 +58,9 @@ static CORE: [&Section; 14] = [
     &services::PUBSUB,
     &federation::FEDERATION,
     &federation::REMOTE,
-    &federation::COMPONENT,
+    &components::COMPONENT,
+    &components::PRIVILEGE,
+    &components::DELEGATION,
 ];
 /// After the others, so that the reference ends with what is furthest from a first start.
 static LAST: [&Section; 1] = [&services::PUSH];
@@ -99,6 +103,10 @@ pub struct Config {
     pub federation: Federation,
     /// External components.
     pub components: Vec<Component>,
+    /// What components may do in the name of accounts.
+    pub privileges: Vec<Privilege>,
+    /// What components answer in place of the server.
+    pub delegations: Vec<Delegation>,
     /// Notifications to push services.
     pub push: Push,
     /// What is logged, and how.
@@ -175,6 +183,8 @@ impl Config {
             pubsub: Service::new(single("pubsub"), "pubsub", &hosts),
             federation: Federation::new(single("federation"), all("remote")),
             components: all("component").filter_map(Component::new).collect(),
+            privileges: all("privilege").filter_map(Privilege::new).collect(),
+            delegations: all("delegation").filter_map(Delegation::new).collect(),
             push: Push::new(single("push")),
             log: Log::new(single("log")),
             data_dir,

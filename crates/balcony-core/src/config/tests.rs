@@ -405,3 +405,30 @@ fn secrets_stay_out_of_what_debug_shows() {
     assert_eq!(config.components[0].secret.reveal(), "wherefore");
     assert!(!format!("{config:?}").contains("wherefore"));
 }
+
+/// XEP-0356 §7.4, XEP-0355 §8
+#[test]
+fn grants_are_for_components_and_hosts_that_are_there() {
+    let component = "[[component]]\nname = 'c.org'\nsecret = 's'\n";
+    let told = problems(&format!("{component}[[privilege]]\ncomponent = 'd.org'\n"));
+    assert!(
+        told[0].contains("privilege.component: no [[component]]"),
+        "{told:?}"
+    );
+    let grant = format!("{component}[[privilege]]\ncomponent = 'c.org'\n");
+    let told = problems(&format!("{grant}hosts = ['a.org']\n"));
+    assert!(told[0].contains("privilege.hosts: no [[host]]"), "{told:?}");
+    let told = problems(&format!("{grant}roster = 'set'\npresence = 'roster'\n"));
+    assert!(told[0].contains("privilege.presence: "), "{told:?}");
+    let config = read(&format!("{grant}roster = 'get'\npresence = 'roster'\n")).unwrap();
+    assert!(config.privileges[0].roster_pushes && config.privileges[0].is_for("localhost"));
+    let delegation = format!("{component}[[delegation]]\ncomponent = 'c.org'\nnamespace = ");
+    let told = problems(&format!("{delegation}'urn:xmpp:delegation:2'\n"));
+    assert!(told[0].contains("delegation.namespace: "), "{told:?}");
+    assert!(
+        read(&format!(
+            "{delegation}'urn:xmpp:delegation:2:bare:disco#info:*'\n"
+        ))
+        .is_ok()
+    );
+}

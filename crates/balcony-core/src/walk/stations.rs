@@ -178,6 +178,25 @@ impl Walk {
         None
     }
 
+    /// Whether a hook took, or refused, what is for the server itself.
+    fn is_taken(&mut self, core: &Arc<Core>, works: &mut Works) -> bool {
+        let hooks = core
+            .pipeline
+            .hooks(Group::Serving, self.envelope.stanza.kind);
+        for hook in hooks {
+            // None waits here: the pipeline takes no such.
+            let Hook::Now(run) = hook else { continue };
+            match run(&mut Ctx::new(core, works), &mut self.envelope) {
+                Flow::Continue => {}
+                flow => {
+                    self.apply(core, works, flow);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
     /// Hooks of the sender's account, which stanzas of the server do not pass.
     fn sender_hooks(&mut self, core: &Arc<Core>, works: &mut Works, group: Group) -> Option<Pause> {
         if self.envelope.session().is_none() {
@@ -350,6 +369,7 @@ impl Walk {
             Kind::Iq(IqType::Get | IqType::Set) if !with_resource => {
                 return self.answer(core, works, Target::HOST);
             }
+            Kind::Message(_) if self.is_taken(core, works) => {}
             Kind::Iq(IqType::Get | IqType::Set) | Kind::Message(_) => {
                 // Nobody reads what is sent to a host; a client should learn that.
                 self.refuse(core, works, &StanzaError::service_unavailable());
@@ -380,6 +400,9 @@ impl Walk {
 
     /// RFC 6120 §8.2.3: an iq request has exactly one payload; a module answers it.
     fn answer(&mut self, core: &Arc<Core>, works: &mut Works, target: Target) -> Option<Pause> {
+        if self.is_taken(core, works) {
+            return None;
+        }
         let handle = match handler(core, &self.envelope.stanza, target) {
             Ok(handle) => handle,
             Err(error) => {

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use balcony_core::Core;
+use balcony_core::module::Event;
+use balcony_proto::jid::Jid;
 use balcony_proto::limits::Limits;
 use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_stream::component::{Component, Output, Settings, Terms};
@@ -147,6 +149,11 @@ impl Connection {
             known.proof = Some("secret");
         });
         tracing::info!(component = domain, "a component is there");
+        if let Ok(name) = Jid::from_parts(None, &domain, None)
+            && let Some(pending) = self.core.fire(Event::Component(name))
+        {
+            tokio::spawn(pending);
+        }
         self.name = Some(domain);
     }
 

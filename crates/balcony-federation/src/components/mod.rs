@@ -46,6 +46,11 @@ struct Queue {
 }
 
 impl Components {
+    /// Whether the component of this name is connected.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.attached.lock().contains_key(name)
+    }
+
     /// Whether a stanza would be taken.
     pub(crate) fn admit(
         &self,

@@ -5,6 +5,7 @@ use balcony_proto::stanza::{Payload, StanzaError};
 
 use super::known::{account_known, host_known};
 use super::node::{self, Asked};
+use crate::delegation::{self, Rest};
 use crate::{access, pubsub};
 
 /// About a host, or the account of whoever asks.
@@ -18,7 +19,7 @@ pub(super) fn answer(ctx: &mut Ctx<'_>, request: &Request) -> Answer {
     }
     let known = match request.target {
         Target::HOST => host_known(ctx, request.host()?)?,
-        _ => account_known(ctx)?,
+        _ => account_known(ctx, request.account()?.domain())?,
     };
     Ok(known.answer.clone())
 }
@@ -30,14 +31,27 @@ pub(super) fn answer_about_account<'a>(
     request: &'a Request,
 ) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
-        if let Some(node) = node::named(&request.payload()?)
-            && let Some(info) = pubsub::info(ctx, request, &node).await?
-        {
-            return Ok(Payload::from_element(&info.to_element()));
+        let node = node::named(&request.payload()?);
+        let answer = about_account(ctx, request, node.as_deref()).await;
+        match (answer, node) {
+            (Err(error), Some(_)) => {
+                // XEP-0355 §7.2.4
+                let rest = delegation::take_rest(ctx, request, Rest::Info);
+                rest.unwrap_or(Err(error))
+            }
+            (answer, _) => answer,
         }
-        if !access::sees_presence(ctx, request).await? {
-            return Err(StanzaError::service_unavailable());
-        }
-        answer(ctx, request)
     })
+}
+
+async fn about_account(ctx: &mut Ctx<'_>, request: &Request, node: Option<&str>) -> Answer {
+    if let Some(node) = node
+        && let Some(info) = pubsub::info(ctx, request, node).await?
+    {
+        return Ok(Payload::from_element(&info.to_element()));
+    }
+    if !access::sees_presence(ctx, request).await? {
+        return Err(StanzaError::service_unavailable());
+    }
+    answer(ctx, request)
 }

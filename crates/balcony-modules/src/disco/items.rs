@@ -7,6 +7,7 @@ use balcony_proto::xep::disco::{Item, Items};
 use balcony_proto::xep::rsm::PageRequest;
 
 use super::node::{self, Asked};
+use crate::delegation::{self, Rest};
 use crate::{access, pubsub};
 
 /// Items of one page. XEP-0030 §6.2: nobody should walk a list of more than twenty; whoever pages
@@ -42,6 +43,12 @@ pub(super) fn answer_about_account<'a>(
         {
             return written(request, named, items);
         }
+        // XEP-0355 §7.2.5: the account itself, and nodes that are not known here.
+        if !is_known(ctx, request, named.as_deref())
+            && let Some(answer) = delegation::take_rest(ctx, request, Rest::Items)
+        {
+            return answer;
+        }
         let sees = access::sees_presence(ctx, request).await?;
         let mut items = match &named {
             Some(_) if sees => return answer(ctx, request),
@@ -53,6 +60,17 @@ pub(super) fn answer_about_account<'a>(
             items.extend(pubsub::nodes(ctx, request).await?);
         }
         written(request, named, items)
+    })
+}
+
+/// Whether it is a node that a module has.
+fn is_known(ctx: &Ctx<'_>, request: &Request, node: Option<&str>) -> bool {
+    node.is_some_and(|node| {
+        let asked = Asked {
+            request,
+            node: Some(node),
+        };
+        node::items(ctx, &asked).is_ok()
     })
 }
 

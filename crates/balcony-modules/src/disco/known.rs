@@ -10,6 +10,7 @@ use balcony_proto::xep::disco::{Identity, Info};
 use parking_lot::RwLock;
 
 use super::contact;
+use crate::delegation::{self, Nest, Nested};
 use crate::{caps, pubsub};
 
 /// What people call the software.
@@ -39,8 +40,10 @@ impl Known {
 struct Answers {
     /// Kept, so that no other configuration can be taken for this one by its address.
     config: Arc<Config>,
-    hosts: HashMap<Box<str>, Arc<Known>>,
-    account: Arc<Known>,
+    /// What components said of what is delegated to them (XEP-0355 §7.2).
+    nested: u64,
+    /// Of each host, it and its accounts.
+    hosts: HashMap<Box<str>, (Arc<Known>, Arc<Known>)>,
 }
 
 /// The state of the module: the answers for the configuration that was in force last.
@@ -53,37 +56,48 @@ pub(super) struct Discos(RwLock<Option<Arc<Answers>>>);
 /// `item-not-found` for a host that is not served (any more).
 pub(crate) fn host_known(ctx: &Ctx<'_>, host: &str) -> Result<Arc<Known>, StanzaError> {
     let answers = answers(ctx)?;
-    answers
-        .hosts
-        .get(host)
-        .cloned()
-        .ok_or_else(StanzaError::item_not_found)
+    let known = answers.hosts.get(host);
+    let (host, _) = known.ok_or_else(StanzaError::item_not_found)?;
+    Ok(Arc::clone(host))
 }
 
-/// What all accounts answer.
-pub(super) fn account_known(ctx: &Ctx<'_>) -> Result<Arc<Known>, StanzaError> {
-    Ok(Arc::clone(&answers(ctx)?.account))
+/// What all accounts of a host answer.
+pub(super) fn account_known(ctx: &Ctx<'_>, host: &str) -> Result<Arc<Known>, StanzaError> {
+    let answers = answers(ctx)?;
+    let known = answers.hosts.get(host);
+    let (_, account) = known.ok_or_else(StanzaError::item_not_found)?;
+    Ok(Arc::clone(account))
 }
 
 fn answers(ctx: &Ctx<'_>) -> Result<Arc<Answers>, StanzaError> {
     let discos: &Discos = ctx.state().ok_or_else(StanzaError::internal_server_error)?;
     let config = ctx.config();
+    let nested = delegation::nested(ctx);
+    let version = nested.map_or(0, Nested::version);
     if let Some(answers) = &*discos.0.read()
         && Arc::ptr_eq(&answers.config, &config)
+        && answers.nested == version
     {
         return Ok(Arc::clone(answers));
     }
-    let answers = Arc::new(make(config, ctx.modules()));
+    let mut answers = make(config, ctx.modules(), nested);
+    // From before it was made: what came meanwhile makes it anew.
+    answers.nested = version;
+    let answers = Arc::new(answers);
     *discos.0.write() = Some(Arc::clone(&answers));
     Ok(answers)
 }
 
-fn make(config: Arc<Config>, modules: &[&'static ModuleSpec]) -> Answers {
-    let host = |name: &String| {
+fn make(config: Arc<Config>, modules: &[&'static ModuleSpec], nested: Option<&Nested>) -> Answers {
+    let nest = |info, host: &str, whom| match nested {
+        Some(nested) => nested.nest(&config, host, whom, info),
+        None => info,
+    };
+    let host = |name: &str| {
         let identity = Identity::new("server", "im").named(SOFTWARE);
         let mut info = with_features(Info::of(identity), &config, modules, |feature| feature.host);
         info.forms.extend(contact::form(&config, name));
-        (Box::from(name.as_str()), Known::new(info))
+        Known::new(nest(info, name, Nest::Host))
     };
     // §3.1: the first identity of an account.
     let identity = Identity::new("account", "registered");
@@ -91,9 +105,13 @@ fn make(config: Arc<Config>, modules: &[&'static ModuleSpec]) -> Answers {
         feature.account
     });
     account.identities.push(pubsub::identity());
+    let account = |name: &str| Known::new(nest(account.clone(), name, Nest::Account));
+    let names = config.hosts.iter().map(|entry| entry.name.as_str());
+    let hosts = names.map(|name| (Box::from(name), (host(name), account(name))));
+    let hosts = hosts.collect();
     Answers {
-        hosts: config.hosts.iter().map(|entry| host(&entry.name)).collect(),
-        account: Known::new(account),
+        hosts,
+        nested: 0,
         config,
     }
 }
@@ -128,11 +146,11 @@ mod tests {
         ]
         .concat();
         let config = Config::parse("", None, &sections).unwrap();
-        let answers = make(Arc::new(config), &[&super::super::MODULE, &MODULE]);
-        let host = answers.hosts.get("localhost").unwrap();
+        let answers = make(Arc::new(config), &[&super::super::MODULE, &MODULE], None);
+        let (host, account) = answers.hosts.get("localhost").unwrap();
         assert!(host.info.supports(ns::VERSION) && host.info.supports(ns::PING));
-        assert!(answers.account.info.supports(ns::PING));
-        assert!(!answers.account.info.supports(ns::VERSION));
+        assert!(account.info.supports(ns::PING));
+        assert!(!account.info.supports(ns::VERSION));
         let told = Info::parse(&host.answer.first().unwrap().element());
         assert_eq!(
             verification(&told),

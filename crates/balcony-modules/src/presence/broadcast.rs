@@ -7,8 +7,8 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{PresenceType, Stanza};
 
 use super::{Broadcasts, directed, priority};
-use crate::roster;
 use crate::turns::Turn;
+use crate::{privilege, roster};
 
 /// Initial and subsequent presence.
 pub(super) async fn available(
@@ -43,6 +43,12 @@ pub(super) async fn available(
     {
         if !is_away(ctx, &contact.jid) {
             deliver(ctx, presence.clone().with_to(contact.jid.clone())).await;
+        }
+    }
+    if first {
+        // XEP-0356 §7.1
+        for component in privilege::watchers(ctx, session.account().domain()) {
+            deliver(ctx, presence.clone().with_to(component)).await;
         }
     }
     drop(turn);
@@ -133,6 +139,7 @@ async fn farewell(
     let mut told = Vec::new();
     if was_available {
         told.push(account.clone());
+        told.extend(privilege::watchers(ctx, account.domain()));
         match roster::contacts(ctx, account).await {
             Ok(contacts) => {
                 let shown = contacts
@@ -151,6 +158,14 @@ async fn farewell(
     let rest: Vec<Jid> = directed.into_iter().filter(|jid| !knows(jid)).collect();
     for to in told.into_iter().chain(rest) {
         deliver(ctx, presence.clone().with_to(to)).await;
+    }
+}
+
+/// Tells somebody who may know what a session shows, if it does.
+pub(crate) async fn tell(ctx: &mut Ctx<'_>, session: &Session, to: &Jid) {
+    let _turn = turn(ctx, session.jid()).await;
+    if let Some(presence) = session.presence().filter(|_| session.is_available()) {
+        deliver(ctx, presence.with_to(to.clone())).await;
     }
 }
 

@@ -16,6 +16,8 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Kind, PresenceType, StanzaError};
 use balcony_store::Result;
 
+pub(crate) use broadcast::tell;
+
 use crate::roster;
 use crate::turns::Turns;
 

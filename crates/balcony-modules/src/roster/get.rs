@@ -13,12 +13,9 @@ use super::cache::{contacts_in_turn, rosters};
 use super::contacts::Contacts;
 use super::push::{self, Interested};
 
-/// Answers a client that asks for its roster, which makes it an interested resource (§2.2).
+/// Answers a client that asks for its roster, which makes it an interested resource (§2.2), or a
+/// component that may read it.
 pub(super) async fn answer(ctx: &mut Ctx<'_>, request: &Request, account: &Jid) -> Answer {
-    let session = request
-        .session
-        .as_ref()
-        .ok_or_else(StanzaError::forbidden)?;
     let query = request.element()?;
     // §2.1.3: a get contains no item.
     if query.child(ns::ROSTER, "item").is_some() {
@@ -28,6 +25,10 @@ pub(super) async fn answer(ctx: &mut Ctx<'_>, request: &Request, account: &Jid) 
     // With the turn no change falls between what is read here and the first push, and no push
     // gets into the queue in front of an older answer.
     let _turn = rosters.turn(account).await;
+    let Some(session) = &request.session else {
+        let whole = whole(ctx, account).await;
+        return answer_component(ctx, request, whole.map_err(|cause| stanza_error(&cause))?);
+    };
     let (payload, pushes) = read(ctx, account, query.attr("ver"))
         .await
         .map_err(|cause| stanza_error(&cause))?;
@@ -49,6 +50,21 @@ async fn read(
         // §2.6.3: the empty result, then a push for each item.
         return Ok((Payload::empty(), changes));
     }
+    Ok((whole(ctx, account).await?, Vec::new()))
+}
+
+/// XEP-0356 §4.3, in the order of the pushes to it.
+fn answer_component(ctx: &mut Ctx<'_>, request: &Request, payload: Payload) -> Answer {
+    if !ctx.core().is_elsewhere(request.from()?) {
+        // In its name, by the server, which sees to the rest.
+        return Ok(payload);
+    }
+    ctx.core().depart(request.stanza.result(payload));
+    ctx.answer_later()
+}
+
+/// The whole roster. The caller has the turn.
+async fn whole(ctx: &mut Ctx<'_>, account: &Jid) -> Result<Payload, Error> {
     let data = ctx.store().roster().load(account.as_str()).await?;
     rosters(ctx)?.keep(ctx, account, &Arc::new(Contacts::new(&data)));
     let roster = Roster {
@@ -56,8 +72,7 @@ async fn read(
         ver: Some(data.version.to_string()),
         items: data.items.into_iter().filter_map(push::shown).collect(),
     };
-    let payload = Payload::from_element(&roster.to_element());
-    Ok((payload, Vec::new()))
+    Ok(Payload::from_element(&roster.to_element()))
 }
 
 /// What changed since the client's version; `None` when the whole roster is to be sent, because

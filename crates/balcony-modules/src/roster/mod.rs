@@ -12,7 +12,7 @@ pub(crate) use change::{Before, Change, Failure, ItemChange, PendingChange, chan
 pub(crate) use contacts::Standing;
 
 use balcony_core::module::{
-    Answer, BoxFuture, Ctx, Event, EventKind, Handle, IqHandler, IqKind, Listen, Listener,
+    Answer, BoxFuture, Core, Ctx, Event, EventKind, Handle, IqHandler, IqKind, Listen, Listener,
     ModuleSpec, Request, Spec, StreamFeature, Target,
 };
 use balcony_proto::jid::Jid;
@@ -20,6 +20,7 @@ use balcony_proto::ns;
 use balcony_proto::stanza::StanzaError;
 use balcony_proto::xml::Element;
 
+use crate::privilege;
 use cache::Rosters;
 
 /// Rosters.
@@ -79,23 +80,37 @@ pub static MODULE: ModuleSpec = ModuleSpec {
 
 fn on_get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
-        let account = owner(request)?;
+        let account = owner(ctx, request)?;
         get::answer(ctx, request, &account).await
     })
 }
 
 fn on_set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
-        let account = owner(request)?;
+        let account = owner(ctx, request)?;
+        if request.session.is_none() {
+            exists(ctx.core(), &account).await?;
+        }
         set::answer(ctx, &account, &request.element()?).await
     })
 }
 
-/// §2.3.3: a roster is its owner's alone. Whether the other account exists makes no difference.
-fn owner(request: &Request) -> Result<Jid, StanzaError> {
+/// §2.3.3: a roster is its owner's alone. Whether the other account exists makes no difference,
+/// but to a component that may look after all (XEP-0356 §4.3).
+fn owner(ctx: &Ctx<'_>, request: &Request) -> Result<Jid, StanzaError> {
     match request.target {
         Target::OWN_ACCOUNT => request.account(),
+        _ if privilege::has_roster(ctx, request) => request.account(),
         _ => Err(StanzaError::forbidden()),
+    }
+}
+
+/// No roster is made for nobody.
+async fn exists(core: &Core, account: &Jid) -> Result<(), StanzaError> {
+    match core.account_exists(account).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(StanzaError::item_not_found()),
+        Err(_) => Err(StanzaError::internal_server_error()),
     }
 }
 

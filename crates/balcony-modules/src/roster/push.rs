@@ -9,6 +9,8 @@ use balcony_proto::stanza::{IqType, Payload, Stanza};
 use balcony_proto::xep::roster::{Item, Roster, Subscription};
 use balcony_store::{RosterItem, Subscription as StoredSubscription};
 
+use crate::privilege;
+
 /// Note of a session that asked for the roster: an interested resource (§2.2).
 pub(super) struct Interested;
 
@@ -34,19 +36,23 @@ pub(crate) fn interested(ctx: &Ctx<'_>, account: &Jid) -> Vec<Arc<Session>> {
     sessions
 }
 
-/// Tells every interested resource of one change.
+/// Tells every interested resource, and components that may know, of one change.
 pub(super) fn push(ctx: &mut Ctx<'_>, account: &Jid, version: u64, item: Item) {
     let payload = payload(version, item);
     for session in interested(ctx, account) {
         let stanza = stanza(account, session.jid(), payload.clone());
         ctx.push(&session, stanza);
     }
+    privilege::roster_changed(ctx, account, &next_id(), &payload);
+}
+
+fn next_id() -> String {
+    format!("push{}", NEXT_ID.fetch_add(1, Ordering::Relaxed))
 }
 
 /// One push, for one resource.
 pub(super) fn stanza(account: &Jid, to: &Jid, payload: Payload) -> Stanza {
-    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-    Stanza::iq(IqType::Set, format!("push{id}"))
+    Stanza::iq(IqType::Set, next_id())
         .with_from(account.clone())
         .with_to(to.clone())
         .with_payload(payload)

@@ -32,7 +32,9 @@ pub use connection::handshake::{HandshakeError, HandshakeFuture, TlsFacts};
 pub use connection::read::Read;
 pub use connection::write::Source;
 pub use connection::{Closed, Connection, ConnectionLimits};
-pub use dns::{Dane, Endpoint, Found, Lookup, LookupError, Resolver, ResolverError, Service, Tlsa};
+pub use dns::{
+    Dane, Endpoint, Found, Lookup, LookupError, Resolver, ResolverError, Service, SrvRecords, Tlsa,
+};
 pub use gate::{Gate, GateLimits, Permit, Refused};
 pub use listen::{ListenError, Listener, Listening, raise_descriptor_limit};
 pub use outgoing::{Attempt, AttemptError, ConnectError, ConnectTimes, Connected, connect};

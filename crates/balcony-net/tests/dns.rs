@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use balcony_net::{Endpoint, Found, LookupError, Resolver, Service};
+use balcony_net::{Endpoint, Found, LookupError, Resolver, Service, SrvRecords};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
 
@@ -247,4 +247,41 @@ async fn a_name_that_cannot_be_one_is_not_asked_for() {
         assert!(matches!(error, LookupError::BadDomain { .. }), "{error}");
     }
     assert!(server.asked().is_empty());
+}
+
+#[tokio::test]
+async fn the_records_of_each_kind_are_told_by_themselves() {
+    let server = DnsServer::start().await;
+    server
+        .srv(PLAIN, 9, 0, 5269, "backup.example.test")
+        .srv(PLAIN, 5, 0, 5269, "xmpp.example.test")
+        .srv(DIRECT, 0, 0, 0, ".");
+    let resolver = server.resolver();
+    let of = async |service, direct| resolver.srv_records("example.test", service, direct).await;
+    let plain = [
+        endpoint("xmpp.example.test", 5269, 5, false),
+        endpoint("backup.example.test", 5269, 9, false),
+    ];
+    let (servers, clients) = (Service::Server, Service::Client);
+    let plain = SrvRecords::Endpoints(plain.into());
+    assert_eq!(of(servers, false).await, Ok(plain));
+    assert_eq!(of(servers, true).await, Ok(SrvRecords::NotOffered));
+    assert_eq!(of(clients, false).await, Ok(SrvRecords::Missing));
+    let failed = Answer::Code(ResponseCode::ServFail);
+    server.set("_xmpps-client._tcp.example.test", RecordType::SRV, failed);
+    assert!(of(clients, true).await.unwrap_err().is_temporary());
+}
+
+#[tokio::test]
+async fn an_alias_is_told_from_a_name() {
+    let server = DnsServer::start().await;
+    server
+        .alias("alias.example.test", "Host.example.test")
+        .host("host.example.test", "127.0.0.1");
+    let resolver = server.resolver();
+    let target = Some("host.example.test".to_owned());
+    assert_eq!(resolver.alias("alias.example.test").await, Ok(target));
+    for none in ["host.example.test", "nowhere.example.test"] {
+        assert_eq!(resolver.alias(none).await, Ok(None), "{none}");
+    }
 }

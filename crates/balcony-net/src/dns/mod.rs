@@ -18,9 +18,11 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 mod addresses;
 mod error;
 mod order;
+mod records;
 mod tlsa;
 
 pub use error::LookupError;
+pub use records::SrvRecords;
 pub use tlsa::{Dane, Tlsa};
 
 use error::Failure;
@@ -66,7 +68,9 @@ impl Service {
         }
     }
 
-    fn label(self, direct_tls: bool) -> &'static str {
+    /// The service's name in the DNS; the one without direct TLS is also that of SRV-IDs.
+    #[must_use]
+    pub fn label(self, direct_tls: bool) -> &'static str {
         match (self, direct_tls) {
             (Self::Server, false) => "_xmpp-server",
             (Self::Server, true) => "_xmpps-server",

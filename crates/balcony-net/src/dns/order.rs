@@ -61,7 +61,9 @@ pub(super) fn merge(
 }
 
 /// The records that lead somewhere, and whether one said "not offered".
-fn targets(answer: Result<Vec<Record>, LookupError>) -> (Result<Vec<Record>, LookupError>, bool) {
+pub(super) fn targets(
+    answer: Result<Vec<Record>, LookupError>,
+) -> (Result<Vec<Record>, LookupError>, bool) {
     let Ok(mut records) = answer else {
         return (answer, false);
     };

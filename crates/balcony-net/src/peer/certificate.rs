@@ -3,11 +3,11 @@
 
 use std::time::SystemTime;
 
-use rustls::RootCertStore;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::{DistinguishedName, RootCertStore};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::time::ASN1Time;
 
@@ -16,6 +16,7 @@ mod dane;
 use super::names::{self, Name};
 use super::roots::Roots;
 use crate::certificates::{ascii, unix_seconds};
+use crate::dns::Service;
 
 /// A chain is the server's certificate and two or three issuers'. What is beyond costs signatures
 /// to check.
@@ -43,13 +44,20 @@ pub enum Distrust {
     /// Nobody else vouches for it.
     #[error("its certificate is self-signed")]
     SelfSigned,
-    /// The chain leads to nobody who is trusted.
-    #[error(
-        "its certificate was issued by {issuer:?}, which leads to no trusted root; an \
-             intermediate certificate may be missing on its side"
-    )]
+    /// The chain is whole, and leads to nobody who is trusted.
+    #[error("its certificate was issued by {issuer:?}, which leads to no trusted root")]
     UnknownIssuer {
         /// Who issued the first certificate.
+        issuer: String,
+    },
+    /// The chain breaks off. What is missing is an intermediate certificate, or a root that nobody
+    /// here knows, which need not be sent (RFC 8446 §4.4.2): only its owner can tell.
+    #[error(
+        "its chain of certificates breaks off at {issuer:?}, which is no trusted root and was \
+             not sent"
+    )]
+    MissingIssuer {
+        /// Who issued the last certificate.
         issuer: String,
     },
     /// Its extended key usage lacks serverAuth.
@@ -142,13 +150,28 @@ impl PeerCertificate {
     /// # Errors
     /// Why not.
     pub fn proves(&self, domain: &str, now: SystemTime, roots: &Roots) -> Result<(), Distrust> {
-        self.proves_one_of(&[domain], now, &roots.store)
+        self.proves_one_of(&[domain], Service::Server, now, &roots.store)
+    }
+
+    /// [`PeerCertificate::proves`] by the rules for clients (RFC 6120 §13.7.1.2.1): an SRV-ID has
+    /// to be that of the clients' service, and an XMPP address is none of the names.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn proves_to_clients(
+        &self,
+        domain: &str,
+        now: SystemTime,
+        roots: &Roots,
+    ) -> Result<(), Distrust> {
+        self.proves_one_of(&[domain], Service::Client, now, &roots.store)
     }
 
     /// Whether the chain leads to one of `roots`, and the certificate is for one of `domains`.
     fn proves_one_of(
         &self,
         domains: &[&str],
+        service: Service,
         now: SystemTime,
         roots: &RootCertStore,
     ) -> Result<(), Distrust> {
@@ -156,7 +179,7 @@ impl PeerCertificate {
         let (_, leaf) = X509Certificate::from_der(first)
             .map_err(|error| Distrust::Unreadable(error.to_string()))?;
         self.chain_to(&leaf, now, roots)?;
-        is_for(&leaf, domains)
+        is_for(&leaf, domains, service)
     }
 
     /// Whether the chain leads to one of `roots`. The rules are those for servers, for incoming
@@ -176,15 +199,46 @@ impl PeerCertificate {
         let verified = ParsedCertificate::try_from(first).and_then(|first| {
             verify_server_cert_signed_by_trust_anchor(&first, roots, issuers, now, algorithms.all)
         });
-        verified.map_err(|error| distrust(leaf, error))
+        verified.map_err(|error| match distrust(leaf, error) {
+            Distrust::UnknownIssuer { issuer } => match breaks_off(leaf, issuers, roots) {
+                Some(issuer) => Distrust::MissingIssuer { issuer },
+                None => Distrust::UnknownIssuer { issuer },
+            },
+            other => other,
+        })
     }
 }
 
+/// Follows the issuers through what was sent. Who issued the last certificate, if that is neither
+/// itself nor one of the roots.
+fn breaks_off(
+    leaf: &X509Certificate<'_>,
+    issuers: &[CertificateDer<'_>],
+    roots: &RootCertStore,
+) -> Option<String> {
+    let sent: Vec<X509Certificate<'_>> = issuers
+        .iter()
+        .filter_map(|der| Some(X509Certificate::from_der(der).ok()?.1))
+        .collect();
+    let mut last = leaf;
+    // As many steps as there are certificates: they may name each other in a circle.
+    for _ in 0..sent.len() {
+        let Some(next) = sent.iter().find(|next| next.subject() == last.issuer()) else {
+            break;
+        };
+        last = next;
+    }
+    let (issuer, mut known) = (last.issuer(), sent.iter().chain([leaf]));
+    let is_root = |name: &DistinguishedName| name.as_ref() == issuer.as_raw();
+    let found = known.any(|one| one.subject() == issuer) || roots.subjects().iter().any(is_root);
+    (!found).then(|| issuer.to_string())
+}
+
 /// Whether the certificate is for one of these domains.
-fn is_for(leaf: &X509Certificate<'_>, domains: &[&str]) -> Result<(), Distrust> {
+fn is_for(leaf: &X509Certificate<'_>, domains: &[&str], service: Service) -> Result<(), Distrust> {
     let names = names::of(leaf);
     let wanted: Vec<String> = domains.iter().map(|domain| ascii(domain)).collect();
-    let found = |domain: &String| names.iter().any(|name| name.is_for(domain));
+    let found = |domain: &String| names.iter().any(|name| name.is_for(domain, service));
     if wanted.iter().any(found) {
         return Ok(());
     }

@@ -7,13 +7,12 @@ use x509_parser::der_parser::asn1_rs::{Any, FromDer as _, Tag};
 use x509_parser::prelude::{GeneralName, X509Certificate};
 
 use crate::certificates::ascii;
+use crate::dns::Service;
 
 /// id-on-dnsSRV (RFC 4985 §2).
 const SRV_NAME: &str = "1.3.6.1.5.5.7.8.7";
 /// id-on-xmppAddr (RFC 6120 §13.7.1.4).
 const XMPP_ADDR: &str = "1.3.6.1.5.5.7.8.5";
-/// RFC 6120 §13.7.1.2.1: the service of servers in an SRV-ID.
-const SERVER_SERVICE: &str = "_xmpp-server";
 
 /// One of the names in a certificate's subjectAltName. The common name is none of them, whatever it
 /// says (RFC 6125 §6.4.4 lets it be a last resort, which no issuer has needed for long).
@@ -41,13 +40,19 @@ impl fmt::Display for Name {
 }
 
 impl Name {
-    /// Whether this is the name of the server of a domain, which is in A-labels.
-    pub(super) fn is_for(&self, domain: &str) -> bool {
+    /// Whether this is the name of the server of a domain, which is in A-labels, for those who come
+    /// to it for this service.
+    pub(super) fn is_for(&self, domain: &str, service: Service) -> bool {
         match self {
             Self::Dns(name) => matches(name, domain),
-            Self::Srv(service, name) => {
-                service.eq_ignore_ascii_case(SERVER_SERVICE) && matches(name, domain)
+            // RFC 6125 §6.5.1: an SRV-ID is for one service. XEP-0368 §3: direct TLS has no other
+            // rules, so that there is no `_xmpps-…` in certificates.
+            Self::Srv(for_whom, name) => {
+                for_whom.eq_ignore_ascii_case(service.label(false)) && matches(name, domain)
             }
+            // RFC 6120 §13.7.1.2.1 encourages clients to know it and requires it of none; most do
+            // not.
+            Self::Xmpp(_) if service == Service::Client => false,
             // A domainpart alone: an address with a localpart is a person's. No wildcards: RFC 6120
             // §13.7.1.4 knows none.
             Self::Xmpp(address) => !address.contains(['@', '/', '*']) && ascii(address) == domain,
@@ -120,6 +125,12 @@ fn text(value: &[u8], tag: Tag) -> Option<String> {
 mod tests {
     use super::*;
 
+    impl Name {
+        fn is_for_servers(&self, domain: &str) -> bool {
+            self.is_for(domain, Service::Server)
+        }
+    }
+
     fn dns(name: &str) -> Name {
         Name::Dns(name.to_owned())
     }
@@ -130,20 +141,20 @@ mod tests {
 
     #[test]
     fn a_dns_id_is_compared_without_regard_to_case_and_as_a_labels() {
-        assert!(dns("IM.Example.ORG").is_for("im.example.org"));
-        assert!(dns("bücher.example").is_for("xn--bcher-kva.example"));
-        assert!(!dns("example.org").is_for("im.example.org"));
-        assert!(!dns("im.example.org").is_for("example.org"));
-        assert!(!dns("example.org.evil.test").is_for("example.org"));
+        assert!(dns("IM.Example.ORG").is_for_servers("im.example.org"));
+        assert!(dns("bücher.example").is_for_servers("xn--bcher-kva.example"));
+        assert!(!dns("example.org").is_for_servers("im.example.org"));
+        assert!(!dns("im.example.org").is_for_servers("example.org"));
+        assert!(!dns("example.org.evil.test").is_for_servers("example.org"));
     }
 
     #[test]
     fn a_wildcard_is_the_whole_left_most_label() {
         for name in [dns("*.example.org"), srv("*.example.org")] {
-            assert!(name.is_for("im.example.org"), "{name}");
-            assert!(!name.is_for("example.org"), "{name}");
-            assert!(!name.is_for("a.im.example.org"), "{name}");
-            assert!(!name.is_for("imexample.org"), "{name}");
+            assert!(name.is_for_servers("im.example.org"), "{name}");
+            assert!(!name.is_for_servers("example.org"), "{name}");
+            assert!(!name.is_for_servers("a.im.example.org"), "{name}");
+            assert!(!name.is_for_servers("imexample.org"), "{name}");
         }
         for bad in [
             "i*.example.org",
@@ -152,35 +163,38 @@ mod tests {
             "*.*.org",
             "*",
         ] {
-            assert!(!dns(bad).is_for("im.example.org"), "{bad}");
-            assert!(!srv(bad).is_for("im.example.org"), "{bad}");
+            assert!(!dns(bad).is_for_servers("im.example.org"), "{bad}");
+            assert!(!srv(bad).is_for_servers("im.example.org"), "{bad}");
         }
-        assert!(!dns("*").is_for("localhost"));
+        assert!(!dns("*").is_for_servers("localhost"));
     }
 
     #[test]
     fn an_srv_id_is_for_its_service_only() {
-        assert!(srv("example.org").is_for("example.org"));
-        let client = Name::Srv("_xmpp-client".to_owned(), "example.org".to_owned());
-        assert!(!client.is_for("example.org"));
+        assert!(srv("example.org").is_for_servers("example.org"));
+        assert!(!srv("example.org").is_for("example.org", Service::Client));
+        let client = Name::Srv("_XMPP-Client".to_owned(), "example.org".to_owned());
+        assert!(client.is_for("example.org", Service::Client));
+        assert!(!client.is_for_servers("example.org"));
     }
 
     #[test]
     fn an_xmpp_address_is_a_domainpart_alone() {
         let xmpp = |address: &str| Name::Xmpp(address.to_owned());
-        assert!(xmpp("example.org").is_for("example.org"));
-        assert!(xmpp("Bücher.example").is_for("xn--bcher-kva.example"));
-        assert!(!xmpp("juliet@example.org").is_for("example.org"));
-        assert!(!xmpp("example.org/server").is_for("example.org"));
-        assert!(!xmpp("*.example.org").is_for("im.example.org"));
+        assert!(xmpp("example.org").is_for_servers("example.org"));
+        assert!(xmpp("Bücher.example").is_for_servers("xn--bcher-kva.example"));
+        assert!(!xmpp("juliet@example.org").is_for_servers("example.org"));
+        assert!(!xmpp("example.org/server").is_for_servers("example.org"));
+        assert!(!xmpp("*.example.org").is_for_servers("im.example.org"));
+        assert!(!xmpp("example.org").is_for("example.org", Service::Client));
     }
 
     #[test]
     fn an_address_is_no_dns_name() {
         let address = Name::Address("::1".parse().unwrap());
-        assert!(address.is_for("[::1]"));
-        assert!(!address.is_for("[::2]"));
-        assert!(!dns("127.0.0.1").is_for("127.0.0.1"));
-        assert!(!dns("*.0.0.1").is_for("127.0.0.1"));
+        assert!(address.is_for_servers("[::1]"));
+        assert!(!address.is_for_servers("[::2]"));
+        assert!(!dns("127.0.0.1").is_for_servers("127.0.0.1"));
+        assert!(!dns("*.0.0.1").is_for_servers("127.0.0.1"));
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Distrust, PeerCertificate};
-use crate::dns::{Dane, Tlsa};
+use crate::dns::{Dane, Service, Tlsa};
 use crate::peer::Roots;
 
 /// RFC 7218 §2.1 names the numbers.
@@ -79,7 +79,7 @@ impl PeerCertificate {
         let names = [domain, &dane.host];
         let mut usable = dane.records.iter().filter(|record| record.is_usable());
         let Some(first) = usable.next() else {
-            return self.proves_one_of(&names, now, &roots.store);
+            return self.proves_one_of(&names, Service::Server, now, &roots.store);
         };
         let mut reason = Distrust::NotInDns {
             host: dane.host.clone(),
@@ -110,12 +110,12 @@ impl PeerCertificate {
             // RFC 7671 §5.3: as without DANE, and this certificate.
             PKIX_EE => {
                 let meant = record.matches(first);
-                meant.then(|| self.proves_one_of(names, now, &roots.store))
+                meant.then(|| self.proves_one_of(names, Service::Server, now, &roots.store))
             }
             // RFC 7671 §5.2: the issuer is the root.
             DANE_TA => {
                 let store = anchors(record, issuers)?;
-                Some(self.proves_one_of(names, now, &store))
+                Some(self.proves_one_of(names, Service::Server, now, &store))
             }
             // RFC 7671 §5.4: a trusted chain that this issuer is part of.
             // DEVIATION: roots that the peer does not send are not compared, as the TLS library
@@ -124,7 +124,11 @@ impl PeerCertificate {
                 let store = anchors(record, issuers)?;
                 let both = [&*roots.store, &store];
                 let mut proofs = both.into_iter();
-                Some(proofs.try_for_each(|roots| self.proves_one_of(names, now, roots)))
+                Some(
+                    proofs.try_for_each(|roots| {
+                        self.proves_one_of(names, Service::Server, now, roots)
+                    }),
+                )
             }
             _ => None,
         }
@@ -267,7 +271,7 @@ mod tests {
         assert_eq!(check(&[&leaf], records(), &authority.roots()), Ok(()));
         assert!(matches!(
             check(&[&leaf], records(), &Roots::none()),
-            Err(Distrust::UnknownIssuer { .. })
+            Err(Distrust::MissingIssuer { .. })
         ));
     }
 

@@ -244,7 +244,8 @@ fn a_self_signed_certificate_proves_something_only_if_it_is_a_root_itself() {
 fn an_issuer_that_nobody_trusts_is_named() {
     let stranger = Authority::root("a stranger");
     let leaf = stranger.issue(dns(&["example.org"]));
-    let result = proves(&[&leaf], "example.org", &Authority::root("root").roots());
+    let whole = [&leaf, &stranger.certificate];
+    let result = proves(&whole, "example.org", &Authority::root("root").roots());
     assert_eq!(
         result,
         Err(Distrust::UnknownIssuer {
@@ -262,10 +263,68 @@ fn an_intermediate_has_to_be_shown() {
     assert_eq!(proves(&whole, "example.org", &root.roots()), Ok(()));
     assert_eq!(
         proves(&[&leaf], "example.org", &root.roots()),
-        Err(Distrust::UnknownIssuer {
-            issuer: "CN=middle".to_owned()
-        })
+        Err(missing("CN=middle"))
     );
+}
+
+fn missing(issuer: &str) -> Distrust {
+    Distrust::MissingIssuer {
+        issuer: issuer.to_owned(),
+    }
+}
+
+#[test]
+fn the_place_where_a_chain_breaks_off_is_told() {
+    let root = Authority::root("root");
+    let (upper, other) = (root.below("upper"), root.below("other"));
+    let leaf = upper.below("lower").issue(dns(&["example.org"]));
+    let roots = root.roots();
+    // What was sent beside has nothing to do with it.
+    for beside in [&other.certificate, &root.certificate] {
+        let broken = proves(&[&leaf, beside], "example.org", &roots);
+        assert_eq!(broken, Err(missing("CN=lower")));
+    }
+    let lower = upper.below("lower");
+    let leaf = lower.issue(dns(&["example.org"]));
+    let broken = proves(&[&leaf, &lower.certificate], "example.org", &roots);
+    assert_eq!(broken, Err(missing("CN=upper")));
+}
+
+#[test]
+fn one_that_only_bears_the_name_of_a_root_is_not_missing() {
+    let false_root = Authority::root("root");
+    let leaf = false_root.issue(dns(&["example.org"]));
+    let result = proves(&[&leaf], "example.org", &Authority::root("root").roots());
+    assert!(
+        !matches!(result, Ok(()) | Err(Distrust::MissingIssuer { .. })),
+        "{result:?}"
+    );
+}
+
+#[test]
+fn issuers_in_a_circle_come_to_an_end() {
+    let (one, other) = (Authority::root("one"), Authority::root("other"));
+    let crossed = |name: &str, by: &Authority| by.below(name).certificate;
+    let (upper, lower) = (crossed("one", &other), crossed("other", &one));
+    let leaf = one.issue(dns(&["example.org"]));
+    let result = proves(&[&leaf, &upper, &lower], "example.org", &Roots::none());
+    assert!(matches!(result, Err(Distrust::UnknownIssuer { .. })));
+}
+
+#[test]
+fn clients_and_servers_mind_names_of_their_own() {
+    let authority = Authority::root("root");
+    let to_clients = |certificate: CertificateDer<'static>| {
+        let chain = PeerCertificate::new([certificate]);
+        chain.proves_to_clients("example.org", SystemTime::now(), &authority.roots())
+    };
+    assert_eq!(to_clients(authority.issue(dns(&["example.org"]))), Ok(()));
+    let client = authority.issue(srv("_xmpp-client.example.org"));
+    assert_eq!(to_clients(client), Ok(()));
+    let server = authority.issue(srv("_xmpp-server.example.org"));
+    assert_eq!(wrong_name(to_clients(server)), ["_xmpp-server.example.org"]);
+    let address = authority.issue(xmpp("example.org"));
+    assert_eq!(wrong_name(to_clients(address)), ["xmpp:example.org"]);
 }
 
 #[test]

@@ -213,6 +213,17 @@ impl Features {
             .ok()
     }
 
+    /// The seconds without traffic after which the peer may ask whether anybody is there, or end
+    /// the stream (XEP-0478 §3.1).
+    pub fn idle_seconds(&self) -> Option<u64> {
+        let limits = self.find(ns::LIMITS, "limits")?;
+        limits
+            .child_text(ns::LIMITS, "idle-seconds")?
+            .trim()
+            .parse()
+            .ok()
+    }
+
     /// Appends `<stream:features>`.
     pub fn write(&self, out: &mut Vec<u8>) {
         if self.offers.is_empty() {
@@ -291,6 +302,7 @@ mod tests {
         assert!(read.bind());
         assert!(!read.session_required());
         assert_eq!(read.max_bytes(), Some(10_000));
+        assert_eq!(read.idle_seconds(), Some(1_800));
     }
 
     #[test]

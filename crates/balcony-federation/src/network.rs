@@ -209,6 +209,7 @@ impl Reach for Network {
         dane: Option<Dane>,
     ) -> BoxFuture<'a, Result<Secured, String>> {
         Box::pin(async move {
+            let direct = direct.then_some(Service::Server);
             let handshake = self.tls.connect(socket, local, remote, direct, HANDSHAKE);
             let secured = handshake.await.map_err(|error| error.to_string())?;
             Ok(self.secured(secured, dane))

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use balcony_net::{Certificates, Distrust, PeerTls, PeerTlsError, Roots, RootsError, Secured};
+use balcony_net::{
+    Certificates, Distrust, PeerTls, PeerTlsError, Roots, RootsError, Secured, Service,
+};
 use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
@@ -61,7 +63,7 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 /// `from` connects to `to`.
-async fn shake(from: &Host, to: &Host, direct: bool) -> (Secured, Secured) {
+async fn shake(from: &Host, to: &Host, direct: Option<Service>) -> (Secured, Secured) {
     let (client, server) = pair().await;
     let (client, server) = tokio::join!(
         from.tls.connect(client, from.name, to.name, direct, LONG),
@@ -73,7 +75,7 @@ async fn shake(from: &Host, to: &Host, direct: bool) -> (Secured, Secured) {
 #[tokio::test]
 async fn both_sides_show_their_certificates_and_each_proves_its_domain() {
     let (a, b) = (host("a.example"), host("b.example"));
-    let (at_a, at_b) = shake(&a, &b, false).await;
+    let (at_a, at_b) = shake(&a, &b, None).await;
     let now = SystemTime::now();
     assert_eq!(
         at_a.certificate.proves("b.example", now, &b.roots()),
@@ -96,7 +98,7 @@ async fn both_sides_show_their_certificates_and_each_proves_its_domain() {
 #[tokio::test]
 async fn what_is_written_is_read_on_the_other_side() {
     let (a, b) = (host("a.example"), host("b.example"));
-    let (mut at_a, mut at_b) = shake(&a, &b, true).await;
+    let (mut at_a, mut at_b) = shake(&a, &b, Some(Service::Server)).await;
     at_a.stream.write_all(b"hither").await.unwrap();
     at_a.stream.flush().await.unwrap();
     let mut read = [0; 6];
@@ -113,25 +115,33 @@ async fn what_is_written_is_read_on_the_other_side() {
 #[tokio::test]
 async fn alpn_is_for_direct_tls_and_sni_is_the_domain() {
     let (a, b) = (host("a.example"), host("bücher.example"));
-    let (at_a, at_b) = shake(&a, &b, true).await;
+    let (at_a, at_b) = shake(&a, &b, Some(Service::Server)).await;
     assert_eq!(at_a.tls, at_b.tls);
     assert_eq!(at_b.tls.alpn.as_deref(), Some(&b"xmpp-server"[..]));
     assert_eq!(at_b.tls.sni.as_deref(), Some("xn--bcher-kva.example"));
     assert!(at_b.tls.version13);
     assert!(at_b.tls.cipher.starts_with("TLS13_"), "{}", at_b.tls.cipher);
-    let (_, at_b) = shake(&a, &b, false).await;
+    let (_, at_b) = shake(&a, &b, None).await;
     assert_eq!(at_b.tls.alpn, None);
+    // What is for clients is refused at the servers' port.
+    let (client, server) = pair().await;
+    let (refused, _) = tokio::join!(
+        a.tls
+            .connect(client, a.name, b.name, Some(Service::Client), LONG),
+        b.tls.accept(server, None, LONG)
+    );
+    assert!(refused.is_err());
 }
 
 #[tokio::test]
 async fn a_handshake_uses_the_certificates_of_its_time() {
     let (a, b) = (host("a.example"), host("b.example"));
-    let before = shake(&a, &b, false).await.0.certificate;
+    let before = shake(&a, &b, None).await.0.certificate;
     for end in ["crt", "key"] {
         fs::remove_file(b.directory.path().join(format!("b.example.{end}"))).unwrap();
     }
     b.certificates.reload(&["b.example".to_owned()]).unwrap();
-    let after = shake(&a, &b, false).await.0.certificate;
+    let after = shake(&a, &b, None).await.0.certificate;
     assert_ne!(before, after);
     let now = SystemTime::now();
     assert_eq!(after.proves("b.example", now, &b.roots()), Ok(()));
@@ -281,9 +291,7 @@ async fn a_peer_that_says_nothing_is_given_up() {
     assert!(matches!(accepted, Err(PeerTlsError::TimedOut)));
     drop(client);
     let (client, server) = pair().await;
-    let connected = a
-        .tls
-        .connect(client, "a.example", "b.example", false, short);
+    let connected = a.tls.connect(client, "a.example", "b.example", None, short);
     assert!(matches!(connected.await, Err(PeerTlsError::TimedOut)));
     drop(server);
 }

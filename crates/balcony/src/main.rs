@@ -142,6 +142,8 @@ mod tests {
             "balcony user trace romeo@localhost",
             "balcony user disable romeo@localhost",
             "balcony doctor example.org --resolver 127.0.0.1:53 --json",
+            "balcony doctor example.org example.net --service rooms.example.org",
+            "balcony doctor --service rooms.example.org",
             "balcony federation list",
             "balcony federation show mantua.example --json",
             "balcony federation kick mantua.example",
@@ -155,6 +157,7 @@ mod tests {
         }
         assert!(read("balcony").is_err());
         assert!(read("balcony serve F").is_err());
+        assert!(read("balcony doctor").is_err());
     }
 
     #[test]

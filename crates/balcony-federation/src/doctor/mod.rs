@@ -2,32 +2,32 @@
 //!
 //! It asks the DNS and connects as they do; a server of one's own need not run.
 
+mod certificate;
+mod dns;
+mod offers;
 mod probe;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use balcony_net::{Certificates, Endpoint, Found, LookupError, PeerTls, Resolver, Roots, Service};
+use balcony_net::{Certificates, PeerTls, Resolver, Roots, Service};
 
 use crate::network;
-
-/// Days before its end at which a certificate should have been renewed: authorities that give
-/// certificates for three months renew after two.
-const RENEW_DAYS: i64 = 14;
-
-const DNS_ADVICE: &str = "ask again, or another resolver with `--resolver`; when none answers, \
-                          the DNS servers of the domain are what is broken";
 
 /// What to look at, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The domain.
     pub domain: String,
+    /// Whether clients are to find it too: not those of services, on which nobody has an account.
+    pub clients: bool,
     /// The DNS server; `None`: that of the system.
     pub resolver: Option<SocketAddr>,
+    /// A file of DNSSEC keys, as [`Resolver::validating`] reads it; `None`: those of the root.
+    pub anchors: Option<PathBuf>,
     /// A PEM file of authorities; `None`: those of the system.
     pub trust_roots: Option<PathBuf>,
     /// The domain as which it introduces itself to servers.
@@ -92,18 +92,26 @@ impl fmt::Display for Finding {
             State::Note => "note ",
             State::Fault => "FAULT",
         };
-        write!(f, "{state}  {}", self.what)?;
+        write!(f, "{state}  {}", printable(&self.what))?;
         match &self.advice {
-            Some(advice) => write!(f, "\n       → {advice}"),
+            Some(advice) => write!(f, "\n       → {}", printable(advice)),
             None => Ok(()),
         }
     }
+}
+
+/// Names in certificates are another's words, and a terminal obeys what it is sent.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// What the probes share.
 pub(crate) struct Doctor<'a> {
     pub(crate) options: &'a Options,
     resolver: Resolver,
+    /// The same with DNSSEC, for DANE only: what it makes of a resolver that drops signatures is
+    /// not to be in the way of everything else.
+    validating: Resolver,
     pub(crate) tls: PeerTls,
     pub(crate) roots: Roots,
 }
@@ -121,15 +129,19 @@ pub async fn examine(options: &Options) -> Result<Vec<Finding>, String> {
         None => Roots::system(),
     };
     let roots = roots.map_err(|error| error.to_string())?;
+    let resolver = network::resolver(options.resolver.as_slice(), false)?.within(options.within);
+    let validating = resolver.clone().validating(options.anchors.as_deref());
     let doctor = Doctor {
         options,
-        resolver: network::resolver(options.resolver.as_slice(), false)?.within(options.within),
+        resolver,
+        validating: validating.map_err(|error| error.to_string())?,
         tls: PeerTls::new(Arc::new(own), roots.clone()).map_err(|error| error.to_string())?,
         roots,
     };
     let mut findings = Vec::new();
-    for service in [Service::Server, Service::Client] {
-        doctor.service(service, &mut findings).await;
+    doctor.service(Service::Server, &mut findings).await;
+    if options.clients {
+        doctor.service(Service::Client, &mut findings).await;
     }
     Ok(findings)
 }
@@ -140,125 +152,6 @@ pub(crate) fn whom(service: Service) -> &'static str {
         Service::Server => "servers",
         Service::Client => "clients",
     }
-}
-
-fn record(service: Service) -> &'static str {
-    match service {
-        Service::Server => "_xmpp-server._tcp",
-        Service::Client => "_xmpp-client._tcp",
-    }
-}
-
-impl Doctor<'_> {
-    async fn service(&self, service: Service, findings: &mut Vec<Finding>) {
-        let domain = &self.options.domain;
-        let whom = whom(service);
-        let lookup = match self.resolver.lookup(domain, service).await {
-            Ok(lookup) => lookup,
-            Err(LookupError::NotOffered { .. }) => {
-                return findings.push(Finding::note(
-                    format!("{whom}: DNS says that the service is not offered"),
-                    "nothing, if that is on purpose; else replace the record with the target `.`",
-                ));
-            }
-            Err(error) if error.is_temporary() => {
-                return findings.push(Finding::fault(format!("{whom}: {error}"), DNS_ADVICE));
-            }
-            Err(error) => {
-                let (record, port) = (record(service), service.default_port());
-                let advice = format!(
-                    "put `{record}.{domain}. 86400 IN SRV 5 0 {port} xmpp.{domain}.` into DNS, \
-                     and an A or AAAA record for xmpp.{domain}"
-                );
-                return findings.push(Finding::fault(format!("{whom}: {error}"), advice));
-            }
-        };
-        findings.push(match lookup.found {
-            Found::Srv => Finding::good(format!("{whom} find {}", told(&lookup.endpoints))),
-            Found::Fallback => Finding::note(
-                format!(
-                    "{whom} find no SRV record and try {}",
-                    told(&lookup.endpoints)
-                ),
-                format!(
-                    "add `{}.{domain}`; then the server can be anywhere",
-                    record(service)
-                ),
-            ),
-            Found::Address => Finding::good(format!("{whom} go to {}", told(&lookup.endpoints))),
-        });
-        for endpoint in &lookup.endpoints {
-            self.endpoint(service, endpoint, findings).await;
-        }
-    }
-
-    async fn endpoint(&self, service: Service, endpoint: &Endpoint, findings: &mut Vec<Finding>) {
-        let addresses = match self.addresses(&endpoint.host).await {
-            Ok(addresses) => addresses,
-            Err(error) if error.is_temporary() => {
-                return findings.push(Finding::fault(error.to_string(), DNS_ADVICE));
-            }
-            Err(error) => {
-                let advice = format!(
-                    "give {} an A or AAAA record of its own; a CNAME is not enough for all",
-                    endpoint.host
-                );
-                return findings.push(Finding::fault(error.to_string(), advice));
-            }
-        };
-        for address in addresses {
-            let address = SocketAddr::new(address, endpoint.port);
-            self.probe(service, endpoint, address, findings).await;
-        }
-    }
-
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
-        if let Ok(address) = host.parse() {
-            return Ok(vec![address]);
-        }
-        self.resolver.addresses(host).await
-    }
-
-    /// What a certificate is worth for the domain.
-    pub(crate) fn certificate(
-        &self,
-        at: &str,
-        certificate: &balcony_net::PeerCertificate,
-    ) -> Finding {
-        let (domain, now) = (&self.options.domain, self.options.now);
-        if let Err(distrust) = certificate.proves(domain, now, &self.roots) {
-            return Finding::fault(
-                format!("{at}: {distrust}"),
-                format!("get a certificate for {domain} from an authority, with its whole chain"),
-            );
-        }
-        let days = certificate.facts().map_or(0, |facts| {
-            let now = now
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default();
-            (facts.not_after - i64::try_from(now.as_secs()).unwrap_or(i64::MAX)) / 86_400
-        });
-        let what = format!("{at}: the certificate is valid for {domain}, {days} days more");
-        match days < RENEW_DAYS {
-            true => Finding::note(
-                what,
-                "renew it, and look why that has not happened by itself",
-            ),
-            false => Finding::good(what),
-        }
-    }
-}
-
-fn told(endpoints: &[Endpoint]) -> String {
-    let told = endpoints.iter().map(|endpoint| {
-        let tls = if endpoint.direct_tls {
-            ", direct TLS"
-        } else {
-            ""
-        };
-        format!("{} port {}{tls}", endpoint.host, endpoint.port)
-    });
-    told.collect::<Vec<_>>().join("; ")
 }
 
 /// A folder for the certificate that the doctor shows, gone with it.
@@ -279,5 +172,24 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What is left is a key that nobody trusts.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_printed_with_what_to_do() {
+        let note = Finding::note("it is old", "renew it");
+        assert_eq!(note.to_string(), "note   it is old\n       → renew it");
+        assert_eq!(Finding::good("it works").to_string(), "good   it works");
+    }
+
+    #[test]
+    fn a_terminal_is_not_at_the_mercy_of_certificates() {
+        let finding = Finding::fault("its name is \u{1b}[2J\n", "\u{7}");
+        assert!(!finding.to_string().contains(['\u{1b}', '\u{7}']));
+        assert_eq!(finding.to_string().lines().count(), 2);
     }
 }

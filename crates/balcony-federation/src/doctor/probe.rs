@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use balcony_net::{Endpoint, Service};
+use balcony_net::{Dane, LookupError, Service};
 use balcony_proto::limits::Limits;
 use balcony_proto::ns;
 use balcony_proto::stream::{self, Features, StreamError, StreamHeader};
@@ -13,19 +13,29 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::certificate::Judged;
+use super::offers::offers;
 use super::{Doctor, Finding, whom};
 
 const SERVER_ADVICE: &str = "look into the log of that server";
 
+/// Where to look.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) service: Service,
+    pub(super) address: SocketAddr,
+    /// TLS at once (XEP-0368).
+    pub(super) direct_tls: bool,
+    /// What DNSSEC proves of certificates there. `None`: nothing.
+    pub(super) vouched: Option<&'a Result<Dane, LookupError>>,
+}
+
 impl Doctor<'_> {
-    pub(super) async fn probe(
-        &self,
-        service: Service,
-        endpoint: &Endpoint,
-        address: SocketAddr,
-        findings: &mut Vec<Finding>,
-    ) {
+    pub(super) async fn probe(&self, place: Place<'_>, findings: &mut Vec<Finding>) {
         let within = self.options.within;
+        let Place {
+            service, address, ..
+        } = place;
         let at = format!("{} at {address}", whom(service));
         let socket = match timeout(within, TcpStream::connect(address)).await {
             Ok(Ok(socket)) => socket,
@@ -43,13 +53,12 @@ impl Doctor<'_> {
             held: Vec::new(),
             within,
         };
-        if !endpoint.direct_tls
+        if !place.direct_tls
             && let Err(finding) = self.start_tls(service, &at, &mut talk).await
         {
             return findings.push(finding);
         }
-        self.encrypted(service, endpoint, &at, talk.socket, findings)
-            .await;
+        self.encrypted(place, &at, talk.socket, findings).await;
     }
 
     async fn start_tls(
@@ -78,16 +87,15 @@ impl Doctor<'_> {
 
     async fn encrypted(
         &self,
-        service: Service,
-        endpoint: &Endpoint,
+        place: Place<'_>,
         at: &str,
         socket: TcpStream,
         findings: &mut Vec<Finding>,
     ) {
         let Doctor { options, tls, .. } = self;
-        // The name of ALPN that is at hand is that of servers (XEP-0368 §3).
-        let alpn = endpoint.direct_tls && service == Service::Server;
-        let shaking = tls.connect(socket, &options.from, &options.domain, alpn, options.within);
+        let (service, domain) = (place.service, &options.domain);
+        let direct = place.direct_tls.then_some(service);
+        let shaking = tls.connect(socket, &options.from, domain, direct, options.within);
         let secured = match shaking.await {
             Ok(secured) => secured,
             Err(error) => {
@@ -97,7 +105,14 @@ impl Doctor<'_> {
         };
         let version = if secured.tls.version13 { "1.3" } else { "1.2" };
         findings.push(Finding::good(format!("{at}: TLS {version}")));
-        findings.push(self.certificate(at, &secured.certificate));
+        if place.direct_tls {
+            findings.extend(without_alpn(at, service, secured.tls.alpn.as_deref()));
+        }
+        findings.extend(place.vouched.and_then(|vouched| forged(at, vouched)));
+        let dane = place.vouched.and_then(|vouched| vouched.as_ref().ok());
+        let (certificate, now) = (&secured.certificate, options.now);
+        let judged = Judged::new(certificate, domain, service, dane, now, &self.roots);
+        findings.push(judged.finding(at, domain, service));
         let mut talk = Talk {
             socket: secured.stream,
             scanner: Scanner::new(content(service), Limits::AFTER_LOGIN),
@@ -152,16 +167,49 @@ impl Doctor<'_> {
     }
 }
 
+/// XEP-0368 §3: direct TLS goes with an ALPN name, and a server may do without.
+fn without_alpn(at: &str, service: Service, agreed: Option<&[u8]>) -> Option<Finding> {
+    let name = match service {
+        Service::Server => "xmpp-server",
+        Service::Client => "xmpp-client",
+    };
+    agreed.is_none().then(|| {
+        Finding::note(
+            format!("{at}: direct TLS without agreeing on ALPN `{name}`"),
+            format!(
+                "let the server, or the proxy before it, know the ALPN name `{name}`; a port that \
+                 has other services too needs it"
+            ),
+        )
+    })
+}
+
+/// RFC 7673 §3.4: an endpoint whose TLSA records cannot be had, or are forged, is not used.
+fn forged(at: &str, vouched: &Result<Dane, LookupError>) -> Option<Finding> {
+    let error = vouched.as_ref().err()?;
+    Some(Finding::fault(
+        format!("{at}: servers that check DANE do not connect: {error}"),
+        "look whether the zone is signed as it should be, and its TLSA records with it",
+    ))
+}
+
+/// Whether this machine has no way there: one without IPv6 says it of every AAAA.
+pub(super) fn is_out_of_reach(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable
+    )
+}
+
 /// Why there is no connection.
 fn unconnected(at: &str, port: u16, error: &io::Error) -> Finding {
     let what = format!("{at}: {error}");
-    match error.kind() {
-        // A machine without IPv6 says it of every AAAA.
-        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => Finding::note(
+    match is_out_of_reach(error) {
+        true => Finding::note(
             what,
             "this machine has no way there, so it cannot tell; look from another one",
         ),
-        _ => Finding::fault(
+        false => Finding::fault(
             what,
             format!(
                 "is the server running, listening on an address that is not loopback, and port \
@@ -182,37 +230,6 @@ fn refused(error: &StreamError, domain: &str) -> String {
     match error.condition.as_str() {
         "host-unknown" => format!("it does not know {domain}; is there a [[host]] of that name?"),
         condition => format!("it ends the stream with {condition}"),
-    }
-}
-
-fn offers(service: Service, at: &str, features: &Features) -> Finding {
-    let mut mechanisms = features.mechanisms();
-    if service == Service::Client {
-        mechanisms.extend(features.sasl2_mechanisms());
-        mechanisms.sort_unstable();
-        mechanisms.dedup();
-        let listed = mechanisms.join(", ");
-        return match mechanisms.iter().any(|name| name.starts_with("SCRAM-")) {
-            true => Finding::good(format!("{at}: clients log in by {listed}")),
-            false => Finding::note(
-                format!("{at}: no SCRAM among the mechanisms ({listed})"),
-                "offer SCRAM, so that passwords need not be sent",
-            ),
-        };
-    }
-    let external = mechanisms.iter().any(|name| name == "EXTERNAL");
-    let dialback = features.has(ns::DIALBACK_FEATURE, "dialback");
-    match (external, dialback) {
-        (true, true) => Finding::good(format!("{at}: takes certificates and dialback")),
-        (true, false) => Finding::good(format!("{at}: takes certificates")),
-        // The doctor's own certificate is nobody's, so EXTERNAL is not offered to it.
-        (false, true) => Finding::good(format!(
-            "{at}: takes dialback; whether certificates too, only a trusted one would tell"
-        )),
-        (false, false) => Finding::note(
-            format!("{at}: offers nothing to a stranger without a trusted certificate"),
-            "that is as it should be where certificates are required",
-        ),
     }
 }
 
@@ -273,12 +290,27 @@ mod tests {
     }
 
     #[test]
-    fn a_client_may_log_in_by_either_profile_of_sasl() {
-        let sasl2 = Element::new(ns::SASL2, "authentication")
-            .with_child(Element::new(ns::SASL2, "mechanism").with_text("SCRAM-SHA-256"));
-        let features = Element::new(ns::STREAMS, "features").with_child(sasl2);
-        let features = Features::parse(&features).unwrap();
-        let offer = offers(Service::Client, "clients", &features);
-        assert_eq!(offer.state, State::Good);
+    fn records_that_cannot_be_had_keep_those_away_who_ask_for_them() {
+        let host = || "host.example".to_owned();
+        let sound = Dane {
+            host: host(),
+            records: Vec::new(),
+        };
+        assert_eq!(forged("servers", &Ok(sound)), None);
+        let failed = LookupError::ServerFailed {
+            domain: host(),
+            detail: "bogus".to_owned(),
+        };
+        let finding = forged("servers", &Err(failed)).unwrap();
+        assert_eq!(finding.state, State::Fault);
+    }
+
+    #[test]
+    fn direct_tls_without_alpn_is_worth_a_note() {
+        let of = |agreed| without_alpn("clients", Service::Client, agreed);
+        assert_eq!(of(Some(&b"xmpp-client"[..])), None);
+        let note = of(None).unwrap();
+        assert_eq!(note.state, State::Note);
+        assert!(note.what.contains("xmpp-client"), "{note}");
     }
 }

@@ -19,9 +19,16 @@ use rustls::{
 };
 
 use crate::certificates::Certificates;
+use crate::dns::Service;
 
-/// XEP-0368 §3: the ALPN name of a stream between servers.
-const ALPN: &[u8] = b"xmpp-server";
+/// XEP-0368 §3: the ALPN name of a stream.
+fn alpn(service: Service) -> Vec<u8> {
+    let name: &[u8] = match service {
+        Service::Server => b"xmpp-server",
+        Service::Client => b"xmpp-client",
+    };
+    name.to_vec()
+}
 
 /// The configuration for all who connect to us. It asks `certificates` anew at each handshake.
 pub(super) fn server_config(certificates: Arc<Certificates>) -> Result<ServerConfig, Error> {
@@ -32,15 +39,19 @@ pub(super) fn server_config(certificates: Arc<Certificates>) -> Result<ServerCon
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(by_name(certificates, ""));
     // A peer that sends ALPN must name us; one that sends none, as with STARTTLS, is taken too.
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![alpn(Service::Server)];
     // No resumption: connections last, and a certificate is to be looked at each time.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
 }
 
-/// The configuration for a connection from a domain of ours, whose certificate `key` is.
-pub(super) fn client_config(key: Arc<CertifiedKey>, direct: bool) -> Result<ClientConfig, Error> {
+/// The configuration for a connection from a domain of ours, whose certificate `key` is. `direct`:
+/// see [`super::PeerTls::connect`].
+pub(super) fn client_config(
+    key: Arc<CertifiedKey>,
+    direct: Option<Service>,
+) -> Result<ClientConfig, Error> {
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
     let verifier = Arc::new(HasTheKey(provider.signature_verification_algorithms));
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -48,9 +59,7 @@ pub(super) fn client_config(key: Arc<CertifiedKey>, direct: bool) -> Result<Clie
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(Arc::new(Ours(key)));
-    if direct {
-        config.alpn_protocols = vec![ALPN.to_vec()];
-    }
+    config.alpn_protocols = direct.map(alpn).into_iter().collect();
     config.resumption = Resumption::disabled();
     Ok(config)
 }

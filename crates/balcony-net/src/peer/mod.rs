@@ -23,6 +23,7 @@ pub use roots::{Roots, RootsError};
 pub use stream::PeerStream;
 
 use crate::certificates::{Certificates, ascii};
+use crate::dns::Service;
 
 /// Why there is no TLS with a peer. The connection is closed then.
 #[derive(Debug, thiserror::Error)]
@@ -148,10 +149,10 @@ impl PeerTls {
         })
     }
 
-    /// The TLS handshake with a server that we connected to: at once if `direct` (XEP-0368), or
-    /// after its `<proceed/>`. The certificate of `local` is shown if the server asks for one, and
-    /// the domain `remote` is asked for. As for [`PeerTls::accept`], nothing that was read before
-    /// may be used after it.
+    /// The TLS handshake with a server that we connected to: at once if `direct` says for which
+    /// service, whose ALPN name is offered then (XEP-0368 §3), or after its `<proceed/>`. The
+    /// certificate of `local` is shown if the server asks for one, and the domain `remote` is asked
+    /// for. As for [`PeerTls::accept`], nothing that was read before may be used after it.
     ///
     /// # Errors
     /// It failed, or did not end `within` this time.
@@ -160,7 +161,7 @@ impl PeerTls {
         stream: S,
         local: &str,
         remote: &str,
-        direct: bool,
+        direct: Option<Service>,
         within: Duration,
     ) -> Result<Secured<S>, PeerTlsError> {
         let key = self.certificates.key(local);

@@ -104,11 +104,12 @@ impl Arrivals {
     }
 
     /// RFC 6120 §8.3.1: a stanza that cannot be routed as it is gets an error, when it says from
-    /// whom it is.
+    /// whom it is. Another server gets none in the name of those who are not here.
     pub(crate) fn refuse(&mut self, bad: &BadStanza) {
         let from = bad.from.as_deref().and_then(|from| Jid::parse(from).ok());
         if let (Some(mut answer), Some(from)) = (bad.answer(), from)
-            && answer.from.is_some()
+            && let Some(by) = &answer.from
+            && (self.core.is_ours(by.domain()) || self.core.is_ours(from.domain()))
         {
             answer.to = Some(from);
             if let Some(pending) = self.core.submit(answer) {

@@ -27,6 +27,10 @@ pub(crate) struct Cargo {
     carrier: Carrier,
     /// Our domains whose stanzas go over this stream.
     locals: Vec<Box<str>>,
+    /// Those that it would carry, and another stream does.
+    wishes: Vec<Box<str>>,
+    /// Something arrived there by this stream.
+    brought: bool,
     window: Window<(Box<str>, Departing)>,
 }
 
@@ -91,19 +95,34 @@ impl Cargo {
             peer: Arc::clone(peer),
             carrier,
             locals: Vec::new(),
+            wishes: Vec::new(),
+            brought: false,
             window: Window::new(),
         }
     }
 
-    /// From now on this stream carries what our domain sends, unless another does.
+    /// From now on this stream carries what our domain sends, or from when on no other does.
     pub(crate) fn carry(&mut self, local: &str) {
-        if !self.carries(local) && self.peer.hand(local, &self.carrier) {
-            self.locals.push(local.into());
+        let knows = |list: &[Box<str>]| list.iter().any(|own| **own == *local);
+        if knows(&self.locals) || knows(&self.wishes) {
+            return;
         }
+        self.wishes.push(local.into());
+        self.look();
     }
 
-    pub(crate) fn carries(&self, local: &str) -> bool {
-        self.locals.iter().any(|own| **own == *local)
+    /// Takes over what another stream carried and does no longer.
+    fn look(&mut self) {
+        let (peer, carrier) = (&self.peer, &self.carrier);
+        let ours = self
+            .wishes
+            .extract_if(.., |local| peer.hand(local, carrier));
+        self.locals.extend(ours);
+    }
+
+    /// Whether it was of use.
+    pub(crate) fn has_brought(&self) -> bool {
+        self.brought
     }
 
     /// From the next stanza on the other side acknowledges.
@@ -114,6 +133,7 @@ impl Cargo {
     /// Writes as much of what waits as may be on its way; answers how many stanzas.
     pub(crate) fn load(&mut self, wire: &mut Wire, live: &Live) -> usize {
         let mut loaded = 0;
+        self.look();
         for local in &self.locals {
             while !wire.is_full()
                 && self.window.sent.len() < WINDOW
@@ -159,10 +179,11 @@ impl Cargo {
         self.window.waits()
     }
 
-    fn arrived(&self, arrived: Vec<Departing>) {
+    fn arrived(&mut self, arrived: Vec<Departing>) {
         if arrived.is_empty() {
             return;
         }
+        self.brought = true;
         let delivered = &self.shared.counters.delivered;
         delivered.fetch_add(arrived.len() as u64, Ordering::Relaxed);
         let bytes = arrived.iter().map(|d| d.stanza.size()).sum();

@@ -11,6 +11,10 @@ pub enum Kind {
     NotFound,
     /// There is one, and it cannot be spoken with now (§8.3.3.17).
     Unreachable,
+    /// The same, for one domain of ours alone: it does not believe that we are that.
+    NotBelieved,
+    /// It is not spoken with here (§8.3.3.12).
+    Forbidden,
 }
 
 /// Why a domain cannot be reached.
@@ -38,7 +42,8 @@ impl Failure {
     pub fn error(&self) -> StanzaError {
         match self.kind {
             Kind::NotFound => StanzaError::remote_server_not_found(),
-            Kind::Unreachable => StanzaError::remote_server_timeout(),
+            Kind::Unreachable | Kind::NotBelieved => StanzaError::remote_server_timeout(),
+            Kind::Forbidden => StanzaError::policy_violation(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod peer;
 mod peers;
 mod queue;
 mod reach;
+mod rest;
 mod retry;
 mod wire;
 
@@ -49,6 +50,9 @@ use peer::{Key, Peer};
 /// How long the other side may take to acknowledge what it got, or to read: then the connection is
 /// dead.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How soon a stream on which answers are outstanding is looked at again.
+const SOON: Duration = Duration::from_secs(1);
 
 /// How long closing a connection may take.
 const CLOSE: Duration = Duration::from_secs(5);
@@ -101,6 +105,8 @@ pub(crate) struct Shared {
     pub(crate) components: Components,
     /// Streams that others opened.
     incoming: AtomicUsize,
+    /// Streams that we opened, or are about to.
+    outgoing: AtomicUsize,
     /// Tasks that are not over.
     tasks: AtomicUsize,
     stop: watch::Sender<bool>,
@@ -251,6 +257,7 @@ impl Federation {
                 counters: Counters::default(),
                 components: Components::default(),
                 incoming: AtomicUsize::new(0),
+                outgoing: AtomicUsize::new(0),
                 tasks: AtomicUsize::new(0),
                 stop: watch::Sender::new(false),
             }),

@@ -20,7 +20,7 @@ use crate::{Shared, outgoing, retry};
 const VERIFICATIONS: usize = 200;
 
 /// Which streams a peer stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) remote: Box<str>,
     /// The only domain of ours that it is about: the other server takes no second one on a stream.
@@ -216,14 +216,23 @@ impl Peer {
         }
     }
 
-    /// Takes all that one of our domains sends, for a stream of its own.
+    /// Takes all that one of our domains sends, for a stream of its own. Nothing when a stream
+    /// carries it by now.
     pub(crate) fn take_line(&self, shared: &Shared, local: &str) -> VecDeque<Departing> {
         let mut state = self.state.lock();
+        if state.queue.is_carried(local) {
+            return VecDeque::new();
+        }
         let before = state.queue.bytes();
         let line = state.queue.take_line(local);
         let taken = before.saturating_sub(state.queue.bytes());
         shared.bytes.fetch_sub(taken, Ordering::Relaxed);
         line
+    }
+
+    /// Whether something waits that nobody carries, or somebody is to be asked.
+    pub(crate) fn has_work(&self) -> bool {
+        self.state.lock().has_work()
     }
 
     /// There is a stream again, or there may be: it is tried without a pause.
@@ -245,25 +254,68 @@ impl Peer {
         let pause = retry::pause(state.failures, chance);
         state.retry_at = Some(core.clock().uptime() + pause);
         state.failure = Some(failure.clone());
-        let verifications = std::mem::take(&mut state.verifications);
         drop(state);
-        for verification in verifications {
-            let _ = verification.tell.send(Err(failure.clone()));
-        }
+        self.fail_verifications(failure, |_| true);
         self.give_back(shared, core, failure);
         pause
     }
 
+    /// One of our domains was not believed there, which is nobody else's fault: it waits on its
+    /// own.
+    pub(crate) fn set_apart(
+        &self,
+        shared: &Arc<Shared>,
+        core: &Arc<Core>,
+        local: &str,
+        failure: &Failure,
+    ) -> Duration {
+        let apart = shared.part(local, &self.key.remote);
+        let pause = apart.failed(shared, core, failure, shared.chance());
+        for departing in self.take_line(shared, local) {
+            apart.send(shared, core, local, departing);
+        }
+        self.fail_verifications(failure, |verification| *verification.local == *local);
+        pause
+    }
+
+    /// It is not spoken with any more: all that nobody carries goes back.
+    pub(crate) fn refuse(&self, shared: &Shared, core: &Arc<Core>, failure: &Failure) {
+        self.fail_verifications(failure, |_| true);
+        self.give_back_if(shared, core, failure, |_| true);
+    }
+
+    fn fail_verifications(&self, failure: &Failure, of: impl Fn(&Verification) -> bool) {
+        let mut state = self.state.lock();
+        let all = std::mem::take(&mut state.verifications);
+        let (failed, stay): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(of);
+        state.verifications = stay;
+        drop(state);
+        for verification in failed {
+            // Whoever asked may be gone.
+            let _ = verification.tell.send(Err(failure.clone()));
+        }
+    }
+
     /// Gives back all that nobody carries and that is not kept or has waited for too long.
-    pub(crate) fn give_back(&self, shared: &Shared, core: &Arc<Core>, failure: &Failure) {
+    fn give_back(&self, shared: &Shared, core: &Arc<Core>, failure: &Failure) {
         let give_up = core.config().federation.give_up;
         let oldest = core
             .clock()
             .utc_micros()
             .saturating_sub(i64::try_from(give_up.as_micros()).unwrap_or(i64::MAX));
+        let over = |d: &Departing| d.kept.is_none() || d.received_at <= oldest;
+        self.give_back_if(shared, core, failure, over);
+    }
+
+    fn give_back_if(
+        &self,
+        shared: &Shared,
+        core: &Arc<Core>,
+        failure: &Failure,
+        over: impl Fn(&Departing) -> bool,
+    ) {
         let mut state = self.state.lock();
         let before = state.queue.bytes();
-        let over = |d: &Departing| d.kept.is_none() || d.received_at <= oldest;
         let gone = state.queue.weed(over);
         let bytes = before.saturating_sub(state.queue.bytes());
         drop(state);

@@ -20,6 +20,8 @@ pub(crate) struct Carrier {
 struct Line {
     waiting: VecDeque<Departing>,
     carrier: Option<Carrier>,
+    /// Streams that could carry it as well, and do when the carrier is gone.
+    others: Vec<Carrier>,
 }
 
 /// The lines to one domain.
@@ -49,16 +51,19 @@ impl Queue {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// Puts a line into the hands of a stream. False when it is in those of another.
+    /// Puts a line into the hands of a stream. False when it is in those of another; when that is
+    /// over, the stream gets the line, and hears its bell.
     pub(crate) fn hand(&mut self, local: &str, carrier: &Carrier) -> bool {
         let line = self.lines.entry(local.into()).or_default();
-        match &line.carrier {
-            Some(other) => other.id == carrier.id,
-            None => {
-                line.carrier = Some(carrier.clone());
-                true
-            }
+        let Some(other) = &line.carrier else {
+            line.carrier = Some(carrier.clone());
+            return true;
+        };
+        let has_it = other.id == carrier.id;
+        if !has_it && line.others.iter().all(|known| known.id != carrier.id) {
+            line.others.push(carrier.clone());
         }
+        has_it
     }
 
     /// Whether a stream carries the line of `local`.
@@ -67,11 +72,16 @@ impl Queue {
         line.is_some_and(|line| line.carrier.is_some())
     }
 
-    /// A stream is over: its lines are nobody's, and what it had taken and could not bring there
-    /// waits again, before all that came later.
+    /// A stream is over: its lines are another's or nobody's, and what it had taken and could not
+    /// bring there waits again, before all that came later.
     pub(crate) fn release(&mut self, carrier: u64, back: Vec<(Box<str>, Departing)>) {
         for line in self.lines.values_mut() {
-            line.carrier.take_if(|of| of.id == carrier);
+            line.others.retain(|of| of.id != carrier);
+            if line.carrier.take_if(|of| of.id == carrier).is_some() && !line.others.is_empty() {
+                let next = line.others.remove(0);
+                next.bell.notify_one();
+                line.carrier = Some(next);
+            }
         }
         for (local, departing) in back.into_iter().rev() {
             let line = self.lines.entry(local).or_default();
@@ -172,7 +182,6 @@ mod tests {
             queue.push("verona.example", departing(id, true));
         }
         assert!(queue.hand("verona.example", &carrier(7)));
-        assert!(!queue.hand("verona.example", &carrier(8)));
         assert!(queue.is_carried("verona.example") && !queue.is_carried("mantua.example"));
         let taken = [queue.take("verona.example"), queue.take("verona.example")];
         let back = taken.into_iter().flatten();
@@ -182,6 +191,21 @@ mod tests {
         assert!(!queue.is_carried("verona.example"));
         assert_eq!(queue.uncarried(), ["verona.example".into()]);
         assert_eq!(ids(&mut queue, "verona.example"), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_stream_that_could_carry_a_line_gets_it_when_the_other_is_over() {
+        let mut queue = Queue::default();
+        let local = "verona.example";
+        assert!(queue.hand(local, &carrier(1)));
+        assert!(!queue.hand(local, &carrier(2)) && !queue.hand(local, &carrier(2)));
+        assert!(!queue.hand(local, &carrier(3)));
+        queue.release(2, Vec::new());
+        queue.release(1, vec![(local.into(), departing("1", true))]);
+        assert!(queue.is_carried(local) && queue.hand(local, &carrier(3)));
+        assert!(queue.uncarried().is_empty());
+        queue.release(3, Vec::new());
+        assert_eq!(queue.uncarried(), [local.into()]);
     }
 
     #[test]

@@ -17,6 +17,10 @@ const READ: usize = 16 * 1024;
 /// Bytes that wait to be written before no more stanzas are taken from the queues.
 const BACKLOG: usize = 64 * 1024;
 
+/// Bytes of answers that may wait to be written: some 2,000 acknowledgements. Whoever asks for more
+/// does not read them.
+const ANSWERS: usize = 64 * 1024;
+
 /// What happened on a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Happened {
@@ -36,6 +40,8 @@ pub(crate) struct Wire {
     out: Vec<u8>,
     /// Of `out`.
     written: usize,
+    /// Bytes of answers that were added while no more stanzas were.
+    answers: usize,
     /// Something was written since the last time that all was.
     unflushed: bool,
 }
@@ -47,8 +53,21 @@ impl Wire {
             buffer: vec![0; READ].into(),
             out: Vec::new(),
             written: 0,
+            answers: 0,
             unflushed: false,
         }
+    }
+
+    /// Writes what answers the peer; false when it asks for so much that it cannot be reading.
+    #[must_use]
+    pub(crate) fn answer(&mut self, bytes: &[u8]) -> bool {
+        self.out().extend_from_slice(bytes);
+        self.answers += bytes.len();
+        self.waits() < BACKLOG || self.answers <= ANSWERS
+    }
+
+    fn waits(&self) -> usize {
+        self.out.len() - self.written
     }
 
     /// Where to write bytes for the peer.
@@ -59,7 +78,7 @@ impl Wire {
 
     /// Whether so much waits that no more should be added.
     pub(crate) fn is_full(&self) -> bool {
-        self.out.len() - self.written >= BACKLOG
+        self.waits() >= BACKLOG
     }
 
     /// What came last.
@@ -104,6 +123,9 @@ impl Wire {
             match ready!(Pin::new(&mut *socket).poll_write(context, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.written += count,
+            }
+            if self.out.len() - self.written < BACKLOG {
+                self.answers = 0;
             }
         }
         ready!(Pin::new(&mut *socket).poll_flush(context))?;
@@ -151,6 +173,26 @@ impl Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// RFC 6120 §4.9.3.17
+    #[tokio::test]
+    async fn answers_do_not_pile_up_for_who_does_not_read() {
+        let (ours, theirs) = tokio::io::duplex(1_000);
+        let mut wire = Wire::new(Box::new(ours));
+        wire.out().resize(BACKLOG, b'x');
+        let answers = |wire: &mut Wire| (0..5_000).take_while(|_| wire.answer(&[b'a'; 32])).count();
+        assert_eq!(answers(&mut wire), ANSWERS / 32);
+        // They are as many as they like for who reads.
+        let mut reader = Wire::new(Box::new(theirs));
+        while wire.waits() > 0 {
+            tokio::select! {
+                biased;
+                _ = reader.happen(true) => {}
+                _ = wire.happen(false) => {}
+            }
+        }
+        assert!(wire.answer(b"a"));
+    }
 
     #[tokio::test]
     async fn both_sides_write_more_than_the_connection_holds_and_neither_waits() {

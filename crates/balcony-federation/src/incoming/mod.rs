@@ -18,15 +18,16 @@ use balcony_stream::s2s::{
     Answer, HostTerms, How, Incoming, Input, Output, Pair, Question, Trust, Verdict,
 };
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Sleep;
 
 use crate::arrivals::Arrivals;
 use crate::cargo::Cargo;
 use crate::facts::Direction;
+use crate::peer::Key;
 use crate::queue::Carrier;
 use crate::reach::{Secured, Shown, Socket};
+use crate::rest::Rest;
 use crate::wire::{Happened, Wire};
-use crate::{CLOSE, Listed, PATIENCE, Shared, settings};
+use crate::{CLOSE, Listed, PATIENCE, SOON, Shared, settings};
 
 /// Decisions that may wait for the task of the stream: as many claims as a stream may have.
 const DECISIONS: usize = 64;
@@ -63,22 +64,24 @@ struct Hearer {
     offered: Vec<Pair>,
     /// When they are, whether the other side acknowledges or not.
     carries_at: Option<Duration>,
-    /// What we send over it, by the other side's domain.
-    cargo: BTreeMap<String, Cargo>,
-    /// In which order what is counted was written: so many stanzas for a domain, so many for the
+    /// What we send over it, by the peer that it waits at.
+    cargo: BTreeMap<Key, Cargo>,
+    /// In which order what is counted was written: so many stanzas of one peer, so many of the
     /// next.
-    written: VecDeque<(String, usize)>,
+    written: VecDeque<(Key, usize)>,
     bell: Arc<Notify>,
     decide: mpsc::Sender<(Pair, Verdict)>,
     decided: mpsc::Receiver<(Pair, Verdict)>,
     /// Nothing is read until then: it sent too fast.
-    rest: Option<std::pin::Pin<Box<Sleep>>>,
+    rest: Rest,
     /// Since when something is written and not acknowledged, or not taken.
     waits_since: Option<Duration>,
     /// What we send is acknowledged.
     counted: bool,
     /// The server stops.
     stops: bool,
+    /// The machine was told to end it.
+    ends: bool,
     over: bool,
 }
 
@@ -121,11 +124,12 @@ impl Hearer {
             bell: Arc::default(),
             decide,
             decided,
-            rest: None,
+            rest: Rest::default(),
             written: VecDeque::new(),
             waits_since: None,
             counted: false,
             stops: false,
+            ends: false,
             over: false,
         }
     }
@@ -146,19 +150,23 @@ impl Hearer {
                 Woken::Handled => self.tell_handled(),
                 Woken::Decided(pair, verdict) => self.machine.decide(&pair, verdict),
                 Woken::Called => {}
-                Woken::Rested => self.rest = None,
-                Woken::Kicked(error) => self.machine.end(Some(&error)),
+                Woken::Rested => self.rest.over(),
+                Woken::Kicked(error) => self.end(Some(error)),
                 Woken::Time => self.check_time(),
                 Woken::Stop => {
                     self.stops = true;
-                    let error = StreamError::new(StreamCondition::SystemShutdown);
-                    self.machine.end(Some(&error));
+                    self.end(Some(StreamError::new(StreamCondition::SystemShutdown)));
                 }
             }
         }
         // What was not acknowledged goes out another way.
         self.cargo.clear();
         tokio::join!(self.wire.finish(CLOSE), self.arrivals.finish());
+    }
+
+    fn end(&mut self, error: Option<StreamError>) {
+        self.ends = true;
+        self.machine.end(error.as_ref());
     }
 
     fn tell(&mut self, input: Input<'_>) {
@@ -172,7 +180,7 @@ impl Hearer {
             && let Some(output) = self.machine.poll()
         {
             match output {
-                Output::Write(bytes) => self.wire.out().extend_from_slice(&bytes),
+                Output::Write(bytes) => self.write(&bytes),
                 Output::StartTls => self.start_tls().await,
                 Output::Ask(question) => {
                     let answer = self.answer(&question);
@@ -189,7 +197,7 @@ impl Hearer {
                 Output::BadStanza(bad) => self.arrivals.refuse(&bad),
                 Output::Counts => self.counts(),
                 Output::Acknowledged(stanzas) => self.acknowledged(stanzas as usize),
-                Output::Asked => self.arrivals.asked(),
+                Output::Asked => self.asked(),
                 Output::Close => self.over = true,
                 _ => {}
             }
@@ -266,6 +274,10 @@ impl Hearer {
     }
 
     fn proved(&mut self, pair: &Pair, how: How) {
+        if !self.core.config().federation.allows(&pair.remote) {
+            // A reload has forbidden it meanwhile.
+            return self.end(Some(StreamError::new(StreamCondition::PolicyViolation)));
+        }
         self.listed.live.know(|known| {
             known.add_local(&pair.local);
             known.add_remote(&pair.remote);
@@ -306,7 +318,7 @@ impl Hearer {
             bell: Arc::clone(&self.bell),
         };
         let fresh = || Cargo::new(&self.shared, &self.core, &peer, carrier);
-        let cargo = self.cargo.entry(pair.remote.clone()).or_insert_with(fresh);
+        let cargo = self.cargo.entry(peer.key.clone()).or_insert_with(fresh);
         if self.counted {
             cargo.count();
         }
@@ -318,7 +330,7 @@ impl Hearer {
         self.listed.live.received(self.core.clock().uptime());
         self.shared.count_received();
         if let Err(error) = self.arrivals.take(stanza) {
-            self.machine.end(Some(&error));
+            self.end(Some(error));
         }
     }
 
@@ -333,10 +345,10 @@ impl Hearer {
     fn acknowledged(&mut self, mut stanzas: usize) {
         self.waits_since = None;
         while stanzas > 0
-            && let Some((remote, count)) = self.written.front_mut()
+            && let Some((key, count)) = self.written.front_mut()
         {
             let some = stanzas.min(*count);
-            if let Some(cargo) = self.cargo.get_mut(remote) {
+            if let Some(cargo) = self.cargo.get_mut(key) {
                 cargo.acknowledged(some);
             }
             stanzas -= some;
@@ -349,10 +361,10 @@ impl Hearer {
 
     fn load(&mut self) {
         let mut loaded = 0;
-        for (remote, cargo) in &mut self.cargo {
+        for (key, cargo) in &mut self.cargo {
             let some = cargo.load(&mut self.wire, &self.listed.live);
             if some > 0 && cargo.counts() {
-                self.written.push_back((remote.clone(), some));
+                self.written.push_back((key.clone(), some));
             }
             loaded += some;
         }
@@ -370,7 +382,7 @@ impl Hearer {
     }
 
     async fn wait(&mut self) -> Woken {
-        let reads = self.machine.wants_bytes() && self.arrivals.is_open() && self.rest.is_none();
+        let reads = self.machine.wants_bytes() && self.arrivals.is_open() && !self.rest.is_needed();
         let pause = self.wake_at().saturating_sub(self.core.clock().uptime());
         let (wire, arrivals) = (&mut self.wire, &mut self.arrivals);
         let (live, rest) = (&self.listed.live, &mut self.rest);
@@ -380,10 +392,10 @@ impl Hearer {
             error = live.kicked() => Woken::Kicked(error),
             () = poll_fn(|context| arrivals.poll_on(context)) => Woken::Handled,
             Some((pair, verdict)) = self.decided.recv() => Woken::Decided(pair, verdict),
-            () = sleep(rest) => Woken::Rested,
+            () = rest.taken() => Woken::Rested,
             happened = wire.happen(reads) => Woken::Wire(happened),
             () = self.bell.notified() => Woken::Called,
-            () = tokio::time::sleep(pause) => Woken::Time,
+            () = tokio::time::sleep(pause), if !self.ends => Woken::Time,
         }
     }
 
@@ -394,8 +406,7 @@ impl Hearer {
                 self.machine
                     .handle(Input::Bytes(self.wire.read(count)), now);
                 let rate = self.core.config().federation.rate;
-                let pause = self.arrivals.too_fast(count, rate);
-                self.rest = pause.map(|pause| Box::pin(tokio::time::sleep(pause)));
+                self.rest.take(self.arrivals.too_fast(count, rate));
             }
             Ok(Happened::Written) => {
                 self.cargo.values_mut().for_each(Cargo::written);
@@ -406,6 +417,20 @@ impl Hearer {
             Ok(Happened::Eof) => self.tell(Input::Eof),
             Err(_) => self.over = true,
         }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if !self.wire.answer(bytes) {
+            // RFC 6120 §4.9.3.17: it asks and does not read the answers.
+            self.end(Some(StreamError::new(StreamCondition::ResourceConstraint)));
+        }
+    }
+
+    /// Behind what came before it, which may be handled by now.
+    fn asked(&mut self) {
+        self.tell_handled();
+        self.machine.acknowledge();
+        self.arrivals.asked();
     }
 
     fn tell_handled(&mut self) {
@@ -421,6 +446,9 @@ impl Hearer {
     fn wake_at(&self) -> Duration {
         let now = self.core.clock().uptime();
         let quiet = now + self.idle().saturating_sub(self.listed.live.idle(now));
+        // Answers are to be asked for again.
+        let asks = self.cargo.values().any(Cargo::waits);
+        let quiet = if asks { now + SOON } else { quiet };
         let patience = self.waits_since.map(|since| since + PATIENCE);
         let deadline = self.machine.deadline();
         let offered = self.carries_at.filter(|_| !self.offered.is_empty());
@@ -444,22 +472,14 @@ impl Hearer {
             .waits_since
             .is_some_and(|since| since + PATIENCE <= now)
         {
-            let error = StreamError::new(StreamCondition::ConnectionTimeout);
-            self.machine.end(Some(&error));
+            self.end(Some(StreamError::new(StreamCondition::ConnectionTimeout)));
         } else if self.listed.live.idle(now) >= self.idle() {
-            self.machine.end(None);
+            self.end(None);
         }
     }
 
     fn unproved(&self) {
         let counter = &self.shared.counters.unproved;
         counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-async fn sleep(rest: &mut Option<std::pin::Pin<Box<Sleep>>>) {
-    match rest {
-        Some(rest) => rest.await,
-        None => std::future::pending().await,
     }
 }

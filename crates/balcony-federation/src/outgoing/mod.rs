@@ -9,7 +9,7 @@ use std::time::Duration;
 use balcony_core::Core;
 
 use crate::Shared;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::peer::Peer;
 use crate::reach::{Opened, Secured};
 use speaker::Speaker;
@@ -31,21 +31,50 @@ pub(crate) async fn run(shared: Arc<Shared>, core: Arc<Core>, peer: Arc<Peer>) {
             }
             continue;
         }
+        if let Err(failure) = permitted(&core, &peer) {
+            peer.refuse(&shared, &core, &failure);
+            continue;
+        }
         let began = core.clock().uptime();
         // Boxed, so that a pause does not hold room for a stream.
-        let Err(failure) = Box::pin(talk(&shared, &core, &peer, &local)).await else {
-            // A server that ends each stream as soon as it is there is not asked for many.
-            let lasted = core.clock().uptime().saturating_sub(began);
-            rest(&shared, &peer, LEAST.saturating_sub(lasted)).await;
-            continue;
+        let failure = match Box::pin(talk(&shared, &core, &peer, &local)).await {
+            Ok(brought) if brought || !peer.has_work() => {
+                // Whatever is wanted meanwhile: a server that ends each stream as soon as it is
+                // there is not asked for many.
+                let lasted = core.clock().uptime().saturating_sub(began);
+                pause(&shared, LEAST.saturating_sub(lasted)).await;
+                continue;
+            }
+            Ok(_) => Failure::unreachable("it ends streams before it has taken anything"),
+            Err(failure) => failure,
         };
         shared.counters.failures.fetch_add(1, Ordering::Relaxed);
-        let pause = peer.failed(&shared, &core, &failure, shared.chance());
+        let alone = failure.kind == Kind::NotBelieved && peer.key.local.is_none();
+        let pause = match alone {
+            true => peer.set_apart(&shared, &core, &local, &failure),
+            false => peer.failed(&shared, &core, &failure, shared.chance()),
+        };
         tracing::info!(
             from = &*local, to = &*peer.key.remote, cause = %failure,
             retry_seconds = pause.as_secs(),
             "another server cannot be reached"
         );
+    }
+}
+
+/// Whether the domain is still spoken with: a reload may have changed that.
+fn permitted(core: &Core, peer: &Peer) -> Result<(), Failure> {
+    match core.config().federation.allows(&peer.key.remote) {
+        true => Ok(()),
+        false => Err(Failure::new(Kind::Forbidden, "it is not spoken with")),
+    }
+}
+
+/// Waits, whatever is wanted.
+async fn pause(shared: &Shared, pause: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = shared.stopping() => {}
     }
 }
 
@@ -58,18 +87,40 @@ async fn rest(shared: &Shared, peer: &Peer, pause: Duration) {
     }
 }
 
-/// Opens a stream and keeps it until it is over.
+/// Opens a stream and keeps it until it is over. Answers whether it was of use.
 async fn talk(
     shared: &Arc<Shared>,
     core: &Arc<Core>,
     peer: &Arc<Peer>,
     local: &str,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
+    let _place = Place::take(shared, core)?;
     let opened = tokio::select! {
         opened = open(shared, core, peer, local) => opened?,
-        () = shared.stopping() => return Ok(()),
+        () = shared.stopping() => return Ok(true),
     };
     Speaker::new(shared, core, peer, local, opened).run().await
+}
+
+/// The place of one stream among all that we open.
+struct Place<'s>(&'s Shared);
+
+impl<'s> Place<'s> {
+    fn take(shared: &'s Shared, core: &Core) -> Result<Place<'s>, Failure> {
+        let others = shared.outgoing.fetch_add(1, Ordering::Relaxed);
+        let place = Place(shared);
+        if others < core.config().federation.connections as usize {
+            return Ok(place);
+        }
+        let most = "too many streams to other servers (federation.connections)";
+        Err(Failure::unreachable(most))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.outgoing.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A connection, encrypted where TLS comes first.

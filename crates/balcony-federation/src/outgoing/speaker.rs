@@ -1,5 +1,6 @@
 //! One stream that this server opened, from its header to its end.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +18,13 @@ use super::Connected;
 use crate::arrivals::Arrivals;
 use crate::cargo::Cargo;
 use crate::facts::Direction;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::peer::{Peer, Verification};
 use crate::queue::Carrier;
 use crate::reach::Shown;
+use crate::rest::Rest;
 use crate::wire::{Happened, Wire};
-use crate::{CLOSE, Listed, PATIENCE, Shared, settings};
+use crate::{CLOSE, Listed, PATIENCE, SOON, Shared, settings};
 
 /// See the text of the module.
 pub(super) struct Speaker {
@@ -37,12 +39,20 @@ pub(super) struct Speaker {
     listed: Listed,
     dane: Option<Dane>,
     shown: Option<Arc<dyn Shown>>,
+    /// Our domains that it has believed.
+    believed: BTreeSet<String>,
     /// Questions that the other side has not answered yet.
     asked: Vec<Verification>,
+    /// It was of use to somebody.
+    used: bool,
+    /// Nothing is read until then: it sent too fast.
+    rest: Rest,
     /// Since when something is written and not acknowledged, or not taken.
     waits_since: Option<Duration>,
     /// The server stops.
     stops: bool,
+    /// The machine was told to end it.
+    ends: bool,
     /// Why it is over.
     over: Option<Result<(), Failure>>,
 }
@@ -52,6 +62,7 @@ enum Woken {
     Wire(std::io::Result<Happened>),
     Handled,
     Called,
+    Rested,
     Kicked(StreamError),
     Time,
     Stop,
@@ -108,9 +119,13 @@ impl Speaker {
             listed,
             dane: opened.dane,
             shown: None,
+            believed: BTreeSet::new(),
             asked: Vec::new(),
+            used: false,
+            rest: Rest::default(),
             waits_since: None,
             stops: false,
+            ends: false,
             over: None,
         };
         if let Some(secured) = secured {
@@ -119,8 +134,8 @@ impl Speaker {
         speaker
     }
 
-    /// Speaks until the stream is over. An error: it was of no use.
-    pub(super) async fn run(mut self) -> Result<(), Failure> {
+    /// Speaks until the stream is over. Answers whether it was of use; an error: it failed.
+    pub(super) async fn run(mut self) -> Result<bool, Failure> {
         let result = loop {
             self.obey().await;
             if let Some(over) = self.over.take() {
@@ -136,19 +151,19 @@ impl Speaker {
                 Woken::Wire(happened) => self.happened(happened),
                 Woken::Handled => self.tell_handled(),
                 Woken::Called => {}
-                Woken::Kicked(error) => self.machine.end(Some(&error)),
+                Woken::Rested => self.rest.over(),
+                Woken::Kicked(error) => self.end(Some(error)),
                 Woken::Time => self.check_time(),
                 Woken::Stop => {
                     self.stops = true;
-                    let error = StreamError::new(StreamCondition::SystemShutdown);
-                    self.machine.end(Some(&error));
+                    self.end(Some(StreamError::new(StreamCondition::SystemShutdown)));
                 }
             }
         };
         self.finish(result).await
     }
 
-    async fn finish(self, result: Result<(), Failure>) -> Result<(), Failure> {
+    async fn finish(self, result: Result<(), Failure>) -> Result<bool, Failure> {
         let failure = match &result {
             Err(failure) => failure.clone(),
             Ok(()) => Failure::unreachable("the stream was closed"),
@@ -156,10 +171,16 @@ impl Speaker {
         for verification in self.asked {
             let _ = verification.tell.send(Err(failure.clone()));
         }
+        let used = self.used || self.stops || self.cargo.has_brought();
         // What was not acknowledged goes back before anybody looks at the queue again.
         drop(self.cargo);
         tokio::join!(self.wire.finish(CLOSE), self.arrivals.finish());
-        result
+        result.map(|()| used)
+    }
+
+    fn end(&mut self, error: Option<StreamError>) {
+        self.ends = true;
+        self.machine.end(error.as_ref());
     }
 
     fn now(&self) -> Duration {
@@ -177,7 +198,7 @@ impl Speaker {
             && let Some(output) = self.machine.poll()
         {
             match output {
-                Output::Write(bytes) => self.wire.out().extend_from_slice(&bytes),
+                Output::Write(bytes) => self.write(&bytes),
                 Output::StartTls => self.start_tls().await,
                 Output::Ask(Question::Certificate { domain }) => {
                     let trust = self.judge(&domain);
@@ -202,7 +223,7 @@ impl Speaker {
                     self.waits_since = None;
                     self.cargo.acknowledged(stanzas as usize);
                 }
-                Output::Asked => self.arrivals.asked(),
+                Output::Asked => self.asked(),
                 Output::Failed(failure) => self.over = Some(self.verdict(&failure)),
                 Output::Close => {
                     self.over.get_or_insert(Ok(()));
@@ -215,15 +236,16 @@ impl Speaker {
     /// Whether the end of the stream is a failure to reach the domain: not when it was in use and
     /// the other side had closed it in order, or while nothing waits.
     fn verdict(&self, failure: &balcony_stream::s2s::Failure) -> Result<(), Failure> {
-        let closed = matches!(failure, balcony_stream::s2s::Failure::Closed);
-        if closed && self.was_open() && !self.cargo.is_loaded() {
-            return Ok(());
+        use balcony_stream::s2s::Failure::{Closed, NotBelieved};
+        match failure {
+            Closed if self.was_open() && !self.cargo.is_loaded() => Ok(()),
+            NotBelieved { .. } => Err(Failure::new(Kind::NotBelieved, failure)),
+            _ => Err(Failure::unreachable(failure)),
         }
-        Err(Failure::unreachable(failure))
     }
 
     fn was_open(&self) -> bool {
-        self.cargo.carries(&self.first)
+        !self.believed.is_empty()
     }
 
     async fn start_tls(&mut self) {
@@ -266,6 +288,11 @@ impl Speaker {
     }
 
     fn ready(&mut self, pair: &Pair, how: How) {
+        if !self.core.config().federation.allows(&pair.remote) {
+            // A reload has forbidden it meanwhile.
+            return self.end(Some(StreamError::new(StreamCondition::PolicyViolation)));
+        }
+        self.believed.insert(pair.local.clone());
         self.cargo.carry(&pair.local);
         self.peer.reached();
         self.listed.live.know(|known| {
@@ -303,20 +330,26 @@ impl Speaker {
         };
         // Whoever asked may be gone.
         let _ = self.asked.swap_remove(at).tell.send(told);
+        self.used = true;
         self.peer.reached();
     }
 
     fn take(&mut self, stanza: balcony_proto::stanza::Stanza) {
+        self.used = true;
         self.listed.live.received(self.core.clock().uptime());
         self.shared.count_received();
         if let Err(error) = self.arrivals.take(stanza) {
-            self.machine.end(Some(&error));
+            self.end(Some(error));
         }
     }
 
     /// Claims, asks and sends what waits.
     fn load(&mut self) {
-        for verification in self.peer.take_verifications() {
+        let verifications = self.peer.take_verifications();
+        if !verifications.is_empty() {
+            self.forget_questions();
+        }
+        for verification in verifications {
             let Verification {
                 local,
                 stream_id,
@@ -328,7 +361,10 @@ impl Speaker {
         }
         if self.machine.is_open() {
             for local in self.peer.uncarried() {
-                self.machine.claim(&local);
+                match self.believed.contains(&*local) {
+                    true => self.cargo.carry(&local),
+                    false => self.machine.claim(&local),
+                }
             }
         }
         let loaded = self.cargo.load(&mut self.wire, &self.listed.live);
@@ -343,17 +379,18 @@ impl Speaker {
 
     async fn wait(&mut self) -> Woken {
         let pause = self.wake_at().saturating_sub(self.core.clock().uptime());
-        let reads = self.machine.wants_bytes() && self.arrivals.is_open();
+        let reads = self.machine.wants_bytes() && self.arrivals.is_open() && !self.rest.is_needed();
         let (wire, arrivals) = (&mut self.wire, &mut self.arrivals);
-        let live = &self.listed.live;
+        let (live, rest) = (&self.listed.live, &mut self.rest);
         tokio::select! {
             biased;
             () = self.shared.stopping(), if !self.stops => Woken::Stop,
             error = live.kicked() => Woken::Kicked(error),
             () = poll_fn(|context| arrivals.poll_on(context)) => Woken::Handled,
+            () = rest.taken() => Woken::Rested,
             happened = wire.happen(reads) => Woken::Wire(happened),
             () = self.peer.bell.notified() => Woken::Called,
-            () = tokio::time::sleep(pause) => Woken::Time,
+            () = tokio::time::sleep(pause), if !self.ends => Woken::Time,
         }
     }
 
@@ -363,6 +400,8 @@ impl Speaker {
                 let now = self.core.clock().uptime();
                 self.machine
                     .handle(Input::Bytes(self.wire.read(count)), now);
+                let rate = self.core.config().federation.rate;
+                self.rest.take(self.arrivals.too_fast(count, rate));
             }
             Ok(Happened::Written) => {
                 self.cargo.written();
@@ -381,6 +420,20 @@ impl Speaker {
         }
     }
 
+    fn write(&mut self, bytes: &[u8]) {
+        if !self.wire.answer(bytes) {
+            // RFC 6120 §4.9.3.17: it asks and does not read the answers.
+            self.end(Some(StreamError::new(StreamCondition::ResourceConstraint)));
+        }
+    }
+
+    /// Behind what came before it, which may be handled by now.
+    fn asked(&mut self) {
+        self.tell_handled();
+        self.machine.acknowledge();
+        self.arrivals.asked();
+    }
+
     fn tell_handled(&mut self) {
         let (stanzas, asked) = self.arrivals.settle();
         self.machine.handled(stanzas);
@@ -394,6 +447,9 @@ impl Speaker {
         let idle = self.core.config().federation.idle;
         let now = self.now();
         let quiet = now + idle.saturating_sub(self.listed.live.idle(now));
+        // Somebody waits for answers, or answers are to be asked for again.
+        let busy = !self.asked.is_empty() || self.cargo.waits();
+        let quiet = if busy { now + SOON } else { quiet };
         let patience = self.waits_since.map(|since| since + PATIENCE);
         let deadline = self.machine.deadline();
         [deadline, patience]
@@ -402,21 +458,33 @@ impl Speaker {
             .fold(quiet, Duration::min)
     }
 
+    /// Whoever asked and has given up waits for no answer.
+    fn forget_questions(&mut self) {
+        let machine = &mut self.machine;
+        self.asked.retain(|asked| {
+            let waits = !asked.tell.is_closed();
+            if !waits {
+                machine.forget(&asked.local, &asked.stream_id);
+            }
+            waits
+        });
+    }
+
     fn check_time(&mut self) {
         self.tell(Input::Timeout);
+        self.forget_questions();
         let now = self.now();
         if self
             .waits_since
             .is_some_and(|since| since + PATIENCE <= now)
         {
-            let error = StreamError::new(StreamCondition::ConnectionTimeout);
-            self.machine.end(Some(&error));
+            self.end(Some(StreamError::new(StreamCondition::ConnectionTimeout)));
             self.over = Some(Err(Failure::unreachable("it took nothing for a minute")));
         } else if self.listed.live.idle(now) >= self.core.config().federation.idle
             && self.asked.is_empty()
         {
             // RFC 6120 §4.4: whoever has nothing to say closes the stream.
-            self.machine.end(None);
+            self.end(None);
         }
     }
 }

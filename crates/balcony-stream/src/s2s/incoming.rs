@@ -166,11 +166,17 @@ impl Incoming {
             self.prove(pair.clone(), How::Claim);
             return;
         }
-        self.refused += 1;
         if forged && alone {
             // §2.2.1: MUST, where nothing else is proved.
             self.stream.close();
-        } else if self.refused >= REFUSED_CLAIMS {
+        } else {
+            self.refused_one();
+        }
+    }
+
+    fn refused_one(&mut self) {
+        self.refused += 1;
+        if self.refused >= REFUSED_CLAIMS {
             self.stream.fail(StreamCondition::PolicyViolation);
         }
     }
@@ -473,9 +479,9 @@ impl Incoming {
                 false => StanzaError::not_allowed(),
             };
             let content = Content::Verdict(Verdict::Error(error));
-            return self
-                .stream
+            self.stream
                 .write_dialback(Step::Result, &pair, None, content);
+            return self.refused_one();
         }
         self.claims.insert(pair.clone());
         self.stream.out.push(Output::Claim {

@@ -222,8 +222,8 @@ pub enum Output {
     Counts,
     /// So many more of our stanzas are handled.
     Acknowledged(u32),
-    /// The other side asks how many of its stanzas are handled; it was answered with those that
-    /// [`Incoming::handled`] told of.
+    /// The other side asks how many of its stanzas are handled: to be answered at once, by
+    /// [`Incoming::acknowledge`] or [`Outgoing::acknowledge`] (XEP-0198 §4).
     Asked,
     /// Why the stream is over, when it did not end in order.
     Failed(Failure),

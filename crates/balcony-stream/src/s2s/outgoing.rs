@@ -309,6 +309,13 @@ impl Outgoing {
         }
     }
 
+    /// Nobody waits for the answer to that question any more.
+    pub fn forget(&mut self, local: &str, stream_id: &str) {
+        let about = (local.to_owned(), stream_id.to_owned());
+        self.waiting.remove(&about);
+        self.asked.remove(&about);
+    }
+
     /// So many more stanzas are handled (XEP-0198 §4, XEP-0288), the first that came first. To be
     /// called for all of them, also before stanzas are counted.
     pub fn handled(&mut self, stanzas: u32) {

@@ -267,11 +267,9 @@ impl Stream {
             return false;
         };
         match said {
-            Management::Request => {
-                counts.write_answer(self.out.bytes());
-                self.out.push(Output::Asked);
-            }
-            Management::Answer(h) => match counts.acknowledge(h) {
+            // Answered when the owner has come to it: stanzas before it may be handled by then.
+            Management::Request => self.out.push(Output::Asked),
+            Management::Answer(h) => match counts.acknowledge(h, self.now) {
                 Ok(0) => {}
                 Ok(more) => self.out.push(Output::Acknowledged(more)),
                 Err(error) => self.fail_with(&error),
@@ -315,7 +313,9 @@ impl Stream {
     }
 
     pub(super) fn request(&mut self) {
-        if self.counts.as_mut().is_some_and(Counts::asks) && !self.closed {
+        let now = self.now;
+        let asks = |counts: &mut Counts| counts.asks(now);
+        if self.counts.as_mut().is_some_and(asks) && !self.closed {
             management::write_request(self.out.bytes());
         }
     }

@@ -137,6 +137,7 @@ impl Hearer {
                     };
                     self.machine.handle(Input::Answer(answer), self.now);
                 }
+                Output::Asked => self.machine.acknowledge(),
                 other => self.seen.push(other),
             }
         }
@@ -206,6 +207,7 @@ impl Speaker {
                     let answer = Answer::Certificate(self.trust.clone());
                     self.machine.handle(Input::Answer(answer), self.now);
                 }
+                Output::Asked => self.machine.acknowledge(),
                 other => self.seen.push(other),
             }
         }

@@ -26,37 +26,16 @@ def log_to(folder):
                         format="%(relativeCreated)d %(name)s %(message)s")
 
 
-class Client(slixmpp.ClientXMPP):
-    """A client that keeps every stanza until the test asks for it, and answers no subscription
-    by itself."""
+class Stream:
+    """A stream of slixmpp, whoever's, that keeps every stanza until the test asks for it."""
 
-    def __init__(self, server, jid, password, direct=False, mech=None, authority=None):
-        super().__init__(jid, password, sasl_mech=mech)
-        self.ca_certs = (authority or server.authority).certificate
-        self.enable_direct_tls, self.enable_starttls = direct, not direct
-        self.listener = server.direct if direct else server.starttls
-        self.roster.auto_authorize = self.roster.auto_subscribe = None
+    def watch(self):
+        """Begins to keep what comes; to be called once, within the event loop."""
         self.inbox, self.came, self.errors = [], asyncio.Event(), []
         self.add_filter("in", self._keep)
-        self.outcome = asyncio.get_running_loop().create_future()
-        self.add_event_handler("session_start", lambda _: self._settle(None))
-        for event in ("failed_all_auth", "connection_failed", "ssl_invalid_chain"):
-            self.add_event_handler(event, lambda why, name=event: self._fail(name, why))
         self.gone = asyncio.Event()
         self.add_event_handler("disconnected", lambda _: self.gone.set())
         self.add_event_handler("stream_error", lambda error: self.errors.append(error["condition"]))
-
-    async def login(self, presence=True, seconds=20):
-        """Logs in, asks for the roster, and is available unless told otherwise."""
-        self.connect("127.0.0.1", self.listener)
-        await asyncio.wait_for(asyncio.shield(self.outcome), seconds)
-        self.whitespace_keepalive = False
-        await self.get_roster(timeout=10)
-        if presence:
-            self.send_presence()
-            await self.expect("its own presence", lambda s: s.name == "presence"
-                              and s["from"] == self.boundjid)
-        return self
 
     async def logout(self):
         """Ends the stream."""
@@ -122,6 +101,35 @@ class Client(slixmpp.ClientXMPP):
             self.inbox.append(stanza)
             self.came.set()
         return stanza
+
+
+class Client(Stream, slixmpp.ClientXMPP):
+    """A client that keeps every stanza until the test asks for it, and answers no subscription
+    by itself."""
+
+    def __init__(self, server, jid, password, direct=False, mech=None, authority=None):
+        super().__init__(jid, password, sasl_mech=mech)
+        self.ca_certs = (authority or server.authority).certificate
+        self.enable_direct_tls, self.enable_starttls = direct, not direct
+        self.listener = server.direct if direct else server.starttls
+        self.roster.auto_authorize = self.roster.auto_subscribe = None
+        self.watch()
+        self.outcome = asyncio.get_running_loop().create_future()
+        self.add_event_handler("session_start", lambda _: self._settle(None))
+        for event in ("failed_all_auth", "connection_failed", "ssl_invalid_chain"):
+            self.add_event_handler(event, lambda why, name=event: self._fail(name, why))
+
+    async def login(self, presence=True, seconds=20):
+        """Logs in, asks for the roster, and is available unless told otherwise."""
+        self.connect("127.0.0.1", self.listener)
+        await asyncio.wait_for(asyncio.shield(self.outcome), seconds)
+        self.whitespace_keepalive = False
+        await self.get_roster(timeout=10)
+        if presence:
+            self.send_presence()
+            await self.expect("its own presence", lambda s: s.name == "presence"
+                              and s["from"] == self.boundjid)
+        return self
 
     def _settle(self, error):
         if not self.outcome.done():

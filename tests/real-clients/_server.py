@@ -62,13 +62,14 @@ def free_ports(count):
 
 
 class Server:
-    """Balcony with a configuration for this test."""
+    """Balcony with a configuration for this test; it listens for components if they are wanted."""
 
-    def __init__(self, folder, cleanup, hosts=None, extra=""):
+    def __init__(self, folder, cleanup, hosts=None, extra="", components=False):
         self.folder, self.cleanup = folder, cleanup
         self.authority = Authority(folder)
         self.certificates = folder / "certs"
-        self.starttls, self.direct = free_ports(2)
+        self.starttls, self.direct, self.components = free_ports(3)
+        listen = f'"127.0.0.1:{self.components}"' if components else ""
         self.process = None
         hosts = hosts or {"localhost": ""}
         for host in hosts:
@@ -83,7 +84,7 @@ class Server:
             f'data_dir = "{folder}/data"\n'
             f'[listen]\nc2s = ["127.0.0.1:{self.starttls}"]\n'
             f'c2s_tls = ["127.0.0.1:{self.direct}"]\n'
-            f's2s = []\ns2s_tls = []\ncomponents = []\nadmin = "{self.admin}"\n'
+            f's2s = []\ns2s_tls = []\ncomponents = [{listen}]\nadmin = "{self.admin}"\n'
             f'[tls]\ndir = "{self.certificates}"\n{sections}{extra}')
 
     def start(self, seconds=20):

@@ -384,7 +384,7 @@ async def reloading(server, component, juliet, nurse):
         answer = await asyncio.wait_for(privilege.send_privileged_iq(iq), 10)
         assert answer["vcard_temp"]["FN"] == "Juliet <Montague> & Co.", answer
     with test("what is withdrawn is refused, whatever the plugin thinks"):
-        # To the plugin, who may read may change, and a privilege that is not named again stays.
+        # To the plugin, who may read may change.
         change = privilege.set_roster(JULIET, {TYBALT: {"name": "x"}}, timeout=10)
         await refused(change, "forbidden")
         privilege.granted_privileges[HOST].message = "outgoing"
@@ -402,7 +402,10 @@ async def reloading(server, component, juliet, nurse):
         assert OF_HOST not in found, found
     with test("without any privileges everything is refused, and nothing is told"):
         await reload("")
-        await asyncio.gather(*(component.advertised(host, 2) for host in (HOST, OTHER)))
+        told = await asyncio.gather(*(component.advertised(host, 2) for host in (HOST, OTHER)))
+        for granted in told:
+            found = granted.roster, granted.message, granted.presence
+            assert found == ("none", "none", "none"), found
         await refused(roster_iq(component, JULIET), "forbidden")
         component.inbox.clear()
         await juliet.update_roster(NURSE, name="Angelica")
@@ -413,6 +416,12 @@ async def reloading(server, component, juliet, nurse):
         await component.plugin["xep_0199"].send_ping(HOST, ifrom=NAME, timeout=10)
         rest = [s for s in component.inbox if s["from"].bare in (JULIET, NURSE)]
         assert not rest, rest
+    with test("a component with another secret than the new one is put out"):
+        config = server.config.read_text().replace(SECRET, "another")
+        server.config.write_text(config)
+        component.gone.clear()
+        await asyncio.to_thread(server.command, "reload")
+        await asyncio.wait_for(component.gone.wait(), 5)
 
 
 async def play(server):
@@ -429,7 +438,7 @@ async def play(server):
     await delegating(component, juliet, nurse)
     component = await being_away(server, component, juliet)
     await reloading(server, component, juliet, nurse)
-    await asyncio.gather(juliet.logout(), component.logout())
+    await juliet.logout()
 
 
 def main(folder, cleanup):

@@ -19,6 +19,8 @@ pub enum Origin {
     Server,
     /// It came from a server of another domain, or from a component.
     Foreign,
+    /// This component asks it in the name of an account.
+    Behalf(Jid),
 }
 
 /// One of the two accounts that a stanza concerns.
@@ -78,7 +80,7 @@ impl Envelope {
     pub fn session(&self) -> Option<&Arc<Session>> {
         match &self.origin {
             Origin::Session(session) => Some(session),
-            Origin::Server | Origin::Foreign => None,
+            Origin::Server | Origin::Foreign | Origin::Behalf(_) => None,
         }
     }
 

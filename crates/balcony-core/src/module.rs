@@ -25,7 +25,7 @@ pub use crate::held::{Hold, HoldKey};
 pub use crate::host::Host;
 pub use crate::notes::Notes;
 pub use crate::remote::{Peer, Way};
-pub use crate::requests::NoAnswer;
+pub use crate::requests::{Asked, NoAnswer};
 pub use crate::service::Service;
 pub use crate::session::{Fate, Item, Session, SessionClient};
 pub use crate::throttle::Throttle;
@@ -326,6 +326,8 @@ pub struct Request {
     pub target: Target,
     /// The address of a client that has not logged in, for limits per address.
     pub stranger: Option<IpAddr>,
+    /// The component that asks in the name of the account that the iq is from.
+    pub behalf: Option<Jid>,
 }
 
 impl Request {

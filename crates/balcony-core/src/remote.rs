@@ -26,6 +26,8 @@ pub struct Departing {
     pub received_at: i64,
     /// Its row in the store, which goes by [`Core::arrived`]. `None`: it is not kept.
     pub kept: Option<i64>,
+    /// Its sender is not told when it does not arrive: it knows nothing of it.
+    pub quiet: bool,
 }
 
 /// What is known of a stanza before it is committed.
@@ -162,10 +164,21 @@ impl Core {
     /// must keep an order among many recipients. It is not kept. When it cannot leave, its sender
     /// gets the error, behind what is being handled.
     pub fn depart(self: &Arc<Self>, stanza: Stanza) {
+        self.depart_so(stanza, false);
+    }
+
+    /// The same for what the sender that it names knows nothing of: when it does not arrive, nobody
+    /// is told.
+    pub fn depart_quietly(self: &Arc<Self>, stanza: Stanza) {
+        self.depart_so(stanza, true);
+    }
+
+    fn depart_so(self: &Arc<Self>, stanza: Stanza, quiet: bool) {
         let departing = Departing {
             stanza,
             received_at: self.clock.utc_micros(),
             kept: None,
+            quiet,
         };
         match self.remote.admit(self, &departing.stanza) {
             Ok(_) => self.remote.send(self, departing),
@@ -188,7 +201,8 @@ impl Core {
     /// Gives a stanza that cannot be brought to its domain back to its sender, behind what is being
     /// handled: whoever sends may hold what the sender needs to take it back.
     pub fn returned(self: &Arc<Self>, departing: &Departing, error: &StanzaError) {
-        if let Some(answer) = departing.stanza.error(error) {
+        let answer = departing.stanza.error(error);
+        if let Some(answer) = answer.filter(|_| !departing.quiet) {
             let core = Arc::clone(self);
             tokio::spawn(async move {
                 if let Some(pending) = core.submit(answer) {
@@ -279,6 +293,7 @@ fn read(row: RemoteRow) -> Option<Departing> {
         stanza,
         received_at: row.received_at,
         kept: Some(row.id),
+        quiet: false,
     })
 }
 

@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::Core;
+use crate::envelope::Origin;
+use crate::walk::Pending;
 
 /// Requests that may wait for an answer at the same time: each takes a few hundred bytes, and
 /// somebody who never answers holds one for as long as its asker waits.
@@ -34,29 +36,50 @@ pub enum NoAnswer {
     NotAsked,
 }
 
-/// A request as long as it waits, whatever ends that.
-struct Place<'c> {
-    requests: &'c Requests,
+/// A request that was sent, as long as somebody waits for its answer.
+pub struct Asked {
+    core: Arc<Core>,
     id: Box<str>,
+    told: oneshot::Receiver<Stanza>,
+    /// What is left of sending it.
+    pending: Option<Pending>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Asked {
     fn drop(&mut self) {
-        self.requests.0.lock().remove(&self.id);
+        self.core.requests.forget(&self.id);
+    }
+}
+
+impl Asked {
+    /// Waits for the result or the error.
+    ///
+    /// # Errors
+    /// None comes within this time.
+    pub async fn answer(mut self, within: Duration) -> Result<Stanza, NoAnswer> {
+        if let Some(pending) = self.pending.take() {
+            pending.await;
+        }
+        match tokio::time::timeout(within, &mut self.told).await {
+            Ok(Ok(answer)) => Ok(answer),
+            _ => Err(NoAnswer::Late),
+        }
     }
 }
 
 impl Requests {
-    fn ask(&self, id: &str, by: Jid, of: Jid) -> Option<(Place<'_>, oneshot::Receiver<Stanza>)> {
+    fn ask(&self, id: &str, by: Jid, of: Jid) -> Option<oneshot::Receiver<Stanza>> {
         let mut waiting = self.0.lock();
         if waiting.len() >= MOST {
             return None;
         }
         let (tell, told) = oneshot::channel();
-        let id: Box<str> = id.into();
-        waiting.insert(id.clone(), Waiting { by, of, tell });
-        let requests = self;
-        Some((Place { requests, id }, told))
+        waiting.insert(id.into(), Waiting { by, of, tell });
+        Some(told)
+    }
+
+    fn forget(&self, id: &str) {
+        self.0.lock().remove(id);
     }
 
     /// Takes a result or an error that answers a request of the server's own: it has the request's
@@ -90,20 +113,32 @@ impl Core {
         iq: Stanza,
         within: Duration,
     ) -> Result<Stanza, NoAnswer> {
+        self.ask(Origin::Server, iq)?.answer(within).await
+    }
+
+    /// Sends an iq of type get or set that a component asks in the name of an account, which is its
+    /// `from`, with another id. It is on its way when this returns.
+    ///
+    /// # Errors
+    /// [`NoAnswer::NotAsked`]
+    pub fn ask_for(self: &Arc<Self>, component: &Jid, iq: Stanza) -> Result<Asked, NoAnswer> {
+        self.ask(Origin::Behalf(component.clone()), iq)
+    }
+
+    fn ask(self: &Arc<Self>, origin: Origin, iq: Stanza) -> Result<Asked, NoAnswer> {
         let mut random = [0_u8; 12];
         getrandom::fill(&mut random).map_err(|_| NoAnswer::NotAsked)?;
         let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let (Some(by), Some(of)) = (iq.from.clone(), iq.to.clone()) else {
             return Err(NoAnswer::NotAsked);
         };
-        let (_place, told) = self.requests.ask(&id, by, of).ok_or(NoAnswer::NotAsked)?;
-        if let Some(pending) = self.submit(iq.with_id(id)) {
-            pending.await;
-        }
-        match tokio::time::timeout(within, told).await {
-            Ok(Ok(answer)) => Ok(answer),
-            _ => Err(NoAnswer::Late),
-        }
+        let told = self.requests.ask(&id, by, of).ok_or(NoAnswer::NotAsked)?;
+        Ok(Asked {
+            core: Arc::clone(self),
+            id: id.as_str().into(),
+            told,
+            pending: self.submit_as(origin, iq.with_id(id)),
+        })
     }
 }
 
@@ -124,9 +159,8 @@ mod tests {
     #[test]
     fn only_who_was_asked_answers_and_once() {
         let requests = Requests::default();
-        let (place, mut told) = requests
-            .ask("1", jid("localhost"), jid("push.example"))
-            .unwrap();
+        let by = jid("localhost");
+        let mut told = requests.ask("1", by, jid("push.example")).unwrap();
         requests.answer(&answer("1", "tybalt@localhost/hall", "localhost"));
         requests.answer(&answer("2", "push.example", "localhost"));
         requests.answer(&answer("1", "push.example", "juliet@localhost"));
@@ -134,7 +168,6 @@ mod tests {
         requests.answer(&answer("1", "push.example", "localhost"));
         assert!(told.try_recv().is_ok());
         requests.answer(&answer("1", "push.example", "localhost"));
-        drop(place);
         assert!(requests.0.lock().is_empty());
     }
 
@@ -142,9 +175,10 @@ mod tests {
     fn who_gives_up_leaves_nothing_behind_and_there_is_a_bound() {
         let requests = Requests::default();
         let ask = |n: usize| requests.ask(&n.to_string(), jid("localhost"), jid("x"));
-        let places: Vec<_> = (0..MOST).map(|n| ask(n).unwrap()).collect();
+        let told: Vec<_> = (0..MOST).map(|n| ask(n).unwrap()).collect();
         assert!(ask(MOST).is_none());
-        drop(places);
+        (0..MOST).for_each(|n| requests.forget(&n.to_string()));
+        drop(told);
         assert!(requests.0.lock().is_empty());
         assert!(ask(0).is_some());
     }

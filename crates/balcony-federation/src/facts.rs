@@ -94,6 +94,9 @@ fn add(list: &mut Vec<String>, domain: &str) {
     }
 }
 
+/// The proof of a component.
+pub(crate) const COMPONENT: &str = "secret";
+
 /// A stream as its task tells of it.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -140,6 +143,11 @@ impl Live {
     /// For how long no stanza has gone over it.
     pub(crate) fn idle(&self, now: Duration) -> Duration {
         now.saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    }
+
+    /// Whether a component is at its end.
+    pub(crate) fn is_of_component(&self) -> bool {
+        self.known.lock().proof == Some(COMPONENT)
     }
 
     /// Has the stream closed.

@@ -339,15 +339,11 @@ impl Federation {
         kicked
     }
 
-    /// Closes the streams with domains that a new configuration does not speak with.
+    /// Closes the streams with domains that a new configuration does not speak with, or has itself.
     pub fn enforce(&self, config: &Config) {
-        let federation = &config.federation;
+        self.shared.components.enforce(config);
         for live in self.shared.streams.lock().values() {
-            // Components have no rule here: their domains are ours.
-            let forbidden = live.names_one(|remote| {
-                components::owner(config, remote).is_none() && !federation.allows(remote)
-            });
-            if forbidden {
+            if !live.is_of_component() && live.names_one(|remote| is_forbidden(config, remote)) {
                 live.kick();
             }
         }
@@ -446,4 +442,13 @@ impl Remote for Federation {
         streams.values().for_each(|live| live.add_to(&mut peers));
         peers
     }
+}
+
+/// Whether no other server has a domain with this configuration: it is not spoken with, or ours.
+fn is_forbidden(config: &Config, remote: &str) -> bool {
+    let services = config.muc.hosts.iter().chain(&config.pubsub.hosts);
+    !config.federation.allows(remote)
+        || components::owner(config, remote).is_some()
+        || config.host(remote).is_some()
+        || services.into_iter().any(|domain| domain == remote)
 }

@@ -159,6 +159,7 @@ mod tests {
             stanza: Stanza::message(MessageType::Chat).with_id(id),
             received_at: 0,
             kept: kept.then_some(1),
+            quiet: false,
         }
     }
 

@@ -9,7 +9,7 @@ use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
 use balcony_store::Result;
 
-use crate::{presence, roster};
+use crate::{presence, privilege, roster};
 
 /// The guard before resources.
 pub static MODULE: ModuleSpec = ModuleSpec {
@@ -66,6 +66,10 @@ async fn guard(ctx: &mut Ctx<'_>, from: Jid, to: Jid) -> Flow {
     let Some(session) = ctx.sessions().find(&to) else {
         return Flow::Continue;
     };
+    // XEP-0356 §7.1: it was sent directed presence, which is no secret to it any more.
+    if privilege::sees(ctx, &from, to.domain()) {
+        return Flow::Continue;
+    }
     let shared = match from.is_domain() && ctx.core().is_elsewhere(&from) {
         true => is_shared_there(ctx, &to, &from).await,
         false => presence::is_shared(ctx, &to, Some(&session), &from).await,

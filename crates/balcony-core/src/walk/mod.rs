@@ -100,8 +100,11 @@ impl Core {
 
     /// Takes a stanza of the server's own, with `from` and `to`.
     pub fn submit(self: &Arc<Self>, stanza: Stanza) -> Option<Pending> {
-        let envelope = self.envelope(stanza, Origin::Server);
-        self.start(Walk::new(envelope))
+        self.submit_as(Origin::Server, stanza)
+    }
+
+    pub(crate) fn submit_as(self: &Arc<Self>, origin: Origin, stanza: Stanza) -> Option<Pending> {
+        self.start(Walk::new(self.envelope(stanza, origin)))
     }
 
     pub(crate) fn envelope(&self, stanza: Stanza, origin: Origin) -> Envelope {
@@ -139,6 +142,7 @@ impl Core {
             session: None,
             target: Target::HOST,
             stranger: Some(address),
+            behalf: None,
         };
         let mut works = Works::default();
         let mut ctx = Ctx::new(self, &mut works);

@@ -71,7 +71,7 @@ impl Walk {
     pub(super) fn new(envelope: Envelope) -> Self {
         let station = match envelope.origin() {
             Origin::Session(_) => Station::SendingBefore,
-            Origin::Server | Origin::Foreign => Station::Route,
+            Origin::Server | Origin::Foreign | Origin::Behalf(_) => Station::Route,
         };
         Self {
             envelope,
@@ -416,6 +416,10 @@ impl Walk {
             session: self.envelope.session().cloned(),
             target,
             stranger: None,
+            behalf: match self.envelope.origin() {
+                Origin::Behalf(component) => Some(component.clone()),
+                _ => None,
+            },
         };
         self.end();
         match handle {
@@ -489,6 +493,7 @@ impl Walk {
             stanza: std::mem::replace(&mut self.envelope.stanza, spent),
             received_at: self.envelope.received_at(),
             kept: self.kept,
+            quiet: false,
         };
         core.remote.send(core, departing);
         None

@@ -13,7 +13,7 @@ use balcony_stream::component::{Component, Output, Settings, Terms};
 
 use super::Attached;
 use crate::arrivals::Arrivals;
-use crate::facts::Direction;
+use crate::facts::{COMPONENT, Direction};
 use crate::reach::Socket;
 use crate::wire::{Happened, Wire};
 use crate::{CLOSE, Listed, Shared};
@@ -139,14 +139,18 @@ impl Connection {
     }
 
     fn proved(&mut self, domain: String) {
-        if !self.shared.components.attach(&domain, &self.attached) {
+        let config = self.core.config();
+        let secret = config.components.iter().find(|c| c.name == domain);
+        let secret = secret.map(|component| component.secret.clone());
+        let (components, secret) = (&self.shared.components, secret.unwrap_or_default());
+        if !components.attach(&domain, &self.attached, secret) {
             // XEP-0114 §3, RFC 6120 §4.9.3.3
             let error = StreamError::new(StreamCondition::Conflict);
             return self.machine.end(Some(&error));
         }
         self.listed.live.know(|known| {
             known.add_remote(&domain);
-            known.proof = Some("secret");
+            known.proof = Some(COMPONENT);
         });
         tracing::info!(component = domain, "a component is there");
         if let Ok(name) = Jid::from_parts(None, &domain, None)

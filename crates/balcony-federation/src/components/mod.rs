@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use balcony_core::Core;
-use balcony_core::config::{self, Config};
+use balcony_core::config::{self, Config, Secret};
 use balcony_core::remote::{Admitted, Departing};
 use balcony_proto::stanza::{Stanza, StanzaError};
 use balcony_proto::stream::{StreamCondition, StreamError};
@@ -26,7 +26,14 @@ pub(crate) fn owner<'c>(config: &'c Config, domain: &str) -> Option<&'c config::
 /// The components that are connected, by name.
 #[derive(Default)]
 pub(crate) struct Components {
-    attached: Mutex<HashMap<String, Arc<Attached>>>,
+    attached: Mutex<HashMap<String, Proved>>,
+}
+
+/// One that is connected.
+struct Proved {
+    attached: Arc<Attached>,
+    /// By which it is.
+    secret: Secret,
 }
 
 /// What waits for a component that is connected.
@@ -58,7 +65,7 @@ impl Components {
         stanza: &Stanza,
     ) -> Result<Admitted, StanzaError> {
         let attached = self.attached.lock();
-        let Some(attached) = attached.get(&component.name) else {
+        let Some(Proved { attached, .. }) = attached.get(&component.name) else {
             // RFC 6120 §8.3.3.19: it is not there now.
             return Err(StanzaError::service_unavailable());
         };
@@ -75,28 +82,47 @@ impl Components {
     pub(crate) fn send(&self, core: &Arc<Core>, name: &str, departing: Departing) {
         let attached = self.attached.lock();
         // Under the lock: what is pushed after `detach` has looked would be lost.
-        if let Some(attached) = attached.get(name) {
-            return attached.push(departing);
+        if let Some(proved) = attached.get(name) {
+            return proved.attached.push(departing);
         }
         drop(attached);
         core.returned(&departing, &StanzaError::service_unavailable());
     }
 
     /// A component is there. False when one of that name is already.
-    fn attach(&self, name: &str, component: &Arc<Attached>) -> bool {
+    fn attach(&self, name: &str, component: &Arc<Attached>, secret: Secret) -> bool {
         let mut attached = self.attached.lock();
         if attached.contains_key(name) {
             return false;
         }
-        attached.insert(name.to_owned(), Arc::clone(component));
+        let attached_as = Proved {
+            attached: Arc::clone(component),
+            secret,
+        };
+        attached.insert(name.to_owned(), attached_as);
         true
+    }
+
+    /// Closes the streams of components that a new configuration does not have, or has by another
+    /// secret.
+    pub(crate) fn enforce(&self, config: &Config) {
+        for (name, proved) in &*self.attached.lock() {
+            let mut all = config.components.iter();
+            let stays = all.any(|c| c.name == *name && c.secret == proved.secret);
+            if !stays {
+                let error = StreamError::new(StreamCondition::NotAuthorized);
+                proved
+                    .attached
+                    .end(error.with_text("the configuration changed"));
+            }
+        }
     }
 
     /// It is gone; what it did not get goes back to whoever sent it.
     fn detach(&self, core: &Arc<Core>, name: &str) {
         let gone = self.attached.lock().remove(name);
         let Some(gone) = gone else { return };
-        let left = std::mem::take(&mut gone.queue.lock().waiting);
+        let left = std::mem::take(&mut gone.attached.queue.lock().waiting);
         let error = StanzaError::service_unavailable();
         left.iter()
             .for_each(|departing| core.returned(departing, &error));
@@ -117,6 +143,11 @@ impl Attached {
         let first = queue.waiting.pop_front()?;
         queue.bytes = queue.bytes.saturating_sub(first.stanza.size());
         Some(first.stanza)
+    }
+
+    fn end(&self, error: StreamError) {
+        self.queue.lock().end = Some(error);
+        self.bell.notify_one();
     }
 
     fn take_end(&self) -> Option<StreamError> {

@@ -7,7 +7,7 @@ mod guard;
 mod list;
 
 pub(crate) use cache::{between, blocks};
-pub(crate) use guard::is_blocked_online as blocks_online;
+pub(crate) use guard::{blocks_if_known, is_blocked_online as blocks_online};
 
 use balcony_core::module::{
     Band, Config, EventKind, Feature, Handle, Hook, HookSpec, IqHandler, IqKind, KeyKind, Kinds,

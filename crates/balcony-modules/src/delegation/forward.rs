@@ -1,6 +1,5 @@
 //! A delegated request on its way to the component, and the answer on its way back (XEP-0355 §4.3).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,42 +9,16 @@ use balcony_proto::ns;
 use balcony_proto::stanza::{IqType, Kind, Payload, Stanza, StanzaError};
 use balcony_proto::xep::forward;
 use balcony_proto::xml::Element;
-use parking_lot::Mutex;
 
 use super::State;
 
 /// How long a component may take: what it does, the server would do at once.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Requests of one account that may wait for components: what several clients ask as they start.
-/// They do not hold up what comes behind them (§9 point 3), so this bounds them.
+/// Requests of one account, or of the users of one other server, that may wait for components: what
+/// several clients ask as they start. They do not hold up what comes behind them (§9 point 3), so
+/// this bounds them.
 const WAITING: u32 = 100;
-
-/// How many requests of whom wait.
-#[derive(Default)]
-pub(super) struct Waiting(Mutex<HashMap<Box<str>, u32>>);
-
-impl Waiting {
-    fn begin(&self, who: &str) -> bool {
-        let mut waiting = self.0.lock();
-        let count = waiting.entry(who.into()).or_default();
-        if *count >= WAITING {
-            return false;
-        }
-        *count += 1;
-        true
-    }
-
-    fn end(&self, who: &str) {
-        let mut waiting = self.0.lock();
-        if let Some(count) = waiting.get_mut(who) {
-            *count -= 1;
-            if *count == 0 {
-                waiting.remove(who);
-            }
-        }
-    }
-}
 
 /// Sends a request on to a component; whoever asked is answered later.
 ///
@@ -60,9 +33,12 @@ pub(super) fn begin(
 ) -> Result<(), StanzaError> {
     let state: &State = ctx.state().ok_or_else(StanzaError::internal_server_error)?;
     let from = asked.from.as_ref().ok_or_else(StanzaError::bad_request)?;
-    if !state.waiting.begin(from.bare_str()) {
-        return Err(StanzaError::resource_constraint());
-    }
+    let whose = match ctx.core().is_elsewhere(from) {
+        true => from.domain(),
+        false => from.bare_str(),
+    };
+    let place = state.waiting.begin(whose, WAITING);
+    let place = place.ok_or_else(StanzaError::resource_constraint)?;
     let host = Jid::from_parts(None, host, None).map_err(|_| StanzaError::jid_malformed())?;
     let wrapper = Element::new(ns::DELEGATION, "delegation");
     let iq = Stanza::iq(IqType::Set, "")
@@ -70,7 +46,10 @@ pub(super) fn begin(
         .with_to(component.clone())
         .with_payload(forward::wrap(&wrapper, None, asked));
     let (core, asked, session) = (Arc::clone(ctx.core()), asked.clone(), session.cloned());
-    tokio::spawn(async move { relay(&core, &asked, session, iq).await });
+    tokio::spawn(async move {
+        relay(&core, &asked, session, iq).await;
+        drop(place);
+    });
     Ok(())
 }
 
@@ -81,13 +60,11 @@ async fn relay(core: &Arc<Core>, asked: &Stanza, session: Option<Arc<Session>>, 
         Some(payload) => Some(asked.result(payload)),
         None => asked.error(&StanzaError::service_unavailable()),
     };
-    if let (Some(state), Some(from)) = (core.state::<State>(), &asked.from) {
-        state.waiting.end(from.bare_str());
-    }
     let Some(answer) = answer else { return };
-    match session {
-        Some(session) => core.deliver(&session, answer),
-        None => core.depart(answer),
+    if let Some(session) = session {
+        core.deliver(&session, answer);
+    } else if let Some(pending) = core.submit(answer) {
+        pending.await;
     }
 }
 
@@ -148,18 +125,5 @@ mod tests {
         assert!(!fits("result", &format!("id='b' type='result' {to}")));
         assert!(!fits("result", &format!("id='a' type='error' {to}")));
         assert!(!fits("error", &format!("id='a' type='result' {to}")));
-    }
-
-    #[test]
-    fn what_one_account_asks_is_bounded() {
-        let waiting = Waiting::default();
-        assert!((0..WAITING).all(|_| waiting.begin("juliet@localhost")));
-        assert!(!waiting.begin("juliet@localhost"));
-        assert!(waiting.begin("romeo@localhost"));
-        waiting.end("juliet@localhost");
-        assert!(waiting.begin("juliet@localhost"));
-        (0..WAITING).for_each(|_| waiting.end("juliet@localhost"));
-        waiting.end("romeo@localhost");
-        assert!(waiting.0.lock().is_empty());
     }
 }

@@ -13,7 +13,7 @@ use balcony_proto::ns;
 use balcony_proto::stanza::{Child, Stanza};
 use balcony_proto::xml::Element;
 
-use crate::components::Notices;
+use crate::components::{Notices, Waiting};
 
 pub(crate) use nested::{Nest, Nested};
 
@@ -49,15 +49,15 @@ pub static MODULE: ModuleSpec = ModuleSpec {
 struct State {
     notices: Notices,
     nested: Nested,
-    waiting: forward::Waiting,
+    waiting: Waiting,
 }
 
 impl Default for State {
     fn default() -> State {
         State {
-            notices: Notices::new(notice),
+            notices: Notices::new(notice, || Element::new(ns::DELEGATION, "delegation")),
             nested: Nested::default(),
-            waiting: forward::Waiting::default(),
+            waiting: Waiting::default(),
         }
     }
 }
@@ -86,10 +86,10 @@ pub(crate) fn nested<'c>(ctx: &Ctx<'c>) -> Option<&'c Nested> {
 }
 
 /// What is delegated to a component for a host (§4.2).
-fn notice(config: &Config, component: &Jid, host: &str) -> Element {
+fn notice(config: &Config, component: &Jid, host: &str) -> Option<Element> {
     let all = config.delegations.iter();
     let held = all.filter(|d| d.component == component.as_str() && d.is_for(host));
-    Element::new(ns::DELEGATION, "delegation").with_children(held.map(|held| {
+    let mut delegated = held.map(|held| {
         let attributes = held
             .attributes
             .iter()
@@ -97,7 +97,10 @@ fn notice(config: &Config, component: &Jid, host: &str) -> Element {
         Element::new(ns::DELEGATION, "delegated")
             .with_attr("namespace", held.namespace.as_str())
             .with_children(attributes)
-    }))
+    });
+    let first = delegated.next()?;
+    let notice = Element::new(ns::DELEGATION, "delegation").with_child(first);
+    Some(notice.with_children(delegated))
 }
 
 fn connected(ctx: &mut Ctx<'_>, event: &Event) {
@@ -109,7 +112,7 @@ fn connected(ctx: &mut Ctx<'_>, event: &Event) {
 
 fn tick(ctx: &mut Ctx<'_>, _: &Event) {
     if let Some(state) = ctx.state::<State>()
-        && state.notices.look(ctx)
+        && state.notices.look(ctx).is_some()
     {
         nested::ask_all(ctx);
     }
@@ -118,17 +121,22 @@ fn tick(ctx: &mut Ctx<'_>, _: &Event) {
 /// Takes a request in a namespace that is delegated (§4.3).
 fn take(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     let config = ctx.config();
-    // What the server asks in somebody's name, it asks for a component or for itself (§4.3.1).
-    if config.delegations.is_empty() || matches!(envelope.origin(), Origin::Server) {
+    if config.delegations.is_empty() {
         return Flow::Continue;
     }
     let stanza = &envelope.stanza;
     let (Some(from), Some(payload)) = (&stanza.from, stanza.payload.first()) else {
         return Flow::Continue;
     };
+    let by = match envelope.origin() {
+        // What the server asks for itself is not answered by others.
+        Origin::Server => return Flow::Continue,
+        Origin::Behalf(component) => component,
+        Origin::Session(_) | Origin::Foreign => from,
+    };
     let host = stanza.to.as_ref().unwrap_or(from).domain();
     let fits = |held: &&Delegation| held.namespace == payload.ns() && has_all(held, &payload);
-    let Some(component) = delegate(&config, from, host, fits) else {
+    let Some(component) = delegate(&config, by, host, fits) else {
         return Flow::Continue;
     };
     match forward::begin(ctx, stanza, envelope.session(), &component, host) {
@@ -148,7 +156,8 @@ pub(crate) fn take_rest(ctx: &mut Ctx<'_>, request: &Request, rest: Rest) -> Opt
     let from = stanza.from.as_ref()?;
     let host = stanza.to.as_ref().unwrap_or(from).domain();
     let fits = |held: &&Delegation| held.namespace == rest.namespace();
-    let component = delegate(&config, from, host, fits)?;
+    let by = request.behalf.as_ref().unwrap_or(from);
+    let component = delegate(&config, by, host, fits)?;
     let begun = forward::begin(ctx, stanza, request.session.as_ref(), &component, host);
     Some(match begun {
         Ok(()) => ctx.answer_later(),
@@ -156,17 +165,17 @@ pub(crate) fn take_rest(ctx: &mut Ctx<'_>, request: &Request, rest: Rest) -> Opt
     })
 }
 
-/// The component that answers: never the one that asks (§4.3.1).
+/// The component that answers: never the one that asks, also in the name of an account (§4.3.1).
 fn delegate(
     config: &Config,
-    from: &Jid,
+    by: &Jid,
     host: &str,
     fits: impl Fn(&&Delegation) -> bool,
 ) -> Option<Jid> {
     let mut all = config.delegations.iter().filter(|held| held.is_for(host));
     let held = all.find(fits)?;
     let component = Jid::from_parts(None, &held.component, None).ok()?;
-    (component.as_str() != from.bare_str()).then_some(component)
+    (component.as_str() != by.bare_str()).then_some(component)
 }
 
 fn has_all(held: &Delegation, payload: &Child<'_>) -> bool {

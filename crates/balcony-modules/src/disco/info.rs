@@ -32,8 +32,12 @@ pub(super) fn answer_about_account<'a>(
 ) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
         let node = node::named(&request.payload()?);
-        let answer = about_account(ctx, request, node.as_deref()).await;
-        match (answer, node) {
+        if let Some(node) = &node
+            && let Some(info) = pubsub::info(ctx, request, node).await?
+        {
+            return Ok(Payload::from_element(&info.to_element()));
+        }
+        match (itself(ctx, request).await, node) {
             (Err(error), Some(_)) => {
                 // XEP-0355 §7.2.4
                 let rest = delegation::take_rest(ctx, request, Rest::Info);
@@ -44,12 +48,8 @@ pub(super) fn answer_about_account<'a>(
     })
 }
 
-async fn about_account(ctx: &mut Ctx<'_>, request: &Request, node: Option<&str>) -> Answer {
-    if let Some(node) = node
-        && let Some(info) = pubsub::info(ctx, request, node).await?
-    {
-        return Ok(Payload::from_element(&info.to_element()));
-    }
+/// About the account, to who may see that it is there.
+async fn itself(ctx: &mut Ctx<'_>, request: &Request) -> Answer {
     if !access::sees_presence(ctx, request).await? {
         return Err(StanzaError::service_unavailable());
     }

@@ -81,20 +81,30 @@ fn top(ctx: &Ctx<'_>, request: &Request) -> Result<Vec<Item>, StanzaError> {
     Ok(items)
 }
 
-/// The services of a host: those on domains below its own, and those that are below none.
+/// The services of a host, and the components that are connected: those on domains below its own, and those that are below none.
 fn services(ctx: &Ctx<'_>, host: &str) -> Vec<Item> {
     let hosts = ctx.core().hosts();
     let below = |domain: &str, host: &str| {
         let rest = domain.strip_suffix(host);
         rest.is_some_and(|rest| rest.ends_with('.'))
     };
-    let services = ctx.core().services().into_iter();
-    let own = services.filter(|(domain, _)| {
+    let is_its = |domain: &str| {
         below(domain, host) || !hosts.iter().any(|other| below(domain, other.name()))
-    });
-    let items = own.filter_map(|(domain, service)| {
-        let jid = Jid::from_parts(None, &domain, None).ok()?;
-        Some(Item::new(jid).named(service.title))
+    };
+    let services = ctx.core().services().into_iter();
+    let services = services.filter(|(domain, _)| is_its(domain));
+    let services = services.map(|(domain, service)| (domain, Some(service.title)));
+    // What they are called, they say themselves.
+    let config = ctx.config();
+    let components = config.components.iter().map(|component| &component.name);
+    let there = components.filter(|name| is_its(name) && ctx.core().has_component(name));
+    let all = services.chain(there.map(|name| (name.clone(), None)));
+    let items = all.filter_map(|(domain, title)| {
+        let item = Item::new(Jid::from_parts(None, &domain, None).ok()?);
+        Some(match title {
+            Some(title) => item.named(title),
+            None => item,
+        })
     });
     items.collect()
 }

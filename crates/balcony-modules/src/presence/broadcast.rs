@@ -46,10 +46,11 @@ pub(super) async fn available(
         }
     }
     if first {
-        // XEP-0356 §7.1
-        for component in privilege::watchers(ctx, session.account().domain()) {
-            deliver(ctx, presence.clone().with_to(component)).await;
-        }
+        let is_told = |jid: &Jid| {
+            let standing = contacts.standing(jid.as_str());
+            standing.is_some_and(roster::Standing::shows_presence)
+        };
+        privilege::show(ctx, &presence, is_told);
     }
     drop(turn);
     if first {
@@ -139,7 +140,6 @@ async fn farewell(
     let mut told = Vec::new();
     if was_available {
         told.push(account.clone());
-        told.extend(privilege::watchers(ctx, account.domain()));
         match roster::contacts(ctx, account).await {
             Ok(contacts) => {
                 let shown = contacts
@@ -154,6 +154,9 @@ async fn farewell(
             }
         }
     }
+    if was_available {
+        privilege::show(ctx, presence, |jid| told.contains(jid));
+    }
     let knows = |jid: &Jid| told.iter().any(|other| other.as_str() == jid.bare_str());
     let rest: Vec<Jid> = directed.into_iter().filter(|jid| !knows(jid)).collect();
     for to in told.into_iter().chain(rest) {
@@ -161,11 +164,11 @@ async fn farewell(
     }
 }
 
-/// Tells somebody who may know what a session shows, if it does.
+/// Tells a component that may know what a session shows, if it does.
 pub(crate) async fn tell(ctx: &mut Ctx<'_>, session: &Session, to: &Jid) {
     let _turn = turn(ctx, session.jid()).await;
     if let Some(presence) = session.presence().filter(|_| session.is_available()) {
-        deliver(ctx, presence.with_to(to.clone())).await;
+        ctx.core().depart_quietly(presence.with_to(to.clone()));
     }
 }
 

@@ -3,7 +3,7 @@
 //! One task at a time looks at what came, in its order, so that nobody's stanzas wait for rosters
 //! that have to be read.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use balcony_core::module::{Config, Core, Ctx, Seen};
@@ -12,15 +12,13 @@ use balcony_proto::stanza::{Kind, PresenceType, Stanza};
 use parking_lot::Mutex;
 
 use super::State;
+use super::presence::{PAUSE, SLICE};
+use super::shown::Shown;
 use crate::components::is_there;
 use crate::roster;
 
-/// Presence that may wait to be looked at: a few seconds' worth on a large server, 5 MB.
-const WAITING: usize = 10_000;
-
-/// Contacts of other servers that are remembered for one component: about 50 MB. Of more, a
-/// component hears as often as they are told to accounts, and not when it comes late.
-const SHOWN: usize = 100_000;
+/// Bytes of presence that may wait to be looked at: a few seconds' worth on a large server.
+const WAITING: usize = 8 << 20;
 
 /// Something to look at.
 pub(super) enum Job {
@@ -30,127 +28,143 @@ pub(super) enum Job {
     Connected(Jid),
 }
 
+impl Job {
+    fn size(&self) -> usize {
+        match self {
+            Job::Contact(presence) => presence.size(),
+            Job::Connected(_) => 0,
+        }
+    }
+
+    fn is_farewell(&self) -> bool {
+        matches!(self, Job::Contact(presence) if is_farewell(presence))
+    }
+}
+
+fn is_farewell(presence: &Stanza) -> bool {
+    presence.kind == Kind::Presence(PresenceType::Unavailable)
+}
+
 #[derive(Default)]
 pub(super) struct Contacts {
     queue: Mutex<Queue>,
-    /// By component, what contacts showed last.
-    shown: Mutex<HashMap<Jid, HashMap<Jid, Stanza>>>,
+    /// What contacts showed last.
+    shown: Mutex<Shown>,
 }
 
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Job>,
+    bytes: usize,
     /// Somebody works on it.
     works: bool,
+}
+
+impl Queue {
+    /// False: there is too much already. That somebody goes is missed last.
+    fn push(&mut self, job: Job) -> bool {
+        let most = if job.is_farewell() {
+            2 * WAITING
+        } else {
+            WAITING
+        };
+        let bytes = self.bytes + job.size();
+        if bytes > most {
+            return false;
+        }
+        self.bytes = bytes;
+        self.waiting.push_back(job);
+        true
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        let job = self.waiting.pop_front();
+        self.bytes -= job.as_ref().map_or(0, Job::size);
+        self.works = job.is_some();
+        job
+    }
 }
 
 impl Contacts {
     /// Has something looked at, behind what waits.
     pub(super) fn begin(&self, core: &Arc<Core>, job: Job) {
         let mut queue = self.queue.lock();
-        if queue.waiting.len() >= WAITING {
+        if !queue.push(job) {
             tracing::warn!("more presence of contacts than is looked at; a component misses some");
-            return;
+        } else if !std::mem::replace(&mut queue.works, true) {
+            tokio::spawn(work(Arc::clone(core)));
         }
-        queue.waiting.push_back(job);
-        if std::mem::replace(&mut queue.works, true) {
-            return;
-        }
-        tokio::spawn(work(Arc::clone(core)));
-    }
-
-    fn next(&self) -> Option<Job> {
-        let mut queue = self.queue.lock();
-        let next = queue.waiting.pop_front();
-        queue.works = next.is_some();
-        next
     }
 
     /// Forgets what is no component's concern with this configuration.
     pub(super) fn forget_for_others(&self, config: &Config) {
-        let sees = |component: &Jid| {
-            let mut all = config.privileges.iter();
-            all.any(|h| h.presence == Seen::Contacts && h.component == component.as_str())
-        };
-        self.shown.lock().retain(|component, _| sees(component));
-    }
-
-    /// Whether a component has not heard this yet.
-    fn is_news(&self, component: &Jid, presence: &Stanza) -> bool {
-        let Some(from) = &presence.from else {
-            return false;
-        };
-        let mut shown = self.shown.lock();
-        let shown = shown.entry(component.clone()).or_default();
-        if presence.kind != Kind::Presence(PresenceType::Available) {
-            return shown.remove(from).is_some();
-        }
-        let presence = presence.clone().with_to(None);
-        let known = shown.get(from);
-        if known.is_some_and(|known| known.to_bytes() == presence.to_bytes()) {
-            return false;
-        }
-        if known.is_some() || shown.len() < SHOWN {
-            shown.insert(from.clone(), presence);
-        }
-        true
-    }
-
-    fn shown_to(&self, component: &Jid) -> Vec<Stanza> {
-        let shown = self.shown.lock();
-        let shown = shown.get(component).into_iter();
-        shown.flat_map(HashMap::values).cloned().collect()
+        self.shown.lock().retain(|component, host| {
+            let held = super::held(config, component, host);
+            held.is_some_and(|held| held.presence == Seen::Contacts)
+        });
     }
 }
 
 async fn work(core: Arc<Core>) {
-    while let Some(job) = core
-        .state::<State>()
-        .and_then(|state| state.contacts.next())
-    {
-        core.lend(move |ctx| Box::pin(async move { look(ctx, job).await }))
-            .await;
-    }
-}
-
-async fn look(ctx: &mut Ctx<'_>, job: Job) {
-    let Some(state) = ctx.state::<State>() else {
-        return;
-    };
-    match job {
-        Job::Contact(presence) => contact(ctx, &state.contacts, presence).await,
-        Job::Connected(component) => {
-            for presence in state.contacts.shown_to(&component) {
-                tell(ctx, &component, presence);
+    let next = || core.state::<State>()?.contacts.queue.lock().pop();
+    while let Some(job) = next() {
+        match job {
+            Job::Contact(presence) => {
+                core.lend(move |ctx| Box::pin(async move { contact(ctx, presence).await }))
+                    .await;
             }
+            Job::Connected(component) => replay(&core, &component).await,
         }
     }
 }
 
-/// What somebody shows to an account is for components if the account asked to see it.
-async fn contact(ctx: &mut Ctx<'_>, contacts: &Contacts, presence: Stanza) {
+/// A component that has just come is told of those who are there.
+async fn replay(core: &Arc<Core>, component: &Jid) {
+    let Some(state) = core.state::<State>() else {
+        return;
+    };
+    let known = state.contacts.shown.lock().of(component);
+    for slice in known.chunks(SLICE) {
+        if !core.has_component(component.as_str()) {
+            return;
+        }
+        for presence in slice {
+            core.depart_quietly(presence.clone().with_to(component.clone()));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What somebody shows to an account is for components if the account asked to see it. That they go
+/// is for whoever saw them, whatever the account thinks of them by now.
+async fn contact(ctx: &mut Ctx<'_>, presence: Stanza) {
+    let Some(state) = ctx.state::<State>() else {
+        return;
+    };
     let (Some(from), Some(account)) = (presence.from.clone(), presence.to.as_ref()) else {
         return;
     };
     let account = account.bare();
-    match roster::standing(ctx, &account, &from).await {
-        Ok(standing) if standing.is_some_and(roster::Standing::sees_presence) => {}
-        Ok(_) => return,
-        Err(cause) => return tracing::warn!(%cause, %account, "a component misses presence"),
-    }
-    let config = ctx.config();
-    let all = config.privileges.iter();
-    let told = all.filter(|h| h.presence == Seen::Contacts && h.is_for(account.domain()));
-    for component in told.filter_map(super::name) {
-        if contacts.is_news(&component, &presence) {
-            tell(ctx, &component, presence.clone());
+    if !is_farewell(&presence) {
+        match roster::standing(ctx, &account, &from).await {
+            Ok(standing) if standing.is_some_and(roster::Standing::sees_presence) => {}
+            Ok(_) => return,
+            Err(cause) => return tracing::warn!(%cause, %account, "a component misses presence"),
         }
     }
-}
-
-fn tell(ctx: &Ctx<'_>, component: &Jid, presence: Stanza) {
-    if is_there(ctx, component) {
-        ctx.core().depart(presence.with_to(component.clone()));
+    let config = ctx.config();
+    let host = account.domain();
+    let told = super::all_held(&config, host).filter(|(_, h)| h.presence == Seen::Contacts);
+    for (component, _) in told {
+        let news = state
+            .contacts
+            .shown
+            .lock()
+            .is_news(&component, host, &presence);
+        if news && is_there(ctx, &component) {
+            let presence = presence.clone().with_to(component);
+            ctx.core().depart_quietly(presence);
+        }
     }
 }
 
@@ -158,26 +172,15 @@ fn tell(ctx: &Ctx<'_>, component: &Jid, presence: Stanza) {
 mod tests {
     use super::*;
 
-    fn presence(kind: PresenceType, to: &str) -> Stanza {
-        let jid = |text| Jid::parse(text).unwrap();
-        Stanza::presence(kind)
-            .with_from(jid("romeo@mantua.example/orchard"))
-            .with_to(jid(to))
-    }
-
-    /// §8 point 2
     #[test]
-    fn what_several_accounts_are_told_is_told_once() {
-        use PresenceType::{Available, Unavailable};
-        let contacts = Contacts::default();
-        let component = Jid::parse("gate.localhost").unwrap();
-        let news = |kind, to| contacts.is_news(&component, &presence(kind, to));
-        assert!(news(Available, "juliet@localhost"));
-        assert!(!news(Available, "nurse@localhost"));
-        assert_eq!(contacts.shown_to(&component).len(), 1);
-        assert!(news(Unavailable, "juliet@localhost"));
-        assert!(!news(Unavailable, "nurse@localhost"));
-        assert!(contacts.shown_to(&component).is_empty());
-        assert!(news(Available, "nurse@localhost"));
+    fn what_waits_is_bounded_and_farewells_are_missed_last() {
+        let job = |kind, bytes| Job::Contact(Stanza::presence(kind).with_id("x".repeat(bytes)));
+        let mut queue = Queue::default();
+        assert!(queue.push(job(PresenceType::Available, WAITING - 1_000)));
+        assert!(!queue.push(job(PresenceType::Available, 1_000)));
+        assert!(queue.push(job(PresenceType::Unavailable, 1_000)));
+        assert!(!queue.push(job(PresenceType::Unavailable, WAITING)));
+        assert!(queue.pop().is_some() && queue.pop().is_some() && queue.pop().is_none());
+        assert_eq!(queue.bytes, 0);
     }
 }

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use balcony_core::module::{Answer, Core, Ctx, Envelope, Flow, NoAnswer, Origin, Request};
+use balcony_core::module::{
+    Answer, Asked, BoxFuture, Core, Ctx, Envelope, Flow, NoAnswer, Origin, Request, stanza_error,
+};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{IqType, Kind, Stanza, StanzaError};
 use balcony_proto::xep::forward;
 use balcony_proto::xml::Element;
+
+use super::State;
+use crate::blocking;
 
 /// How long an answer may take: longer than it takes to reach another server for the first time.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -27,18 +32,49 @@ pub(super) fn for_resource(_: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     }
 }
 
-/// Sends the request that this one wraps. The answer to it is told later: a component's other
-/// stanzas do not wait for somebody on another server.
-pub(super) fn answer(ctx: &mut Ctx<'_>, request: &Request) -> Answer {
-    let iq = wrapped(ctx, request)?;
-    let (core, asked) = (Arc::clone(ctx.core()), request.stanza.clone());
-    tokio::spawn(async move { send(&core, asked, iq).await });
-    ctx.answer_later()
+/// Requests of one component that may wait for answers: as many as a busy service asks in a few
+/// seconds, and a tenth of all that the server itself may ask.
+const WAITING: u32 = 1_000;
+
+/// Sends the request that this one wraps, in the order of the component's stanzas. The answer to it
+/// is told later: what comes behind it does not wait for somebody on another server.
+pub(super) fn answer<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
+    Box::pin(async move {
+        let iq = wrapped(ctx, request)?;
+        let (account, component) = (request.account()?, request.from()?.bare());
+        may_ask(ctx, &account, iq.to.as_ref()).await?;
+        let state: &State = ctx.state().ok_or_else(StanzaError::internal_server_error)?;
+        let place = state.waiting.begin(component.as_str(), WAITING);
+        let place = place.ok_or_else(StanzaError::resource_constraint)?;
+        let (core, id) = (Arc::clone(ctx.core()), iq.id.clone());
+        let iq = core.ask_for(&component, iq);
+        let iq = iq.map_err(|_| StanzaError::resource_constraint())?;
+        let asked = request.stanza.clone();
+        tokio::spawn(async move {
+            tell(&core, &asked, iq, id).await;
+            drop(place);
+        });
+        ctx.answer_later()
+    })
 }
 
-async fn send(core: &Arc<Core>, asked: Stanza, iq: Stanza) {
-    let id = iq.id.clone();
-    let told = match core.request(iq, WITHIN).await {
+/// §6.3: there is such an account; §9 point 4: it could ask, too.
+async fn may_ask(ctx: &mut Ctx<'_>, account: &Jid, to: Option<&Jid>) -> Result<(), StanzaError> {
+    let core = Arc::clone(ctx.core());
+    let exists = core.account_exists(account).await;
+    if !exists.map_err(|_| StanzaError::internal_server_error())? {
+        return Err(StanzaError::forbidden());
+    }
+    let Some(to) = to else { return Ok(()) };
+    match blocking::blocks(ctx, account, to).await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(StanzaError::not_acceptable()),
+        Err(cause) => Err(stanza_error(&cause)),
+    }
+}
+
+async fn tell(core: &Arc<Core>, asked: &Stanza, iq: Asked, id: Option<Arc<str>>) {
+    let told = match iq.answer(WITHIN).await {
         Ok(mut answer) => {
             answer.id = id;
             let wrapper = Element::new(ns::PRIVILEGE, "privilege");

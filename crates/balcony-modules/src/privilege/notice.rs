@@ -6,38 +6,38 @@ use balcony_proto::ns;
 use balcony_proto::xml::Element;
 
 /// What it may in the name of a host and its accounts.
-pub(super) fn of(config: &Config, component: &Jid, host: &str) -> Element {
-    let notice = Element::new(ns::PRIVILEGE, "privilege");
-    match super::held(config, component, host) {
-        None => notice,
-        Some(held) => notice.with_children(permissions(held)),
-    }
+pub(super) fn of(config: &Config, component: &Jid, host: &str) -> Option<Element> {
+    let held = super::held(config, component, host)?;
+    let roster = both(held.roster_get, held.roster_set).unwrap_or("none");
+    let pushes = if held.roster_pushes { "true" } else { "false" };
+    let message = if held.message { "outgoing" } else { "none" };
+    let presence = match held.presence {
+        Seen::Nobody => "none",
+        Seen::Accounts => "managed_entity",
+        Seen::Contacts => "roster",
+    };
+    Some(notice(roster, pushes, message, namespaces(held), presence))
 }
 
-fn permissions(held: &Privilege) -> Vec<Element> {
-    let mut all = Vec::new();
-    if let Some(kind) = both(held.roster_get, held.roster_set) {
-        let pushes = if held.roster_pushes { "true" } else { "false" };
-        all.push(
-            permission("roster")
-                .with_attr("type", kind)
-                .with_attr("push", pushes),
-        );
-    }
-    if held.message {
-        all.push(permission("message").with_attr("type", "outgoing"));
-    }
-    let namespaces = namespaces(held);
-    if !namespaces.is_empty() {
-        all.push(permission("iq").with_children(namespaces));
-    }
-    let seen = match held.presence {
-        Seen::Nobody => None,
-        Seen::Accounts => Some("managed_entity"),
-        Seen::Contacts => Some("roster"),
-    };
-    all.extend(seen.map(|kind| permission("presence").with_attr("type", kind)));
-    all
+/// Nothing any more.
+pub(super) fn nothing() -> Element {
+    notice("none", "false", "none", Vec::new(), "none")
+}
+
+/// What is not granted is said too: it may have been before.
+fn notice(
+    roster: &str,
+    pushes: &str,
+    message: &str,
+    namespaces: Vec<Element>,
+    presence: &str,
+) -> Element {
+    let roster = permission("roster").with_attr("type", roster);
+    Element::new(ns::PRIVILEGE, "privilege")
+        .with_child(roster.with_attr("push", pushes))
+        .with_child(permission("message").with_attr("type", message))
+        .with_child(permission("iq").with_children(namespaces))
+        .with_child(permission("presence").with_attr("type", presence))
 }
 
 fn namespaces(held: &Privilege) -> Vec<Element> {

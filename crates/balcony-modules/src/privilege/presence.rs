@@ -14,9 +14,9 @@ use crate::presence;
 
 /// Sessions that a component that has just connected is told of between two pauses: with those of
 /// [`PAUSE`] some 10,000 a second, 3 MB, which a component reads while others are served.
-const SLICE: usize = 200;
+pub(super) const SLICE: usize = 200;
 /// See [`SLICE`].
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
 /// Presence that comes to an account: what its contacts show is copied to components, and no
 /// account learns that there are any (§2).
@@ -29,7 +29,7 @@ pub(super) fn arriving(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
         return Flow::Continue;
     };
     match envelope.stanza.kind {
-        Kind::Presence(PresenceType::Error) if sees(&config, from, to.domain()) => {
+        Kind::Presence(PresenceType::Error) if is_shown(&config, from, to.domain()) => {
             Flow::Drop("a component did not want what its privilege gives it")
         }
         Kind::Presence(PresenceType::Available | PresenceType::Unavailable)
@@ -45,7 +45,7 @@ pub(super) fn arriving(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     }
 }
 
-fn sees(config: &Config, component: &Jid, host: &str) -> bool {
+pub(super) fn is_shown(config: &Config, component: &Jid, host: &str) -> bool {
     super::held(config, component, host).is_some_and(|held| held.presence >= Seen::Accounts)
 }
 
@@ -53,15 +53,14 @@ fn sees(config: &Config, component: &Jid, host: &str) -> bool {
 /// accounts of its own hosts when they come and go, and not once more as contacts (§8 point 2).
 fn concerns(config: &Config, contact: &Jid, host: &str) -> bool {
     let own = config.host(contact.domain()).is_some();
-    let mut all = config.privileges.iter();
-    all.any(|held| {
-        held.presence == Seen::Contacts
-            && held.is_for(host)
-            && !(own && held.is_for(contact.domain()))
+    let mut all = super::all_held(config, host);
+    all.any(|(component, held)| {
+        let knows = || is_shown(config, &component, contact.domain());
+        held.presence == Seen::Contacts && !(own && knows())
     })
 }
 
-/// §8 point 1: a component that comes late is told of who is there.
+/// §8 point 1: a component that comes late, or may see more than before, is told of who is there.
 pub(super) fn connected(ctx: &mut Ctx<'_>, component: &Jid) {
     let config = ctx.config();
     let mine = config
@@ -105,7 +104,7 @@ async fn tell(ctx: &mut Ctx<'_>, sessions: &[Arc<Session>], component: &Jid) -> 
         if !is_there(ctx, component) {
             return false;
         }
-        if sees(&config, component, session.account().domain()) {
+        if is_shown(&config, component, session.account().domain()) {
             presence::tell(ctx, session, component).await;
         }
     }

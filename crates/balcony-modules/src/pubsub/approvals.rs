@@ -139,7 +139,7 @@ pub(super) fn returned(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
 pub(super) fn returned_from_elsewhere(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
     match envelope.origin() {
         Origin::Foreign => returned(ctx, envelope),
-        Origin::Session(_) | Origin::Server => Flow::Continue,
+        Origin::Session(_) | Origin::Server | Origin::Behalf(_) => Flow::Continue,
     }
 }
 

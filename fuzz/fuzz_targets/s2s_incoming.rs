@@ -53,7 +53,9 @@ fuzz_target!(|input: (bool, bool, Vec<&[u8]>)| {
                     encrypted = true;
                     machine.handle(Input::TlsReady(TlsInfo::default()), now);
                 }
-                Output::Claim { pair, .. } => machine.decide(&pair, Verdict::Valid),
+                Output::Claim {
+                    pair, stream_id, ..
+                } => machine.decide(&pair, &stream_id, Verdict::Valid),
                 Output::Proved { pair, .. } => {
                     assert!(encrypted);
                     proved.insert(pair.remote);

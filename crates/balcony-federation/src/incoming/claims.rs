@@ -9,7 +9,7 @@ use balcony_proto::stanza::StanzaError;
 use balcony_stream::s2s::{Pair, Verdict};
 use tokio::sync::oneshot;
 
-use super::Hearer;
+use super::{Decision, Hearer};
 use crate::failure::Failure;
 use crate::peer::Verification;
 
@@ -35,7 +35,16 @@ impl Hearer {
         if verdict != Verdict::Valid {
             self.unproved();
         }
-        self.machine.decide(&pair, verdict);
+        self.machine.decide(&pair, &stream_id, verdict);
+    }
+
+    pub(super) fn decide(&mut self, decision: Decision) {
+        let Decision {
+            pair,
+            stream_id,
+            verdict,
+        } = decision;
+        self.machine.decide(&pair, &stream_id, verdict);
     }
 
     /// Why a claim is not even looked at.
@@ -68,7 +77,7 @@ impl Hearer {
         let peer = self.shared.peer(&pair.local, &pair.remote);
         let verification = Verification {
             local: pair.local.as_str().into(),
-            stream_id,
+            stream_id: stream_id.clone(),
             key,
             tell,
         };
@@ -81,8 +90,13 @@ impl Hearer {
             if verdict != Verdict::Valid {
                 counters.count_unproved();
             }
+            let decision = Decision {
+                pair,
+                stream_id,
+                verdict,
+            };
             // The stream may be over.
-            let _ = decide.send((pair, verdict)).await;
+            let _ = decide.send(decision).await;
         });
     }
 }

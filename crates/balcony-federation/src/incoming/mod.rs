@@ -70,8 +70,8 @@ struct Hearer {
     /// next.
     written: VecDeque<(Key, usize)>,
     bell: Arc<Notify>,
-    decide: mpsc::Sender<(Pair, Verdict)>,
-    decided: mpsc::Receiver<(Pair, Verdict)>,
+    decide: mpsc::Sender<Decision>,
+    decided: mpsc::Receiver<Decision>,
     /// Nothing is read until then: it sent too fast.
     rest: Rest,
     /// Since when something is written and not acknowledged, or not taken.
@@ -85,11 +85,19 @@ struct Hearer {
     over: bool,
 }
 
+/// What is decided about a claim.
+struct Decision {
+    pair: Pair,
+    /// The id of the stream on which it was made.
+    stream_id: String,
+    verdict: Verdict,
+}
+
 /// What woke the task.
 enum Woken {
     Wire(std::io::Result<Happened>),
     Handled,
-    Decided(Pair, Verdict),
+    Decided(Decision),
     Called,
     Rested,
     Kicked(StreamError),
@@ -148,7 +156,7 @@ impl Hearer {
             match self.wait().await {
                 Woken::Wire(happened) => self.happened(happened),
                 Woken::Handled => self.tell_handled(),
-                Woken::Decided(pair, verdict) => self.machine.decide(&pair, verdict),
+                Woken::Decided(decision) => self.decide(decision),
                 Woken::Called => {}
                 Woken::Rested => self.rest.over(),
                 Woken::Kicked(error) => self.end(Some(error)),
@@ -391,7 +399,7 @@ impl Hearer {
             () = self.shared.stopping(), if !self.stops => Woken::Stop,
             error = live.kicked() => Woken::Kicked(error),
             () = poll_fn(|context| arrivals.poll_on(context)) => Woken::Handled,
-            Some((pair, verdict)) = self.decided.recv() => Woken::Decided(pair, verdict),
+            Some(decision) = self.decided.recv() => Woken::Decided(decision),
             () = rest.taken() => Woken::Rested,
             happened = wire.happen(reads) => Woken::Wire(happened),
             () = self.bell.notified() => Woken::Called,

@@ -81,7 +81,8 @@ fn top(ctx: &Ctx<'_>, request: &Request) -> Result<Vec<Item>, StanzaError> {
     Ok(items)
 }
 
-/// The services of a host, and the components that are connected: those on domains below its own, and those that are below none.
+/// The services of a host, and the components that are connected: those on domains below its own,
+/// and those that are below none.
 fn services(ctx: &Ctx<'_>, host: &str) -> Vec<Item> {
     let hosts = ctx.core().hosts();
     let below = |domain: &str, host: &str| {

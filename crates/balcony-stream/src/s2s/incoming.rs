@@ -56,11 +56,8 @@ pub struct Incoming {
     certified: bool,
     /// Domains that are proved.
     proved: HashSet<String>,
-    /// Claims that are undecided.
+    /// Claims on the current stream that are undecided.
     claims: HashSet<Pair>,
-    /// Those of an earlier stream of the connection. What is decided about them is about keys for
-    /// that one, and must not be taken for a decision about the same pair on this one.
-    void: HashSet<Pair>,
     /// Claims that were not found valid.
     refused: usize,
     /// The other side has allowed us to send over this stream (XEP-0288).
@@ -91,7 +88,6 @@ impl Incoming {
             certified: false,
             proved: HashSet::new(),
             claims: HashSet::new(),
-            void: HashSet::new(),
             refused: 0,
             bidi: false,
             bidi_later: None,
@@ -148,9 +144,11 @@ impl Incoming {
         self.local.as_deref()
     }
 
-    /// Decides a [claim](Output::Claim) (XEP-0220 §2.1.1, §2.5).
-    pub fn decide(&mut self, pair: &Pair, verdict: Verdict) {
-        if self.void.remove(pair) || !self.claims.remove(pair) || self.stream.is_closed() {
+    /// Decides a [claim](Output::Claim) that was made on the stream of that id (XEP-0220 §2.1.1,
+    /// §2.5). About an earlier stream of the connection it says nothing any more: keys are for one
+    /// stream.
+    pub fn decide(&mut self, pair: &Pair, stream_id: &str, verdict: Verdict) {
+        if stream_id != self.id || !self.claims.remove(pair) || self.stream.is_closed() {
             return;
         }
         let alone = self.proved.is_empty();
@@ -371,7 +369,7 @@ impl Incoming {
         match (element.ns(), element.name()) {
             (ns::TLS, "starttls") if self.may_start_tls() => {
                 self.stream.write(&Element::new(ns::TLS, "proceed"));
-                self.void_claims();
+                self.claims.clear();
                 self.stream.await_handshake();
             }
             (ns::SASL, "auth") if !self.stream.is_proved() => self.auth(element),
@@ -431,7 +429,7 @@ impl Incoming {
         }
         self.stream.write(&Element::new(ns::SASL, "success"));
         let remote = from;
-        self.void_claims();
+        self.claims.clear();
         self.prove(Pair { local, remote }, How::External);
         self.stream.restart();
         self.phase = Phase::Header;
@@ -470,8 +468,7 @@ impl Incoming {
             // It waits for the same decision.
             return;
         }
-        let too_many = self.void.contains(&pair)
-            || self.claims.len() >= self.stream.settings.claims
+        let too_many = self.claims.len() >= self.stream.settings.claims
             || self.proved.len() >= self.stream.settings.domains;
         if !dialback || too_many {
             let error = match too_many {
@@ -511,10 +508,5 @@ impl Incoming {
         self.phase = Phase::Header;
         self.certified = false;
         self.bidi = false;
-    }
-
-    /// The stream ends, and with it what was claimed on it by its id.
-    fn void_claims(&mut self) {
-        self.void.extend(self.claims.drain());
     }
 }

@@ -76,7 +76,7 @@ impl Link {
         for (pair, key, id) in claims {
             let secret = Secret::new(SECRET);
             assert!(secret.made(&key, &pair.local, &pair.remote, &id));
-            self.hearer.machine.decide(&pair, self.verdict.clone());
+            self.hearer.machine.decide(&pair, &id, self.verdict.clone());
             said += &self.hearer.drain();
         }
         said

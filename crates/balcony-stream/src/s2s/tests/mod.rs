@@ -66,6 +66,8 @@ struct Hearer {
     /// Everything but writes, and what was written.
     seen: Vec<Output>,
     now: Duration,
+    /// Claims, by pair and the id of the stream.
+    claimed: Vec<(Pair, String)>,
 }
 
 impl Hearer {
@@ -77,6 +79,7 @@ impl Hearer {
             silent: false,
             seen: Vec::new(),
             now: Duration::ZERO,
+            claimed: Vec::new(),
         }
     }
 
@@ -121,7 +124,10 @@ impl Hearer {
 
     fn decide(&mut self, remote: &str, verdict: Verdict) -> String {
         let pair = Pair::new("montague.example", remote);
-        self.machine.decide(&pair, verdict);
+        let mut claimed = self.claimed.iter().rev();
+        let about = claimed.find(|(claimed, _)| *claimed == pair);
+        let id = about.map_or("", |(_, id)| id.as_str());
+        self.machine.decide(&pair, id, verdict);
         self.drain()
     }
 
@@ -130,6 +136,14 @@ impl Hearer {
         while let Some(output) = self.machine.poll() {
             match output {
                 Output::Write(bytes) => written.extend(bytes),
+                Output::Claim {
+                    ref pair,
+                    ref stream_id,
+                    ..
+                } => {
+                    self.claimed.push((pair.clone(), stream_id.clone()));
+                    self.seen.push(output);
+                }
                 Output::Ask(question) if !self.silent => {
                     let answer = match question {
                         Question::Header { .. } => Answer::Host(self.terms.clone()),

@@ -107,12 +107,15 @@ impl<'a> Fleet<'a> {
         })
     }
 
-    /// From now on users of another server log in; those that are there stay.
+    /// From now on users of another server log in, whose certificate and keys are its own; those
+    /// that are there stay.
     ///
     /// # Errors
     /// As [`Fleet::new`].
     pub(crate) fn turn_to(&mut self, target: &'a Target) -> Result<()> {
         target.address()?;
+        self.engine.trust(target.connector()?);
+        self.clients.keys = Keys::load(target.keys.as_deref())?;
         self.clients.target = target;
         Ok(())
     }

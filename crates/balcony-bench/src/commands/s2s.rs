@@ -1,5 +1,7 @@
 //! Chat messages between users of two servers.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::chat::Shape;
@@ -20,6 +22,12 @@ pub(crate) struct S2s {
     /// Domain of the second server, which has the same accounts
     #[arg(long)]
     other_domain: String,
+    /// The authority of the second server's certificate (PEM); that of --ca, unless named
+    #[arg(long)]
+    other_ca: Option<PathBuf>,
+    /// As --keys, for the second server: its accounts have the same names, and other keys
+    #[arg(long)]
+    other_keys: Option<PathBuf>,
     #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
@@ -30,11 +38,7 @@ pub(crate) struct S2s {
 
 impl S2s {
     pub(crate) fn run(&self) -> Result<()> {
-        let other = Target {
-            port: self.other_port,
-            domain: self.other_domain.clone(),
-            ..self.target.clone()
-        };
+        let other = self.other();
         let pairs = self.shape.pairs as usize;
         let mut fleet = Fleet::new(&self.target)?;
         fleet.log_in(0..pairs, Hello::Client)?;
@@ -69,5 +73,60 @@ impl S2s {
         report.publish(self.target.json.as_deref())?;
         fleet.engine.close()?;
         faults.verdict()
+    }
+
+    /// The second server. What is not named for it is as on the first one, but never the keys:
+    /// they come from salts that each server drew for itself.
+    fn other(&self) -> Target {
+        let first = self.target.clone();
+        Target {
+            port: self.other_port,
+            domain: self.other_domain.clone(),
+            ca: self.other_ca.clone().or(first.ca),
+            keys: self.other_keys.clone(),
+            ..first
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        s2s: S2s,
+    }
+
+    fn other(line: &[&str]) -> Target {
+        let start = [
+            "bench",
+            "--other-port",
+            "1",
+            "--other-domain",
+            "two.example",
+        ];
+        Line::parse_from([&start[..], line].concat()).s2s.other()
+    }
+
+    #[test]
+    fn authority_is_shared_and_keys_are_not() {
+        let target = other(&["--ca", "one.pem", "--keys", "one.json"]);
+        assert_eq!(target.ca.as_deref(), Some(Path::new("one.pem")));
+        assert_eq!(target.keys, None);
+        assert_eq!((target.port, target.domain.as_str()), (1, "two.example"));
+    }
+
+    #[test]
+    fn each_server_has_its_own_where_named() {
+        let own = ["--other-ca", "two.pem", "--other-keys", "two.json"];
+        let target = other(&[&["--ca", "one.pem", "--keys", "one.json"], &own[..]].concat());
+        assert_eq!(target.ca.as_deref(), Some(Path::new("two.pem")));
+        assert_eq!(target.keys.as_deref(), Some(Path::new("two.json")));
     }
 }

@@ -89,6 +89,11 @@ impl Engine {
         })
     }
 
+    /// Connections begun from now on are encrypted by this one. No handshake may be under way.
+    pub(crate) fn trust(&mut self, connector: Option<Connector>) {
+        self.connector = connector;
+    }
+
     /// Connects; `stream` negotiates, without one the bare connection is used. `tls_first`: TLS
     /// comes before all else.
     ///

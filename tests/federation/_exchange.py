@@ -260,11 +260,12 @@ async def restart(romeo, juliet, orderly):
     await juliet.ended()
     with test(f"{way}: over {how}, a request is refused at once"):
         await refused_as_unreachable(romeo, there.domain)
-    # What comes to ejabberd at the moment in which a client logs in waits there for its next login.
-    keeps = romeo.home.name == "Balcony" and there.name != "ejabberd"
+    keeps = romeo.home.name == "Balcony"
     if keeps:
         say(romeo, f"juliet@{there.domain}", f"said during {how}")
     await asyncio.to_thread(there.start)
+    if keeps:
+        await asyncio.to_thread(there.await_offline, "juliet", RETRY)
     juliet = await login(there, "juliet")
     if keeps:
         with test(f"{way}: over {how}, a message waits and arrives"):
@@ -287,6 +288,7 @@ async def restart_with_a_message(romeo, juliet):
         await asyncio.to_thread(here.kill)
         await asyncio.to_thread(here.start)
         await asyncio.to_thread(there.start)
+        await asyncio.to_thread(there.await_offline, "juliet", RETRY)
         juliet = await login(there, "juliet")
         await juliet.expect_message("said before both were down", str(romeo.boundjid), RETRY)
 
@@ -323,8 +325,7 @@ async def exchange(here, there):
     juliet = await restart(romeo, juliet, orderly=True)
     if here.name == "Balcony":
         juliet = await restart(romeo, juliet, orderly=False)
-        if there.name != "ejabberd":
-            await restart_with_a_message(romeo, juliet)
+        await restart_with_a_message(romeo, juliet)
 
 
 def main(folder, cleanup, kinds, modes=MODES):

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Kind, MessageType, Stanza, StanzaError};
 use balcony_store::{RemoteRow, Stored, Write};
+use parking_lot::Mutex;
 
 use crate::Core;
 use crate::envelope::{Envelope, Origin, Side};
@@ -104,16 +105,24 @@ impl Remote for Nowhere {
 
 /// Ids of rows: they grow, also over a restart, so that the order of the rows is that of time.
 #[derive(Default)]
-pub(crate) struct RemoteIds(AtomicI64);
+pub(crate) struct RemoteIds {
+    last: AtomicI64,
+    /// Rows that are not wanted any more.
+    arrived: Mutex<Vec<i64>>,
+}
 
 impl RemoteIds {
     fn next(&self, received_at: i64) -> i64 {
         let next = |last: i64| Some(received_at.max(last.saturating_add(1)));
         let last = self
-            .0
+            .last
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let last = last.unwrap_or_default();
         received_at.max(last.saturating_add(1))
+    }
+
+    fn take_arrived(&self) -> Vec<i64> {
+        std::mem::take(&mut *self.arrived.lock())
     }
 }
 
@@ -192,10 +201,23 @@ impl Core {
         self.remote.peers()
     }
 
-    /// Forgets stanzas that were kept: they arrived, or their senders were told that they did not.
-    /// Nobody waits for it: a failure costs a repetition after a restart.
+    /// Stanzas that were kept have arrived. They are forgotten with the next one that is kept, or
+    /// when [`Core::forget_arrived`] is called: a sync for each would be half of what a message
+    /// costs, and a crash meanwhile costs a repetition.
     pub fn arrived(&self, ids: Vec<i64>) {
-        drop(self.store.commit(Write::RemoteDone { ids }.into()));
+        self.remote_ids.arrived.lock().extend(ids);
+    }
+
+    /// Forgets what has arrived. To be called about once a second, and before the end. Nobody waits
+    /// for it.
+    pub fn forget_arrived(&self) {
+        self.forget(self.remote_ids.take_arrived());
+    }
+
+    fn forget(&self, ids: Vec<i64>) {
+        if !ids.is_empty() {
+            drop(self.store.commit(Write::RemoteDone { ids }.into()));
+        }
     }
 
     /// Gives a stanza that cannot be brought to its domain back to its sender, behind what is being
@@ -210,9 +232,8 @@ impl Core {
                 }
             });
         }
-        if let Some(id) = departing.kept {
-            self.arrived(vec![id]);
-        }
+        // At once: its sender is told.
+        self.forget(departing.kept.into_iter().collect());
     }
 
     /// Puts all that was kept when the server ended on its way again, in its order. Before
@@ -229,7 +250,7 @@ impl Core {
                 return Ok(restored);
             };
             after = last.id;
-            self.remote_ids.0.fetch_max(after, Ordering::Relaxed);
+            self.remote_ids.last.fetch_max(after, Ordering::Relaxed);
             for row in page {
                 let Some(departing) = read(row) else {
                     continue;
@@ -261,6 +282,10 @@ impl Core {
             },
         };
         envelope.writes.push(Write::RemotePush { row });
+        let ids = self.remote_ids.take_arrived();
+        if !ids.is_empty() {
+            envelope.writes.push(Write::RemoteDone { ids });
+        }
         Some(id)
     }
 }
@@ -306,5 +331,13 @@ mod tests {
         let ids = RemoteIds::default();
         let given: Vec<i64> = [5, 5, 3, 9].into_iter().map(|at| ids.next(at)).collect();
         assert_eq!(given, [5, 6, 7, 9]);
+    }
+
+    #[test]
+    fn what_has_arrived_is_taken_once() {
+        let ids = RemoteIds::default();
+        ids.arrived.lock().extend([1, 2]);
+        assert_eq!(ids.take_arrived(), [1, 2]);
+        assert!(ids.take_arrived().is_empty());
     }
 }

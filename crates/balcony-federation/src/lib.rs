@@ -294,9 +294,10 @@ impl Federation {
         components::serve(Arc::clone(&self.shared), core, socket, address).await;
     }
 
-    /// What is to be done once in a while: forgets domains that nothing waits for. Call it about
-    /// once a second.
+    /// What is to be done once in a while: forgets stanzas that have arrived, and domains that
+    /// nothing waits for. Call it about once a second.
     pub fn tick(&self, core: &Arc<Core>) {
+        core.forget_arrived();
         let now = core.clock().uptime();
         // Whoever holds one is about to put something into it.
         let forgettable = |peer: &Arc<Peer>| Arc::strong_count(peer) == 1 && peer.is_idle(now);

@@ -260,6 +260,7 @@ impl Process {
                 "some clients did not end their streams"
             );
         }
+        core.forget_arrived();
         let kept = core.keep_sessions().await;
         tracing::info!(kept, "sessions wait for the next start");
     }

@@ -60,12 +60,21 @@ pub(super) fn act(script: &Script, entry: &Entry<'_>) -> Result<Act, Mistake> {
     Ok(act)
 }
 
+/// The most repetitions of what is sent, so that a slip does not take all memory.
+const REPETITIONS: usize = 100_000;
+
 /// Steps that say something more.
 fn longer(entry: &Entry<'_>, who: usize, what: &str) -> Result<Act, Mistake> {
     if let Some(priority) = what.strip_prefix("comes online with priority ") {
         let priority = priority.parse();
         let priority = priority.map_err(|_| entry.mistake("a priority is from -128 to 127"))?;
         return Ok(Act::ComeOnline(who, Some(priority)));
+    }
+    if let Some(times) = what.strip_prefix("sends ") {
+        let times = times.strip_suffix(" times:").and_then(|times| times.parse().ok());
+        let times = times.filter(|times| (1..=REPETITIONS).contains(times));
+        let times = times.ok_or_else(|| entry.mistake(format!("nobody can do this: {what}")))?;
+        return Ok(Act::Send(who, well_formed(entry)?.repeat(times)));
     }
     if let Some(why) = what.strip_prefix("cannot connect: ") {
         return Ok(Act::CannotConnect(who, why.to_owned()));

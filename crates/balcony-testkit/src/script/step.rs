@@ -71,7 +71,9 @@ fn longer(entry: &Entry<'_>, who: usize, what: &str) -> Result<Act, Mistake> {
         return Ok(Act::ComeOnline(who, Some(priority)));
     }
     if let Some(times) = what.strip_prefix("sends ") {
-        let times = times.strip_suffix(" times:").and_then(|times| times.parse().ok());
+        let times = times
+            .strip_suffix(" times:")
+            .and_then(|times| times.parse().ok());
         let times = times.filter(|times| (1..=REPETITIONS).contains(times));
         let times = times.ok_or_else(|| entry.mistake(format!("nobody can do this: {what}")))?;
         return Ok(Act::Send(who, well_formed(entry)?.repeat(times)));

@@ -30,7 +30,6 @@ acl:
 access_rules:
   local: {{allow: local}}
 modules:
-  mod_admin_extra: {{}}
   mod_caps: {{}}
   mod_carboncopy: {{}}
   mod_disco: {{}}
@@ -98,15 +97,6 @@ class Ejabberd(Peer):
     def add(self, name, password):
         """Makes an account."""
         self.call("register", user=name, host=self.domain, password=password)
-
-    def await_offline(self, name, seconds):
-        """Waits until a message waits for the account: what comes here at the moment in which a
-        client logs in stays for its next login."""
-        end = time.monotonic() + seconds
-        while not self.call("get_offline_count", user=name, server=self.domain):
-            if time.monotonic() > end:
-                raise AssertionError(f"nothing waits for {name}")
-            time.sleep(0.1)
 
 
 def libraries():

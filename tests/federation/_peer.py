@@ -86,10 +86,6 @@ class Peer:
                     raise RuntimeError(f"{self.name} does not listen on {port}") from None
                 time.sleep(0.05)
 
-    def await_offline(self, name, seconds):
-        """Waits until a message waits for the account, where one that comes as a client logs in
-        would be no use to it."""
-
     def kill(self):
         """Ends it in any case, without a word to anybody."""
         if self.process and self.process.poll() is None:

@@ -325,6 +325,11 @@ fn read(row: RemoteRow) -> Option<Departing> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::{Clock, Parts};
+    use balcony_proto::ns;
+    use balcony_proto::xml::Element;
+    use balcony_store::MemoryStore;
 
     #[test]
     fn ids_grow_whatever_the_clock_says() {
@@ -333,11 +338,49 @@ mod tests {
         assert_eq!(given, [5, 6, 7, 9]);
     }
 
-    #[test]
-    fn what_has_arrived_is_taken_once() {
-        let ids = RemoteIds::default();
-        ids.arrived.lock().extend([1, 2]);
-        assert_eq!(ids.take_arrived(), [1, 2]);
-        assert!(ids.take_arrived().is_empty());
+    /// A message of a client for another domain, as it is committed.
+    fn speech(core: &Core, at: i64) -> Envelope {
+        let stanza = Stanza::message(MessageType::Chat)
+            .with_to(Jid::parse("juliet@mantua.example").unwrap())
+            .with_element(Element::new(ns::CLIENT, "body").with_text("Hi"));
+        let romeo = Jid::parse("romeo@localhost/orchard").unwrap();
+        let bound = core.bind(&romeo.bare(), romeo.resource(), Arc::new(Still));
+        Envelope::new(stanza, Origin::Session(bound.unwrap()), at)
+    }
+
+    struct Still;
+
+    impl crate::Wake for Still {
+        fn wake(&self) {}
+    }
+
+    async fn kept(core: &Core) -> Vec<i64> {
+        let rows = core.store.remote().after(i64::MIN, PAGE).await.unwrap();
+        rows.iter().map(|row| row.id).collect()
+    }
+
+    #[tokio::test]
+    async fn what_has_arrived_goes_with_the_next_that_is_kept_or_when_it_is_time() {
+        let parts = Parts {
+            config: Config::parse("", None, &[]).unwrap(),
+            store: Arc::new(MemoryStore::new()),
+            cluster: Arc::new(balcony_cluster::Local::alone()),
+            remote: Arc::new(Nowhere),
+            clock: Clock::virtual_at(0),
+            modules: &[],
+        };
+        let core = Core::new(parts).await.unwrap();
+        let mut first = speech(&core, 1);
+        let row = core.keep_departing(&mut first).unwrap();
+        core.store.commit(first.writes).await.unwrap();
+        core.arrived(vec![row]);
+        assert_eq!(kept(&core).await, [row]);
+        let mut second = speech(&core, 2);
+        let next = core.keep_departing(&mut second).unwrap();
+        core.store.commit(second.writes).await.unwrap();
+        assert_eq!(kept(&core).await, [next]);
+        core.arrived(vec![next]);
+        core.forget_arrived();
+        assert!(kept(&core).await.is_empty());
     }
 }

@@ -159,8 +159,8 @@ pub(super) static FEDERATION: Section = Section {
             },
             Fallback::Toml("10000"),
             Applies::Reload,
-            "Streams from other servers at a time; some thousands is what the largest public \
-             servers have.",
+            "Streams that other servers open at a time, and as many that this one opens; some \
+             thousands is what the largest public servers have.",
         ),
     ],
 };
@@ -272,7 +272,7 @@ pub struct Federation {
     pub stanza: usize,
     /// How fast a stream is read. Default: 8 MiB a second.
     pub rate: Rate,
-    /// Streams from other servers. Default: 10,000.
+    /// Streams that others open, and as many that we open. Default: 10,000.
     pub connections: u32,
     /// Exceptions, the first that matches counts. Default: none.
     pub remotes: Vec<RemotePolicy>,

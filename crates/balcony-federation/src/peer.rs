@@ -55,6 +55,8 @@ struct State {
     /// In a row.
     failures: u32,
     failure: Option<Failure>,
+    /// The uptime of the last of them.
+    failed_at: Duration,
     /// The uptime before which it is not tried again.
     retry_at: Option<Duration>,
 }
@@ -107,7 +109,9 @@ impl Peer {
         }
     }
 
-    /// Asks the server of the domain whether a key is its own.
+    /// Asks the server of the domain whether a key is its own. Whoever claims the domain may be that
+    /// server, which is back: it is asked soon, whatever failed before, but not for each claim, for
+    /// anybody can make one.
     pub(crate) fn verify(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
@@ -115,19 +119,14 @@ impl Peer {
         verification: Verification,
     ) {
         let mut state = self.state.lock();
-        let now = core.clock().uptime();
-        let refusal = match state.held_down(now) {
-            Some(failure) => Some(failure.clone()),
-            None if state.verifications.len() >= VERIFICATIONS => {
-                Some(Failure::unreachable("too many verifications wait for it"))
-            }
-            None => None,
-        };
-        if let Some(failure) = refusal {
+        if state.verifications.len() >= VERIFICATIONS {
+            let failure = Failure::unreachable("too many verifications wait for it");
             // Whoever asked may be gone.
             let _ = verification.tell.send(Err(failure));
             return;
         }
+        let soon = state.failed_at + retry::FIRST;
+        state.retry_at = state.retry_at.map(|at| at.min(soon));
         state.verifications.push_back(verification);
         self.rouse(state, shared, core);
     }
@@ -252,7 +251,8 @@ impl Peer {
         let mut state = self.state.lock();
         state.failures = state.failures.saturating_add(1);
         let pause = retry::pause(state.failures, chance);
-        state.retry_at = Some(core.clock().uptime() + pause);
+        state.failed_at = core.clock().uptime();
+        state.retry_at = Some(state.failed_at + pause);
         state.failure = Some(failure.clone());
         drop(state);
         self.fail_verifications(failure, |_| true);

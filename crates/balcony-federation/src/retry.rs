@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// After the first failure: a server that is being restarted is back soon.
-const FIRST: Duration = Duration::from_secs(1);
+pub(crate) const FIRST: Duration = Duration::from_secs(1);
 /// At most: a domain that is gone for good costs a lookup a minute while something waits for it.
 const MOST: Duration = Duration::from_secs(60);
 

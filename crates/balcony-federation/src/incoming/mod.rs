@@ -291,6 +291,8 @@ impl Hearer {
             known.add_remote(&pair.remote);
             known.proof.get_or_insert(crate::proof(how));
         });
+        // Its server is there, whatever failed before.
+        self.shared.peer(&pair.local, &pair.remote).hurry();
         tracing::info!(
             from = pair.remote,
             to = pair.local,

@@ -1,5 +1,6 @@
 //! The chores of the repository, one file each: `cargo xtask <chore>`.
 
+mod bench;
 mod crash;
 mod deviations;
 mod fuzz;
@@ -39,6 +40,8 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// Kill a server under load, and cut its power, again and again.
     Crash(crash::Options),
+    /// Measure what Balcony costs, beside other servers.
+    Bench(bench::Options),
     /// List where the code departs from a spec, or bends for a client.
     Deviations,
     /// Check the licences of everything that is linked into the binary.
@@ -67,6 +70,7 @@ fn run(chore: Chore) -> Result<bool, String> {
         Chore::Generate(options) => generate::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Crash(options) => crash::run(&options),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Deviations => deviations::run(),
         Chore::Licences => licences::run(),
     }

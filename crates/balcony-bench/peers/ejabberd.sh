@@ -30,9 +30,11 @@ archive() {
 }
 
 rooms() {
-    options="host: conference.localhost, max_users: 20000, history_size: 20"
-    [ "$mam" = off ] || options="$options, default_room_options: {mam: true}"
-    echo "  mod_muc: {$options}"
+    # A room takes 200 by default, and tells the others of the first 1,000 only.
+    options="host: conference.localhost, max_users: 20000, max_users_presence: 20000"
+    room="max_users: 20000"
+    [ "$mam" = off ] || room="$room, mam: true"
+    echo "  mod_muc: {$options, history_size: 20, default_room_options: {$room}}"
 }
 
 # PostgreSQL does not run as root.
@@ -171,6 +173,9 @@ stop_process() {
 
 stop() {
     stop_process "$dir/pid" TERM
+    # A start that was cut short has not written down which process it is.
+    [ ! -f "$base/data/postmaster.pid" ] ||
+        head -n 1 "$base/data/postmaster.pid" > "$dir/postgresql.pid"
     # It does not wait for its clients to go.
     stop_process "$dir/postgresql.pid" INT
 }

@@ -17,7 +17,7 @@ pub(super) const PEERS: &str = "crates/balcony-bench/peers";
 const JANITOR: &str = r#"
 trap '' HUP INT TERM
 cat > /dev/null
-[ ! -f "$1/group" ] || kill -KILL -- "-$(cat "$1/group")" 2> /dev/null
+[ ! -f "$1/group" ] || kill -s KILL -- "-$(cat "$1/group")" 2> /dev/null
 for home in "$1"/*/; do
     [ -d "$home" ] || continue
     for server in balcony ejabberd prosody; do
@@ -138,6 +138,13 @@ mod tests {
     use super::*;
     use crate::process::program;
 
+    /// Below a folder of its own, since tests run side by side.
+    fn site(name: &str) -> (PathBuf, Site) {
+        let below = env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        let site = Site::new(Some(&below)).unwrap();
+        (below, site)
+    }
+
     #[test]
     fn the_reason_of_a_failure_is_one_line() {
         let told = "balcony chat: p50 1\nbalcony-bench: 1 lost\nmore\n";
@@ -151,8 +158,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_of_a_run_goes_with_the_site() {
+        let (below, site) = site("left");
+        let mut left = Command::new("sleep")
+            .arg("1000")
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        fs::write(site.place("group"), format!("{}\n", left.id())).unwrap();
+        drop(site);
+        // It would sleep for much longer.
+        let status = left.wait().unwrap();
+        assert_eq!(
+            std::os::unix::process::ExitStatusExt::signal(&status),
+            Some(9)
+        );
+        fs::remove_dir(below).unwrap();
+    }
+
+    #[test]
     fn a_site_runs_programs_and_goes() {
-        let site = Site::new(None).unwrap();
+        let (below, site) = site("runs");
         let folder = site.place("");
         let limit = Duration::from_secs(20);
         let mut echo = program("sh", ["-c", "echo $WORD; cat < /dev/null"]);
@@ -165,5 +191,6 @@ mod tests {
         assert!(folder.join("log").exists());
         drop(site);
         assert!(!folder.exists());
+        fs::remove_dir(below).unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 use balcony_stream::initiating::Initiating;
 
 use super::engine::Engine;
-use super::session::Stage;
+use super::session::{Session, Stage};
 use crate::error::{Error, Result};
 
 impl Engine {
@@ -46,6 +46,28 @@ impl Engine {
             // Dropped, it would tell the server. A shut one holds no more than its descriptor.
             self.former.push(former);
             found.outputs(self.connector.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Puts another session in the place of one that is over, of which nothing is kept. So many
+    /// sessions that follow one another take the memory of one.
+    ///
+    /// # Errors
+    /// As [`Engine::connect`].
+    pub(crate) fn replace(
+        &mut self,
+        session: usize,
+        address: SocketAddr,
+        who: String,
+        stream: Option<Initiating>,
+        tls_first: bool,
+    ) -> Result<()> {
+        let link = self.link(address, session, tls_first)?;
+        let mut next = Session::new(link, who, stream);
+        next.outputs(self.connector.as_ref())?;
+        if let Some(found) = self.sessions.get_mut(session) {
+            *found = next;
         }
         Ok(())
     }

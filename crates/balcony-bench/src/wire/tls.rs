@@ -10,12 +10,16 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::NoServerSessionStorage;
 use rustls::{
     ClientConfig, ClientConnection, Connection, DigitallySignedStruct, RootCertStore, ServerConfig,
     SignatureScheme,
 };
 
 use crate::error::{Error, Result};
+
+/// XEP-0368 §3.
+const ALPN: &[u8] = b"xmpp-client";
 
 /// RFC 9266 §2.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
@@ -45,8 +49,7 @@ impl Connector {
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
-        // XEP-0368 §3.
-        config.alpn_protocols = vec![b"xmpp-client".to_vec()];
+        config.alpn_protocols = vec![ALPN.to_vec()];
         let name = ServerName::try_from(domain.to_owned());
         Ok(Connector {
             config: Arc::new(config),
@@ -82,6 +85,11 @@ pub(crate) fn info(connection: &Connection) -> TlsInfo {
 
 /// The relay's side, with a self-signed certificate over ECDSA P-256, as the peers have.
 ///
+/// As in Balcony's own server: rustls with the cryptography of ring, its suites and groups, the ALPN
+/// name, and one ticket for each connection, that carries all state and is kept nowhere. A ticket
+/// is made even for a client that never resumes. The server has more: TLS 1.2, which a client that
+/// can 1.3 does not use, a choice among certificates, and the secret for channel bindings.
+///
 /// # Errors
 /// [`Error::Usage`] when the certificate cannot be made.
 pub(crate) fn relay_config() -> Result<Arc<ServerConfig>> {
@@ -89,10 +97,14 @@ pub(crate) fn relay_config() -> Result<Arc<ServerConfig>> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).map_err(failed)?;
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der());
     let key = key.map_err(|error| Error::Usage(error.to_owned()))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.into()], key)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.send_tls13_tickets = 1;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = ring::Ticketer::new()?;
     Ok(Arc::new(config))
 }
 

@@ -1,6 +1,7 @@
 //! The bare relay: what the machine takes to carry the bytes of a chat, with no XMPP at all.
 //! Nothing that routes messages can cost less.
 
+mod handshakes;
 mod server;
 
 use std::io::{BufRead as _, BufReader};
@@ -12,6 +13,7 @@ use clap::Args;
 
 use crate::commands::chat::Shape;
 use crate::error::{Error, Result};
+use crate::measure::Report;
 use crate::options::{Load, Timing, Tls, bounded};
 use crate::traffic::{Place, Traffic};
 use crate::wire::tls::Connector;
@@ -21,7 +23,8 @@ use crate::wire::{self, Bound, Engine};
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Measure a server that only copies bytes from each sender to its receivers, one write a copy. It
-/// is started as a process of its own; the messages are those of `chat`.
+/// is started as a process of its own; the messages are those of `chat`. With --handshakes it does
+/// nothing but those.
 #[derive(Args, Debug)]
 pub(crate) struct Relay {
     #[command(flatten)]
@@ -36,9 +39,19 @@ pub(crate) struct Relay {
     /// `direct`: under TLS
     #[arg(long, value_enum, default_value_t = Tls::None)]
     tls: Tls,
+    /// In place of messages: connections that end when their TLS handshake is done, so many in each
+    /// run. Of the other options only --parallel, --runs and --json count
+    #[arg(long, value_parser = bounded(1, 10_000_000))]
+    handshakes: Option<u64>,
+    /// Handshakes under way at a time
+    #[arg(long, default_value_t = 32, value_parser = bounded(1, 10_000))]
+    parallel: u64,
     /// Append the results to this file, one JSON object a line
     #[arg(long)]
     json: Option<PathBuf>,
+    /// With --listen: welcome whoever connects, as --handshakes needs it
+    #[arg(long, requires = "listen")]
+    greet: bool,
     /// Be the server, on this loopback address, until killed; print the address
     #[arg(long)]
     listen: Option<SocketAddr>,
@@ -53,15 +66,27 @@ impl Relay {
         }
         match self.listen {
             Some(address) if address.ip().is_loopback() => {
-                server::serve(address, self.tls == Tls::Direct)
+                server::serve(address, self.tls == Tls::Direct, self.greet)
             }
             Some(address) => Err(Error::Usage(format!("{address} is not on loopback"))),
-            None => self.measure(),
+            None => match self.handshakes {
+                Some(count) => self.shake_hands(count),
+                None => self.measure(),
+            },
         }
     }
 
+    fn shake_hands(&self, count: u64) -> Result<()> {
+        let server = Server::start(Tls::Direct, &["--greet"])?;
+        let mut report = Report::new("handshake-direct", "relay");
+        report.set("handshakes", count);
+        report.set("parallel", self.parallel);
+        handshakes::measure(&server, count, self.parallel, self.timing.runs, &mut report)?;
+        report.publish(self.json.as_deref())
+    }
+
     fn measure(&self) -> Result<()> {
-        let server = Server::start(self.tls)?;
+        let server = Server::start(self.tls, &[])?;
         let connector = (self.tls == Tls::Direct).then(|| Connector::new("localhost", None));
         let mut engine = Engine::new(connector.transpose()?)?;
         let (pairs, fanout) = (self.shape.pairs as usize, self.fanout as usize);
@@ -127,11 +152,12 @@ struct Server {
 }
 
 impl Server {
-    fn start(tls: Tls) -> Result<Server> {
+    fn start(tls: Tls, more: &[&str]) -> Result<Server> {
         let failed = || Error::io("starting the relay");
         let program = std::env::current_exe().map_err(failed())?;
         let mut process = Command::new(program)
             .args(["relay", "--listen", "127.0.0.1:0", "--tls", tls.as_str()])
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .map_err(failed())?;

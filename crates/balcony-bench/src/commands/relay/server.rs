@@ -34,6 +34,8 @@ struct Relay {
     poll: Poll,
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
+    /// Whoever connects is welcome before it has said what it is.
+    greets: bool,
     peers: Vec<Option<Peer>>,
     /// Receivers by the number of their sender.
     receivers: HashMap<usize, Vec<usize>>,
@@ -45,7 +47,7 @@ struct Relay {
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot listen.
-pub(super) fn serve(address: SocketAddr, tls: bool) -> Result<()> {
+pub(super) fn serve(address: SocketAddr, tls: bool, greets: bool) -> Result<()> {
     let failed = || Error::io("listening");
     let mut listener = TcpListener::bind(address).map_err(failed())?;
     let poll = Poll::new().map_err(failed())?;
@@ -58,6 +60,7 @@ pub(super) fn serve(address: SocketAddr, tls: bool) -> Result<()> {
         poll,
         listener,
         tls: tls.then(tls::relay_config).transpose()?,
+        greets,
         peers: Vec::new(),
         receivers: HashMap::new(),
         raw: vec![0; READ_BYTES],
@@ -97,6 +100,10 @@ impl Relay {
             let mut link = Link::over(socket);
             if let Some(config) = &self.tls {
                 link.encrypt(ServerConnection::new(config.clone())?.into());
+            }
+            if self.greets {
+                // It waits for the end of the handshake, and goes out in one write with the ticket.
+                link.out().extend_from_slice(WELCOME);
             }
             self.peers.push(Some(Peer {
                 link,

@@ -1,6 +1,8 @@
 //! What a message carries to be recognised: its run, route, number and time, as fixed digits that
 //! are found and read without parsing the stanza.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use memchr::memmem::Finder;
 
 /// Occurs in no address, id or namespace.
@@ -21,6 +23,14 @@ pub(crate) struct Stamp {
     pub(crate) number: u32,
     /// Nanoseconds since this program's start when it was sent, or was due to be.
     pub(crate) nanos: u64,
+}
+
+/// A run's number that neither another run of this program has, nor one of another process that
+/// lives at the same time.
+pub(crate) fn fresh_run() -> u32 {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    (std::process::id() << 8).wrapping_add(run)
 }
 
 impl Stamp {

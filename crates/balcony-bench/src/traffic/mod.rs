@@ -1,5 +1,6 @@
 //! Numbered messages on routes, as fast as they arrive or at a steady rate, each checked.
 
+mod kind;
 mod pace;
 mod route;
 
@@ -8,15 +9,11 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result, shown};
 use crate::measure::{Histogram, Meter, OWN_LIMIT_US, Report, Run};
 use crate::order::{Faults, Order};
-use crate::stamp::{Reader, Stamp};
+use crate::stamp::{self, Reader, Stamp};
 use crate::wire::{Bound, Engine, Load, markup};
-pub(crate) use pace::Pace;
+pub(crate) use kind::{Kind, Paced, settle, turn_until};
+pub(crate) use pace::{Due, Pace};
 pub(crate) use route::{Place, Route};
-
-use pace::Due;
-
-/// How long the last messages may take to arrive. Then they are lost.
-const DRAIN: Duration = Duration::from_secs(20);
 
 /// How long and how fast.
 #[derive(Clone, Debug)]
@@ -41,6 +38,7 @@ pub(crate) struct Traffic {
     origin: Instant,
     run: u32,
     window: Option<u32>,
+    due: Option<Due>,
     sending: bool,
     receipts: Option<Receipts>,
     latency: Histogram,
@@ -50,6 +48,8 @@ pub(crate) struct Traffic {
     stale: u64,
     sent: u64,
     received: u64,
+    /// Of those that were received, the ones that do not count.
+    uncounted: u64,
 }
 
 /// What servers say of the messages that they were sent (XEP-0198).
@@ -72,8 +72,9 @@ impl Traffic {
             places: Box::new(places),
             reader: Reader::new(),
             origin: Instant::now(),
-            run: std::process::id() << 8,
+            run: 0,
             window: None,
+            due: None,
             sending: false,
             receipts: None,
             latency: Histogram::new(),
@@ -82,6 +83,7 @@ impl Traffic {
             stale: 0,
             sent: 0,
             received: 0,
+            uncounted: 0,
         }
     }
 
@@ -115,7 +117,7 @@ impl Traffic {
         let all = |traffic: &Traffic| traffic.routes.iter().all(Route::is_over);
         engine.turn_until(self, limit, "the messages", all)?;
         self.sending = false;
-        self.finish().verdict()
+        self.faults().verdict()
     }
 
     /// Runs the same plan several times.
@@ -133,7 +135,7 @@ impl Traffic {
         for _ in 0..runs {
             let (run, faults) = self.run(engine, plan)?;
             all.add(faults);
-            if let Some(wrong) = self.wrong.take() {
+            if let Some(wrong) = self.wrong() {
                 report.remark(wrong);
             }
             if matches!(plan.pace, Pace::Window(_)) && run.measures_itself() {
@@ -152,30 +154,23 @@ impl Traffic {
     /// # Errors
     /// Those of the engine; an error stanza is [`Error::Unexpected`].
     fn run(&mut self, engine: &mut Engine, plan: &Plan) -> Result<(Run, Faults)> {
-        self.reset(plan.pace);
-        let begin = Instant::now();
-        let mut due = Due::new(plan.pace, begin);
-        if let Some(period) = due.as_ref().map(Due::timer) {
-            engine.tick_every(period)?;
-        }
-        self.kick(engine);
-        self.turn_until(engine, begin + plan.warmup, &mut due)?;
-        self.forget_latencies();
-        let (before, acknowledged) = (self.received, self.receipted());
+        self.begin(engine, plan.pace);
+        turn_until(engine, self, Instant::now() + plan.warmup)?;
+        self.forget();
+        let acknowledged = self.receipted();
         let meter = Meter::start(&plan.server)?;
-        self.turn_until(engine, Instant::now() + plan.seconds, &mut due)?;
-        let (received, spent) = (self.received - before, meter.spent()?);
+        turn_until(engine, self, Instant::now() + plan.seconds)?;
+        let (received, spent) = (self.counted(), meter.spent()?);
         let acknowledged = self.receipted() - acknowledged;
-        self.sending = false;
-        engine.tick_every(Duration::ZERO)?;
-        self.drain(engine)?;
+        self.stop(engine);
+        settle(engine, self)?;
 
         let seconds = spent.elapsed.as_secs_f64();
         let mut run = Run::default();
         run.add("per_s", "1/s", received as f64 / seconds);
         run.cpu(&spent, received, ["server_us", "own_us"]);
         run.latency(&self.latency);
-        let faults = self.finish();
+        let faults = self.faults();
         if let Some(receipts) = &self.receipts {
             run.add("acked_per_s", "1/s", acknowledged as f64 / seconds);
             let names = ["acked_p50_ms", "acked_p99_ms", "acked_max_ms"];
@@ -189,11 +184,9 @@ impl Traffic {
         Ok((run, faults))
     }
 
-    fn forget_latencies(&mut self) {
-        self.latency = Histogram::new();
-        if let Some(receipts) = &mut self.receipts {
-            receipts.latency = Histogram::new();
-        }
+    /// Copies that came and count.
+    fn counted(&self) -> u64 {
+        self.received - self.uncounted
     }
 
     /// Messages that were acknowledged.
@@ -203,11 +196,12 @@ impl Traffic {
     }
 
     fn reset(&mut self, pace: Pace) {
-        self.run = self.run.wrapping_add(1);
+        self.run = stamp::fresh_run();
         self.window = match pace {
             Pace::Window(window) => Some(window),
             Pace::Rate(_) => None,
         };
+        self.due = None;
         for route in &mut self.routes {
             route.sent = 0;
             route.limit = u32::MAX;
@@ -215,7 +209,8 @@ impl Traffic {
             route.orders.fill(Order::default());
         }
         self.faults = Faults::default();
-        (self.stale, self.sent, self.received) = (0, 0, 0);
+        (self.stale, self.sent) = (0, 0);
+        (self.received, self.uncounted) = (0, 0);
         if let Some(receipts) = &mut self.receipts {
             receipts.acknowledged = 0;
         }
@@ -229,57 +224,6 @@ impl Traffic {
                 self.send(engine, route, self.now());
             }
         }
-    }
-
-    fn turn_until(
-        &mut self,
-        engine: &mut Engine,
-        end: Instant,
-        due: &mut Option<Due>,
-    ) -> Result<()> {
-        loop {
-            let now = Instant::now();
-            if now >= end {
-                return Ok(());
-            }
-            if let Some(due) = due {
-                while let Some(at) = due.pop(now) {
-                    let route = due.count as usize % self.routes.len().max(1);
-                    // It counts from when it was due, so that waiting in here counts too.
-                    self.send(engine, route, at.duration_since(self.origin));
-                }
-            }
-            engine.turn(self, end - now)?;
-        }
-    }
-
-    fn drain(&mut self, engine: &mut Engine) -> Result<()> {
-        for route in &self.routes {
-            engine.ask(route.sender);
-        }
-        let all = |traffic: &Traffic| {
-            let arrived = traffic.routes.iter().all(Route::is_whole);
-            let acknowledged = traffic.receipts.is_none() || traffic.receipted() >= traffic.sent;
-            arrived && acknowledged
-        };
-        match engine.turn_until(self, DRAIN, "the last messages", all) {
-            // They are counted as lost.
-            Err(Error::Timeout(_)) => Ok(()),
-            other => other,
-        }
-    }
-
-    fn finish(&mut self) -> Faults {
-        let mut faults = self.faults;
-        for route in &self.routes {
-            for order in &route.orders {
-                order.finish(route.sent, &mut faults);
-            }
-        }
-        if self.receipts.is_some() {
-            faults.unacknowledged = self.sent.saturating_sub(self.receipted());
-        }
-        faults
     }
 
     fn now(&self) -> Duration {
@@ -308,6 +252,35 @@ impl Traffic {
         });
     }
 
+    /// Whether it is of this run.
+    pub(crate) fn owns(&self, stamp: Stamp) -> bool {
+        stamp.run == self.run
+    }
+
+    /// Takes a stanza of this run.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] for an error, and for what is for another session.
+    pub(crate) fn take(
+        &mut self,
+        engine: &mut Engine,
+        session: usize,
+        stamp: Stamp,
+        stanza: &[u8],
+    ) -> Result<()> {
+        let wrong =
+            |engine: &Engine, what| Err(Error::unexpected(engine.who(session), what, stanza));
+        if markup::attribute(stanza, "type") == Some(b"error") {
+            return wrong(engine, "an error");
+        }
+        match (self.places)(session, stamp.route as usize) {
+            Place::At(place) => self.arrived(engine, stamp, place, stanza),
+            Place::Beside => {}
+            Place::Nowhere => return wrong(engine, "what is for somebody else"),
+        }
+        Ok(())
+    }
+
     fn arrived(&mut self, engine: &mut Engine, stamp: Stamp, place: usize, stanza: &[u8]) {
         let now = self.now();
         let number = stamp.route as usize;
@@ -333,6 +306,78 @@ impl Traffic {
     }
 }
 
+impl Paced for Traffic {
+    fn pump(&mut self, engine: &mut Engine, now: Instant) -> Result<()> {
+        while let Some(due) = &mut self.due
+            && let Some(at) = due.pop(now)
+        {
+            let route = due.count as usize % self.routes.len().max(1);
+            self.send(engine, route, at.duration_since(self.origin));
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.due.as_ref().map(Due::next)
+    }
+
+    fn is_settled(&self) -> bool {
+        let acknowledged = self.receipts.is_none() || self.receipted() >= self.sent;
+        acknowledged && self.routes.iter().all(Route::is_whole)
+    }
+}
+
+impl Kind for Traffic {
+    fn begin(&mut self, engine: &mut Engine, pace: Pace) {
+        self.reset(pace);
+        self.due = Due::new(pace, Instant::now());
+        self.kick(engine);
+    }
+
+    fn forget(&mut self) {
+        self.uncounted = self.received;
+        self.latency = Histogram::new();
+        if let Some(receipts) = &mut self.receipts {
+            receipts.latency = Histogram::new();
+        }
+    }
+
+    /// Messages, of which a part may have come.
+    fn done(&self) -> f64 {
+        let receivers = self.routes.first().map_or(1, |route| route.orders.len());
+        self.counted() as f64 / receivers.max(1) as f64
+    }
+
+    fn stop(&mut self, engine: &mut Engine) {
+        self.sending = false;
+        self.due = None;
+        for route in &self.routes {
+            engine.ask(route.sender);
+        }
+    }
+
+    fn latency(&self) -> &Histogram {
+        &self.latency
+    }
+
+    fn faults(&self) -> Faults {
+        let mut faults = self.faults;
+        for route in &self.routes {
+            for order in &route.orders {
+                order.finish(route.sent, &mut faults);
+            }
+        }
+        if self.receipts.is_some() {
+            faults.unacknowledged = self.sent.saturating_sub(self.receipted());
+        }
+        faults
+    }
+
+    fn wrong(&mut self) -> Option<String> {
+        self.wrong.take()
+    }
+}
+
 impl Load for Traffic {
     fn ready(&mut self, _: &mut Engine, _: usize, _: Bound) -> Result<()> {
         Ok(())
@@ -342,24 +387,14 @@ impl Load for Traffic {
         if !markup::is(stanza, self.element) {
             return Ok(());
         }
-        let wrong =
-            |engine: &Engine, what| Err(Error::unexpected(engine.who(session), what, stanza));
         let Some(stamp) = self.reader.read(stanza) else {
             return Ok(());
         };
-        if stamp.run != self.run {
+        if !self.owns(stamp) {
             self.stale += 1;
             return Ok(());
         }
-        if markup::attribute(stanza, "type") == Some(b"error") {
-            return wrong(engine, "an error");
-        }
-        match (self.places)(session, stamp.route as usize) {
-            Place::At(place) => self.arrived(engine, stamp, place, stanza),
-            Place::Beside => {}
-            Place::Nowhere => return wrong(engine, "what is for somebody else"),
-        }
-        Ok(())
+        self.take(engine, session, stamp, stanza)
     }
 
     fn acknowledged(&mut self, _: &mut Engine, _: usize, nanos: u64) {

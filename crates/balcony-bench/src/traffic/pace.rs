@@ -2,9 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-/// The shortest period of the timer; at higher rates several messages go at each tick.
-const LEAST_PERIOD: Duration = Duration::from_micros(50);
-
 /// How messages follow one another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pace {
@@ -16,15 +13,16 @@ pub(crate) enum Pace {
 
 /// When the next message is due.
 #[derive(Debug)]
-pub(super) struct Due {
+pub(crate) struct Due {
     begin: Instant,
     per_second: f64,
     /// Messages that were due so far.
-    pub(super) count: u64,
+    pub(crate) count: u64,
 }
 
 impl Due {
-    pub(super) fn new(pace: Pace, begin: Instant) -> Option<Due> {
+    /// From `begin` on; `None` where they follow one another in another way.
+    pub(crate) fn new(pace: Pace, begin: Instant) -> Option<Due> {
         let Pace::Rate(per_second) = pace else {
             return None;
         };
@@ -35,14 +33,14 @@ impl Due {
         })
     }
 
-    pub(super) fn timer(&self) -> Duration {
-        Duration::from_secs_f64(1.0 / self.per_second).max(LEAST_PERIOD)
+    /// When the next message is due.
+    pub(crate) fn next(&self) -> Instant {
+        self.begin + Duration::from_secs_f64((self.count + 1) as f64 / self.per_second)
     }
 
     /// When the next message should have gone, if that is over.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Instant> {
-        let next = Duration::from_secs_f64((self.count + 1) as f64 / self.per_second);
-        let at = self.begin + next;
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Instant> {
+        let at = self.next();
         (at <= now).then(|| {
             self.count += 1;
             at
@@ -66,6 +64,6 @@ mod tests {
             popped.first().map(|at| *at - begin),
             Some(Duration::from_millis(1))
         );
-        assert_eq!(due.timer(), Duration::from_millis(1));
+        assert_eq!(due.next() - begin, Duration::from_millis(4));
     }
 }

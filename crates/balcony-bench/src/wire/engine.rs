@@ -56,13 +56,15 @@ pub(crate) struct Engine {
     events: Events,
     timer: Timer,
     pub(super) sessions: Vec<Session>,
-    /// Connections that sessions have left.
+    /// Connections that sessions have left without a word.
     pub(super) former: Vec<Link>,
     pub(super) connector: Option<Connector>,
     /// Sessions with something to write.
     pub(super) dirty: Vec<usize>,
     raw: Vec<u8>,
     input: Vec<u8>,
+    /// Pings of the server that were answered.
+    pub(super) pings: u64,
     closing: bool,
     closed: usize,
 }
@@ -84,6 +86,7 @@ impl Engine {
             dirty: Vec::new(),
             raw: vec![0; READ_BYTES],
             input: vec![0; READ_BYTES],
+            pings: 0,
             closing: false,
             closed: 0,
         })
@@ -136,6 +139,11 @@ impl Engine {
         self.sessions.len()
     }
 
+    /// How many pings of the server were answered (XEP-0199).
+    pub(crate) fn pings(&self) -> u64 {
+        self.pings
+    }
+
     /// Sends at the end of this turn.
     pub(crate) fn send(&mut self, session: usize, bytes: &[u8]) {
         self.write(session, |out| out.extend_from_slice(bytes));
@@ -152,12 +160,12 @@ impl Engine {
         write(found.link.out());
     }
 
-    /// Ticks once each `period`, which ends the wait of [`Engine::turn`]; zero stops it.
+    /// Ends the wait of [`Engine::turn`] at that moment, if nothing else does before.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub(crate) fn tick_every(&self, period: Duration) -> Result<()> {
-        self.timer.set(period)
+    pub(crate) fn tick_at(&mut self, at: Instant) -> Result<()> {
+        self.timer.set(at)
     }
 
     /// Waits until something comes or `wait` is over, and handles it.
@@ -220,9 +228,7 @@ impl Engine {
             if self.sessions.get(session).is_some_and(over) {
                 self.closed += 1;
             } else {
-                // XEP-0198 §4: otherwise the server has to keep what came last for the next login.
-                self.acknowledge_all(session);
-                self.send(session, b"</stream:stream>");
+                self.leave(session);
             }
         }
         while self.closed < self.sessions.len() && Instant::now() < until {

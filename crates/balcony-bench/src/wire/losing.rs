@@ -9,6 +9,15 @@ use super::session::{Session, Stage};
 use crate::error::{Error, Result};
 
 impl Engine {
+    /// Ends a stream in order. When the server has ended it as well, [`Load::failed`] says so.
+    ///
+    /// [`Load::failed`]: super::engine::Load::failed
+    pub(crate) fn leave(&mut self, session: usize) {
+        // XEP-0198 §4: otherwise the server has to keep what came last for the next login.
+        self.acknowledge_all(session);
+        self.send(session, b"</stream:stream>");
+    }
+
     /// A session loses its connection without a word on the stream. `silent`: not even its server
     /// is told that nobody is there any more, as when a phone leaves its network.
     ///
@@ -19,6 +28,7 @@ impl Engine {
             return Ok(());
         };
         found.stage = Stage::Closed;
+        found.silent = silent;
         let socket = &mut found.link.socket;
         let forgotten = self.poll.registry().deregister(socket);
         forgotten.map_err(Error::io("leaving a socket"))?;
@@ -42,9 +52,8 @@ impl Engine {
     ) -> Result<()> {
         let link = self.link(address, session, tls_first)?;
         if let Some(found) = self.sessions.get_mut(session) {
-            let former = found.again(link, stream);
-            // Dropped, it would tell the server. A shut one holds no more than its descriptor.
-            self.former.push(former);
+            // Dropped, it would tell the server.
+            self.former.extend(found.again(link, stream));
             found.outputs(self.connector.as_ref())?;
         }
         Ok(())

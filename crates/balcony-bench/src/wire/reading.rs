@@ -1,5 +1,8 @@
 //! From bytes to elements, and the answers that every client owes.
 
+use balcony_proto::ns;
+use memchr::memmem;
+
 use super::engine::{Engine, Load};
 use super::markup::{self, Front};
 use super::session::Stage;
@@ -82,6 +85,7 @@ impl Engine {
     /// RFC 6120 §8.2.3: a request has to be answered. Pings get a result (XEP-0199 §4.1); of
     /// roster pushes the result says that they were received (RFC 6121 §2.1.6).
     fn answer(&mut self, session: usize, request: &[u8]) {
+        self.pings += u64::from(memmem::find(request, ns::PING.as_bytes()).is_some());
         let id = markup::attribute(request, "id")
             .unwrap_or_default()
             .to_vec();

@@ -19,6 +19,8 @@ pub(super) struct Session {
     pub(super) bare: bool,
     /// Who it is, for messages to the person.
     pub(super) who: String,
+    /// Its connection is left open, so that the server does not learn that nobody is there.
+    pub(super) silent: bool,
     /// The beginning of an element whose end has not come.
     pub(super) held: Vec<u8>,
     /// What the last login left for the next one.
@@ -59,6 +61,7 @@ impl Session {
                 None => Stage::Handshaking,
             },
             who,
+            silent: false,
             held: Vec::new(),
             login: Former::default(),
             management: None,
@@ -68,13 +71,14 @@ impl Session {
     }
 
     /// A new connection and stream in place of the former ones; what is known of the stream
-    /// outlives them.
-    pub(super) fn again(&mut self, link: Link, stream: Initiating) -> Link {
+    /// outlives them. The former connection, where it has to stay open.
+    pub(super) fn again(&mut self, link: Link, stream: Initiating) -> Option<Link> {
         self.stage = Stage::Negotiating(Box::new(stream));
         self.held.clear();
         self.told = false;
         self.began = Instant::now();
-        std::mem::replace(&mut self.link, link)
+        let former = std::mem::replace(&mut self.link, link);
+        std::mem::take(&mut self.silent).then_some(former)
     }
 
     /// Takes what came while the stream does not stand yet. The bytes that follow the negotiation

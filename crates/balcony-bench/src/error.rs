@@ -62,6 +62,11 @@ impl Error {
         move |source| Error::Io { what, source }
     }
 
+    /// The server ended a stream and gave no reason, as it answers the end of ours (RFC 6120 §4.4).
+    pub(crate) fn is_plain_end(&self) -> bool {
+        matches!(self, Error::Closed { text, .. } if text.is_empty())
+    }
+
     /// The server sent `stanza` to `who`, of which at most a line is shown.
     pub(crate) fn unexpected(who: &str, what: &'static str, stanza: &[u8]) -> Error {
         Error::Unexpected {

@@ -1,5 +1,6 @@
 //! Many users of one server, logged in.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -53,6 +54,42 @@ pub(crate) struct Clients<'a> {
 }
 
 impl Clients<'_> {
+    /// Where a user connects, who it is, and whether TLS comes first.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an address that may not be put under load.
+    ///
+    /// [`Error::Usage`]: crate::error::Error::Usage
+    pub(crate) fn door(&self, number: usize) -> Result<(SocketAddr, String, bool)> {
+        let target = self.target;
+        let tls_first = target.tls == Tls::Direct;
+        Ok((target.address()?, target.user(number), tls_first))
+    }
+
+    /// Keeps what a login derived from the password.
+    pub(crate) fn learn(&mut self, who: &str, bound: Bound) {
+        if let Some(keys) = bound.stream.and_then(|stream| stream.keys) {
+            self.keys.put(who, keys);
+        }
+    }
+
+    /// Writes the keys to their file, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io).
+    pub(crate) fn save_keys(&mut self) -> Result<()> {
+        self.keys.save(self.target.keys.as_deref())
+    }
+
+    /// What a user says on a stream that stands; nothing where it is silent.
+    pub(crate) fn hello(&self, bound: &Bound, hello: Hello) -> String {
+        match hello {
+            Hello::Silent => String::new(),
+            Hello::Client => words(&self.target.domain, false),
+            Hello::InactiveClient => words(&self.target.domain, bound.has_csi()),
+        }
+    }
+
     /// The stream of a user on a new connection, that takes up a former one where there is one.
     ///
     /// # Errors
@@ -141,18 +178,18 @@ impl<'a> Fleet<'a> {
         self.engine
             .turn_until(&mut arrival, target.limit(), "the logins", all)?;
         let latency = arrival.latency;
-        self.clients.keys.save(target.keys.as_deref())?;
+        self.clients.save_keys()?;
         Ok(latency)
     }
 
-    /// Enables stream management (XEP-0198) on all streams; each asks for an acknowledgement after
+    /// Enables stream management (XEP-0198) on these streams; each asks for an acknowledgement after
     /// `every` stanzas.
     ///
     /// # Errors
     /// [`Error::Unexpected`] when a server refuses, [`Error::Timeout`].
-    pub(crate) fn manage(&mut self, every: Option<u32>) -> Result<()> {
-        let count = self.engine.count();
-        for session in 0..count {
+    pub(crate) fn manage(&mut self, sessions: Range<usize>, every: Option<u32>) -> Result<()> {
+        let count = sessions.len();
+        for session in sessions {
             self.engine.manage(session, every);
         }
         let all = |managing: &Managing| managing.enabled == count;
@@ -197,15 +234,9 @@ impl Arrival<'_, '_> {
         let Some(number) = self.users.next() else {
             return Ok(());
         };
-        let target = self.clients.target;
         let stream = self.clients.stream(number, Former::default())?;
-        let tls_first = target.tls == Tls::Direct;
-        engine.connect(
-            target.address()?,
-            target.user(number),
-            Some(stream),
-            tls_first,
-        )?;
+        let (address, who, tls_first) = self.clients.door(number)?;
+        engine.connect(address, who, Some(stream), tls_first)?;
         Ok(())
     }
 
@@ -218,29 +249,31 @@ impl Arrival<'_, '_> {
 impl Load for Arrival<'_, '_> {
     fn ready(&mut self, engine: &mut Engine, session: usize, bound: Bound) -> Result<()> {
         self.latency.record_nanos(bound.took.as_nanos() as u64);
-        let inactive = bound.has_csi() && self.hello == Hello::InactiveClient;
-        if let Some(keys) = bound.stream.and_then(|stream| stream.keys) {
-            self.clients.keys.put(engine.who(session), keys);
-        }
+        let hello = self.clients.hello(&bound, self.hello);
+        self.clients.learn(engine.who(session), bound);
         if self.hello == Hello::Silent {
             return self.arrived(engine);
         }
-        let hello = hello(&self.clients.target.domain, inactive);
         engine.send(session, hello.as_bytes());
         Ok(())
     }
 
     fn stanza(&mut self, engine: &mut Engine, _: usize, stanza: &[u8]) -> Result<()> {
-        if markup::is(stanza, "iq") && markup::attribute(stanza, "id") == Some(HELLO_ID) {
-            return self.arrived(engine);
+        match answers_hello(stanza) {
+            true => self.arrived(engine),
+            false => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// Whether it says that all of a [`Hello`] was handled.
+pub(crate) fn answers_hello(stanza: &[u8]) -> bool {
+    markup::is(stanza, "iq") && markup::attribute(stanza, "id") == Some(HELLO_ID)
 }
 
 /// RFC 6121 §2.2 wants the roster before the presence. Servers without carbons or pings answer with
 /// an error, which does as well.
-fn hello(domain: &str, inactive: bool) -> String {
+fn words(domain: &str, inactive: bool) -> String {
     let inactive = if inactive {
         "<inactive xmlns='urn:xmpp:csi:0'/>"
     } else {

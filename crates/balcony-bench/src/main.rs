@@ -12,6 +12,7 @@ mod order;
 mod ring;
 mod stamp;
 mod traffic;
+mod visits;
 mod wire;
 
 use std::process::ExitCode;

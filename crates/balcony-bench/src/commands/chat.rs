@@ -86,7 +86,7 @@ impl Chat {
         };
         let mut traffic = Traffic::new("message", routes, places);
         if let Some(every) = self.acks {
-            fleet.manage(Some(every as u32))?;
+            fleet.manage(0..users, Some(every as u32))?;
             traffic = traffic.acknowledged_too();
         }
         let plan = self.load.plan(&self.timing, &target.pid);

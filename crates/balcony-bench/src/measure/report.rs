@@ -1,5 +1,6 @@
 //! The result of a case: a line for a person, an object for a program.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -15,10 +16,13 @@ use crate::error::{Error, Result};
 /// this program takes beyond it is measured together with it.
 pub(crate) const OWN_LIMIT_US: f64 = 4.0;
 
+/// Of a value. Some are made of a setting.
+type Name = Cow<'static, str>;
+
 /// One value of one run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Measure {
-    name: &'static str,
+    name: Name,
     unit: &'static str,
     value: f64,
 }
@@ -31,7 +35,8 @@ pub(crate) struct Run {
 
 impl Run {
     /// Adds a value. Names end in their unit where they have one.
-    pub(crate) fn add(&mut self, name: &'static str, unit: &'static str, value: f64) {
+    pub(crate) fn add(&mut self, name: impl Into<Name>, unit: &'static str, value: f64) {
+        let name = name.into();
         self.measures.push(Measure { name, unit, value });
     }
 
@@ -53,7 +58,7 @@ impl Run {
     }
 
     /// The same under other names: of the median, the 99th percentile, and the greatest.
-    pub(crate) fn latency_as(&mut self, histogram: &Histogram, names: [&'static str; 3]) {
+    pub(crate) fn latency_as(&mut self, histogram: &Histogram, names: [impl Into<Name>; 3]) {
         let spans = [
             histogram.quantile(0.5),
             histogram.quantile(0.99),
@@ -114,7 +119,7 @@ impl Report {
 
     /// Values that belong to no run: of the machine before and after all of them.
     pub(crate) fn around(&mut self, values: &Run) {
-        self.around.measures.extend(&values.measures);
+        self.around.measures.extend_from_slice(&values.measures);
     }
 
     /// Something that limits what the numbers are worth.
@@ -170,7 +175,7 @@ impl Report {
         let run = |run: &Run| -> Value {
             let pairs = run.measures.iter();
             pairs
-                .map(|m| (m.name.to_owned(), json!(m.value)))
+                .map(|m| (m.name.to_string(), json!(m.value)))
                 .collect::<Map<_, _>>()
                 .into()
         };
@@ -178,7 +183,7 @@ impl Report {
         let summary = |s: &Summary| {
             let value =
                 json!({"unit": s.measure.unit, "median": s.median, "min": s.min, "max": s.max});
-            (s.measure.name.to_owned(), value)
+            (s.measure.name.to_string(), value)
         };
         json!({
             "label": self.label,
@@ -196,11 +201,11 @@ impl Report {
             return Vec::new();
         };
         let summary = |measure: &Measure| {
-            let values = self.runs.iter().filter_map(|run| run.value(measure.name));
+            let values = self.runs.iter().filter_map(|run| run.value(&measure.name));
             let mut values: Vec<f64> = values.collect();
             values.sort_by(f64::total_cmp);
             Summary {
-                measure: *measure,
+                measure: measure.clone(),
                 median: median(&values),
                 min: values.first().copied().unwrap_or(0.0),
                 max: values.last().copied().unwrap_or(0.0),

@@ -66,7 +66,7 @@ impl Reconnect {
         fleet.clients.tokens = self.tokens();
         // One more, who writes to those who are away.
         fleet.log_in(0..users + 1, Hello::Client)?;
-        fleet.manage(Some(ASK_EVERY))?;
+        fleet.manage(0..users + 1, Some(ASK_EVERY))?;
         let mut report = self.report();
         let (mut faults, mut failed) = (Faults::default(), None);
         for run in 0..self.runs {

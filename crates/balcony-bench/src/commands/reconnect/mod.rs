@@ -1,6 +1,7 @@
 //! Sessions that lose their connections all at once, and come back.
 
 mod absence;
+mod others;
 mod storm;
 
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use crate::order::Faults;
 use crate::stamp::{self, Stamp};
 use crate::wire::{Bound, Engine, Load};
 use absence::Absence;
+use others::{Others, Weather};
 use storm::Storm;
 
 /// After everybody is back: what comes twice comes now.
@@ -51,6 +53,11 @@ pub(crate) struct Reconnect {
     /// Send the token with the stream header (XEP-0509), without waiting for the features
     #[arg(long, requires = "fast")]
     pipelined: bool,
+    /// Pairs of further users whose connections stay. They chat meanwhile, at 200 messages a second
+    /// altogether; their latencies are told, and the case fails when a message or a connection of
+    /// theirs is lost
+    #[arg(long, default_value_t = 0, value_parser = bounded(0, 10_000))]
+    others: u64,
     /// Runs; the result is their median
     #[arg(long, default_value_t = 3, value_parser = bounded(1, 100))]
     runs: u64,
@@ -62,6 +69,10 @@ impl Reconnect {
         if self.fast && target.tls == Tls::None {
             return Err(Error::Usage("tokens are for TLS: --tls".into()));
         }
+        // First, so that the keys of all stand in their file before it is read again.
+        let others =
+            (self.others > 0).then(|| Others::log_in(target, users + 1, self.others as usize));
+        let mut others = others.transpose()?;
         let mut fleet = Fleet::new(target)?;
         fleet.clients.tokens = self.tokens();
         // One more, who writes to those who are away.
@@ -69,10 +80,10 @@ impl Reconnect {
         fleet.manage(0..users + 1, Some(ASK_EVERY))?;
         let mut report = self.report();
         let (mut faults, mut failed) = (Faults::default(), None);
-        for run in 0..self.runs {
-            let storm = self.storm(&mut fleet, run as u32, &mut report)?;
-            faults.add(storm.faults(self.missed as u32));
-            failed = storm.into_failure();
+        for _ in 0..self.runs {
+            let storm = self.run_once(&mut fleet, others.as_mut(), &mut report)?;
+            faults.add(storm.0);
+            failed = storm.1;
             if failed.is_some() {
                 // Sessions that are gone cannot come back once more.
                 break;
@@ -82,8 +93,47 @@ impl Reconnect {
         if let Some(error) = failed {
             return Err(error);
         }
+        if let Some(others) = &mut others {
+            others.close()?;
+        }
         fleet.engine.close()?;
         faults.verdict()
+    }
+
+    /// One run: the storm, and how those fared that it was not to reach. What went wrong with
+    /// messages, and why a session is gone.
+    fn run_once(
+        &self,
+        fleet: &mut Fleet<'_>,
+        others: Option<&mut Others<'_>>,
+        report: &mut Report,
+    ) -> Result<(Faults, Option<Error>)> {
+        let (storm, fared) = match others {
+            Some(others) => {
+                let (storm, fared) = others.during(|weather| self.storm(fleet, weather));
+                (storm, Some(fared))
+            }
+            None => (self.storm(fleet, &Weather::default()), None),
+        };
+        let (mut run, storm) = storm?;
+        let mut faults = storm.faults(self.missed as u32);
+        let mut failed = storm.into_failure();
+        match fared {
+            Some(Ok(mut fared)) => {
+                fared.tell(&mut run);
+                faults.add(fared.faults);
+                if let Some(wrong) = fared.wrong.take() {
+                    report.remark(wrong);
+                }
+            }
+            Some(Err(error)) => {
+                report.remark(format!("one of the others: {error}"));
+                failed.get_or_insert(error);
+            }
+            None => {}
+        }
+        report.push(run);
+        Ok((faults, failed))
     }
 
     fn tokens(&self) -> Tokens {
@@ -106,24 +156,26 @@ impl Reconnect {
         report.set("sasl2", target.sasl2);
         report.set("fast", self.fast);
         report.set("pipelined", self.pipelined);
+        report.set("others", self.others);
         report
     }
 
-    /// One run: all go, messages come for them, and they come back.
-    fn storm(&self, fleet: &mut Fleet<'_>, run: u32, report: &mut Report) -> Result<Storm> {
+    /// All go, messages come for them, and they come back.
+    fn storm(&self, fleet: &mut Fleet<'_>, weather: &Weather) -> Result<(Run, Storm)> {
         let (target, users) = (&self.target, self.users as usize);
         let streams = (0..users).map(|user| self.again(fleet, user));
         let streams = streams.collect::<Result<Vec<_>>>()?;
         for user in 0..users {
             fleet.engine.cut(user, self.silent)?;
         }
-        let run = std::process::id() << 8 | run & 0xff;
+        let run = stamp::fresh_run();
         self.write_to_the_absent(&mut fleet.engine, run)?;
         rest(&mut fleet.engine, &mut Quiet, PAUSE)?;
 
         let absences = streams.into_iter().map(Absence::new).collect();
         let mut storm = Storm::new(target, absences, self.missed as u32, run)?;
         storm.tokens = self.fast;
+        weather.begins();
         let meter = Meter::start(&target.pid)?;
         storm.begin(&mut fleet.engine, self.at_once.unwrap_or(self.users))?;
         let engine = &mut fleet.engine;
@@ -143,8 +195,7 @@ impl Reconnect {
         result.add("lost", "", faults.lost as f64);
         result.add("duplicated", "", faults.duplicated as f64);
         result.add("reordered", "", faults.reordered as f64);
-        report.push(result);
-        Ok(storm)
+        Ok((result, storm))
     }
 
     /// The stream on which a user will come back.

@@ -34,7 +34,7 @@ impl Machine {
         let mut versions = Vec::new();
         if kinds.contains(&Kind::Ejabberd) {
             versions.push(("ejabberd", package("ejabberd")));
-            versions.push(("PostgreSQL", package("postgresql")));
+            versions.push(("PostgreSQL", postgresql()));
         }
         if kinds.contains(&Kind::Prosody) {
             versions.push(("Prosody", package("prosody")));
@@ -126,6 +126,16 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 /// The version of a Debian package.
 fn package(name: &str) -> String {
     told("dpkg-query", &["-W", "-f", "${Version}", name])
+}
+
+/// What the newest one calls itself, without where it comes from.
+fn postgresql() -> String {
+    let sh = "$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)/postgres --version";
+    let told = told("sh", &["-c", sh]);
+    told.split_whitespace()
+        .nth(2)
+        .unwrap_or("unknown")
+        .to_owned()
 }
 
 /// What a program writes; `unknown` when it fails.

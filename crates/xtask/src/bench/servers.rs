@@ -10,12 +10,14 @@ use super::rows::{Home, Kind};
 use super::site::{PEERS, Site, Trouble};
 use crate::{repo, setup};
 
-/// How long a server may take to start, with PostgreSQL, or to stop.
-const START: Duration = Duration::from_secs(120);
+/// How long a server may take to start, with PostgreSQL, or to stop, or its rosters to be written.
+const START: Duration = Duration::from_secs(180);
 
-/// How long its accounts and their rosters may take: ejabberd and Prosody derive keys and write
-/// files for thousands of them.
-const ACCOUNTS: Duration = Duration::from_secs(3_600);
+/// How long its accounts and the rosters may take: keys are derived for thousands of them.
+const ACCOUNTS: Duration = Duration::from_secs(1_800);
+
+/// Of each account that has any: half of them on either side.
+const CONTACTS: &str = "20";
 
 /// How long to wait for somebody who should not be there.
 const KNOCK: Duration = Duration::from_millis(500);
@@ -104,8 +106,8 @@ impl<'a> Server<'a> {
     ///
     /// # Errors
     /// It does not start, or refuses.
-    pub(super) fn settle(&self) -> Result<(), Trouble> {
-        self.script("wipe")?;
+    pub(super) fn settle(self) -> Result<(), Trouble> {
+        self.script(&["wipe"])?;
         fs::remove_file(self.keys()).ok();
         let running = self.start()?;
         let (port, count) = (self.port(false).to_string(), self.home.accounts.to_string());
@@ -115,13 +117,25 @@ impl<'a> Server<'a> {
             accounts.arg("--socket").arg(self.data().join("admin.sock"));
         }
         self.site.run(&accounts, ACCOUNTS)?;
-        if self.home.contacts {
-            let mut roster = Command::new(built("balcony-bench"));
-            roster.args(["roster", "--port", &port, "--count", &count]);
-            roster.arg("--keys").arg(self.keys());
-            self.site.run(&roster, ACCOUNTS)?;
-        }
         drop(running);
+        if self.home.contacts {
+            self.rosters(&count)?;
+        }
+        Ok(())
+    }
+
+    /// The peers take very long to make them, so that they are written for them. Then the server
+    /// is asked for each, and what is missing is made.
+    fn rosters(self, count: &str) -> Result<(), Trouble> {
+        if self.kind.is_peer() {
+            self.script(&["rosters", count, CONTACTS])?;
+        }
+        let _running = self.start()?;
+        let mut roster = Command::new(built("balcony-bench"));
+        roster.args(["roster", "--port", &self.port(false).to_string()]);
+        roster.args(["--count", count, "--contacts", CONTACTS]);
+        roster.arg("--keys").arg(self.keys());
+        self.site.run(&roster, ACCOUNTS)?;
         Ok(())
     }
 
@@ -141,7 +155,7 @@ impl<'a> Server<'a> {
             server: self,
             pids: String::new(),
         };
-        let told = self.script("start")?;
+        let told = self.script(&["start"])?;
         // The last line; before it a database may have told how it was made.
         told.lines()
             .last()
@@ -150,13 +164,13 @@ impl<'a> Server<'a> {
         Ok(running)
     }
 
-    fn script(&self, word: &str) -> Result<String, Trouble> {
+    fn script(&self, words: &[&str]) -> Result<String, Trouble> {
         let home = self.place("");
         fs::create_dir_all(&home)
             .map_err(|error| Trouble::new(format!("{}: {error}", home.display())))?;
         let script = format!("{PEERS}/{}.sh", self.kind.name());
         let mut command = Command::new(script);
-        command.arg(word).env("MAM", self.archive());
+        command.args(words).env("MAM", self.archive());
         command.env("BENCH_DIR", self.site.place(self.home.name));
         command.env("BALCONY", built("balcony"));
         self.site.run(&command, START)
@@ -181,7 +195,7 @@ pub(super) struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        if let Err(trouble) = self.server.script("stop") {
+        if let Err(trouble) = self.server.script(&["stop"]) {
             println!("xtask: {}: {}", self.server.kind.name(), trouble.why);
         }
     }

@@ -182,8 +182,8 @@ impl<'a> Fleet<'a> {
         Ok(latency)
     }
 
-    /// Enables stream management (XEP-0198) on these streams; each asks for an acknowledgement after
-    /// `every` stanzas.
+    /// Enables stream management (XEP-0198) on these streams; each asks for an acknowledgement
+    /// after `every` stanzas.
     ///
     /// # Errors
     /// [`Error::Unexpected`] when a server refuses, [`Error::Timeout`].

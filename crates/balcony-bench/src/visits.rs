@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::fleet::{self, Clients};
 use crate::measure::Histogram;
+use crate::order::Faults;
+use crate::traffic::{Due, Kind, Pace, Paced};
 use crate::wire::{Bound, Engine, Former, Load};
 
 /// Visits of users in rotation. Sessions are used again, so that a million of them take the memory
@@ -25,8 +27,13 @@ pub(crate) struct Visits<'a, 'b> {
     waiting: VecDeque<Instant>,
     /// With stream management (XEP-0198).
     managed: bool,
+    /// When the next ones are due, where they are at a steady rate.
+    due: Option<Due>,
     begun: u64,
     done: u64,
+    /// Of those that are done, the ones that do not count.
+    uncounted: u64,
+    /// From when a visit was due until all of its hello was answered.
     latency: Histogram,
 }
 
@@ -49,8 +56,10 @@ impl<'a, 'b> Visits<'a, 'b> {
             away: users.collect(),
             waiting: VecDeque::new(),
             managed: false,
+            due: None,
             begun: 0,
             done: 0,
+            uncounted: 0,
             latency: Histogram::new(),
         }
     }
@@ -75,7 +84,7 @@ impl<'a, 'b> Visits<'a, 'b> {
         let (mut done, mut last) = (self.done, Instant::now());
         while self.done < until {
             while self.begun - begin < count && self.begun - self.done < parallel {
-                self.begin(engine, Instant::now())?;
+                self.invite(engine, Instant::now())?;
             }
             engine.turn(self, Duration::from_secs(1))?;
             if self.done > done {
@@ -91,7 +100,7 @@ impl<'a, 'b> Visits<'a, 'b> {
     ///
     /// # Errors
     /// Those of [`Engine::connect`].
-    pub(crate) fn begin(&mut self, engine: &mut Engine, since: Instant) -> Result<()> {
+    fn invite(&mut self, engine: &mut Engine, since: Instant) -> Result<()> {
         self.begun += 1;
         self.waiting.push_back(since);
         self.next(engine)
@@ -176,5 +185,55 @@ impl Load for Visits<'_, '_> {
         self.free.push(session);
         self.done += 1;
         self.next(engine)
+    }
+}
+
+impl Paced for Visits<'_, '_> {
+    fn pump(&mut self, engine: &mut Engine, now: Instant) -> Result<()> {
+        while let Some(due) = &mut self.due
+            && let Some(at) = due.pop(now)
+        {
+            self.invite(engine, at)?;
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.due.as_ref().map(Due::next)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.begun == self.done
+    }
+}
+
+impl Kind for Visits<'_, '_> {
+    /// At a rate only: `Pace::Window` is nothing that visits have, and then none come.
+    fn begin(&mut self, _: &mut Engine, pace: Pace) {
+        self.due = Due::new(pace, Instant::now());
+    }
+
+    fn forget(&mut self) {
+        self.uncounted = self.done;
+        self.latency = Histogram::new();
+    }
+
+    fn done(&self) -> f64 {
+        (self.done - self.uncounted) as f64
+    }
+
+    fn stop(&mut self, _: &mut Engine) {
+        self.due = None;
+    }
+
+    fn latency(&self) -> &Histogram {
+        &self.latency
+    }
+
+    fn faults(&self) -> Faults {
+        Faults {
+            lost: self.begun - self.done,
+            ..Faults::default()
+        }
     }
 }

@@ -52,6 +52,25 @@ impl Shape {
         report.set("size", self.size);
     }
 
+    /// The first users send, each to one of those behind them. Not to the next one: a server that
+    /// deals connections out in turn would have all senders in one thread.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::error::Error::Usage) for names that make no address.
+    pub(crate) fn traffic(&self, target: &Target) -> Result<Traffic> {
+        let pairs = self.pairs as usize;
+        let mut routes = Vec::with_capacity(pairs);
+        for pair in 0..pairs {
+            let to = target.jid(pairs + pair)?;
+            routes.push(self.route(pair, 1, to.as_str()));
+        }
+        let places = move |session, pair| match session == pairs + pair {
+            true => Place::At(0),
+            false => Place::Nowhere,
+        };
+        Ok(Traffic::new("message", routes, places))
+    }
+
     /// A route whose stanza is the same for every server.
     pub(crate) fn route(&self, sender: usize, receivers: usize, to: &str) -> Route {
         let head = format!("<message to='{to}' type='chat' id='bench'><body>").into_bytes();
@@ -73,18 +92,7 @@ impl Chat {
         let mut fleet = Fleet::new(target)?;
         fleet.log_in(0..users, Hello::Client)?;
 
-        let mut routes = Vec::with_capacity(pairs);
-        for pair in 0..pairs {
-            let to = target.jid(pairs + pair)?;
-            routes.push(self.shape.route(pair, 1, to.as_str()));
-        }
-        // Not next to each other: a server that deals connections out in turn would have all
-        // senders in one thread.
-        let places = move |session, pair| match session == pairs + pair {
-            true => Place::At(0),
-            false => Place::Nowhere,
-        };
-        let mut traffic = Traffic::new("message", routes, places);
+        let mut traffic = self.shape.traffic(target)?;
         if let Some(every) = self.acks {
             fleet.manage(0..users, Some(every as u32))?;
             traffic = traffic.acknowledged_too();

@@ -6,6 +6,7 @@ pub(crate) mod idle;
 pub(crate) mod iq;
 pub(crate) mod login;
 pub(crate) mod mam;
+pub(crate) mod mixed;
 pub(crate) mod muc;
 pub(crate) mod pep;
 pub(crate) mod presence;

@@ -36,18 +36,7 @@ impl Presence {
         let mut fleet = Fleet::new(target)?;
         fleet.log_in(0..users, Hello::Client)?;
 
-        let route = |user| {
-            let head = b"<presence><status>".to_vec();
-            let tail = b"</status></presence>";
-            Route::new(user, ring.contacts(), head, tail, stamp::LENGTH)
-        };
-        // RFC 6121 §4.4.2: the user's own resources get it too. That is not counted.
-        let places = move |session, user| match ring.place(user, session) {
-            Some(place) => Place::At(place),
-            None if session == user => Place::Beside,
-            None => Place::Nowhere,
-        };
-        let mut traffic = Traffic::new("presence", (0..users).map(route).collect(), places);
+        let mut traffic = traffic(users, ring);
         let plan = self.load.plan(&self.timing, &target.pid);
         let mut report = self.load.report("presence", target.tls, &target.label);
         report.set("users", self.users);
@@ -57,4 +46,20 @@ impl Presence {
         fleet.engine.close()?;
         faults.verdict()
     }
+}
+
+/// The users of a ring change their presence, and their contacts hear of it.
+pub(crate) fn traffic(users: usize, ring: Ring) -> Traffic {
+    let route = |user| {
+        let head = b"<presence><status>".to_vec();
+        let tail = b"</status></presence>";
+        Route::new(user, ring.contacts(), head, tail, stamp::LENGTH)
+    };
+    // RFC 6121 §4.4.2: the user's own resources get it too. That is not counted.
+    let places = move |session, user| match ring.place(user, session) {
+        Some(place) => Place::At(place),
+        None if session == user => Place::Beside,
+        None => Place::Nowhere,
+    };
+    Traffic::new("presence", (0..users).map(route).collect(), places)
 }

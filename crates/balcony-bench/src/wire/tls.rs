@@ -85,10 +85,11 @@ pub(crate) fn info(connection: &Connection) -> TlsInfo {
 
 /// The relay's side, with a self-signed certificate over ECDSA P-256, as the peers have.
 ///
-/// As in Balcony's own server: rustls with the cryptography of ring, its suites and groups, the ALPN
-/// name, and one ticket for each connection, that carries all state and is kept nowhere. A ticket
-/// is made even for a client that never resumes. The server has more: TLS 1.2, which a client that
-/// can 1.3 does not use, a choice among certificates, and the secret for channel bindings.
+/// As in Balcony's own server: rustls with the cryptography of ring, its suites and groups, the
+/// ALPN name, and one ticket for each connection, that carries all state and is kept nowhere. A
+/// ticket is made even for a client that never resumes. The server has more: TLS 1.2, which a
+/// client that can 1.3 does not use, a choice among certificates, and the secret for channel
+/// bindings.
 ///
 /// # Errors
 /// [`Error::Usage`] when the certificate cannot be made.

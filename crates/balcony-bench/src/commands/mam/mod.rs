@@ -2,7 +2,8 @@
 
 mod pages;
 
-use std::time::{Duration, Instant};
+use std::ops::Range;
+use std::time::Instant;
 
 use clap::Args;
 
@@ -11,9 +12,9 @@ use crate::fleet::{Fleet, Hello};
 use crate::measure::{Meter, Report, Run};
 use crate::options::{MOST_USERS, Target, Timing, bounded};
 use crate::stamp;
-use crate::traffic::{Place, Route, Traffic};
+use crate::traffic::{Kind as _, Pace, Paced as _, Place, Route, Traffic, turn_until};
 use crate::wire::Engine;
-use pages::Pages;
+pub(crate) use pages::Pages;
 
 /// Messages under way to each archive that is filled: enough to keep a server busy, and far below
 /// what any holds back for a session.
@@ -51,11 +52,13 @@ impl Mam {
         let mut fleet = Fleet::new(target)?;
         if self.messages > 0 {
             fleet.log_in(0..2 * users, Hello::Client)?;
-            self.fill(&mut fleet.engine)?;
+            let (messages, size) = (self.messages, self.size as usize);
+            let senders = users..2 * users;
+            fill(&mut fleet.engine, target, 0..users, senders, messages, size)?;
         } else {
             fleet.log_in(0..users, Hello::Client)?;
         }
-        let mut pages = Pages::new(users, self.page as usize);
+        let mut pages = Pages::new(0..users, self.page as usize);
         pages.round(&mut fleet.engine, target.limit())?;
 
         let mut report = Report::new(format!("mam-{}", target.tls.as_str()), &target.label);
@@ -70,53 +73,54 @@ impl Mam {
         fleet.engine.close()
     }
 
-    /// Sends what the archives lack of the messages that they have to hold. Where a server does not
-    /// tell how many it has, that is all of them.
-    fn fill(&self, engine: &mut Engine) -> Result<()> {
-        let (target, users) = (&self.target, self.users as usize);
-        let mut pages = Pages::of_any_size(users);
-        pages.round(engine, target.limit())?;
-        let lacking = |held: Option<u64>| self.messages.saturating_sub(held.unwrap_or(0)) as u32;
-        let counts: Vec<u32> = pages.archived().map(lacking).collect();
-        let mut routes = Vec::with_capacity(users);
-        for user in 0..users {
-            let to = target.jid(user)?;
-            let head = format!("<message to='{to}' type='chat' id='bench'><body>").into_bytes();
-            let tail = b"</body></message>";
-            routes.push(Route::new(users + user, 1, head, tail, self.size as usize));
-        }
-        let places = |session, user| match session == user {
-            true => Place::At(0),
-            false => Place::Nowhere,
-        };
-        let mut traffic = Traffic::new("message", routes, places);
-        traffic.fill(engine, &counts, FILL_WINDOW, target.limit())
-    }
-
     fn measure(&self, engine: &mut Engine, pages: &mut Pages) -> Result<Run> {
-        pages.begin(engine);
+        pages.begin(engine, Pace::Window(1));
         turn_until(engine, pages, Instant::now() + self.timing.warm())?;
         pages.forget();
         let meter = Meter::start(&self.target.pid)?;
         turn_until(engine, pages, Instant::now() + self.timing.measured())?;
-        let (count, spent) = (pages.count(), meter.spent()?);
-        let latency = pages.end(engine, self.target.limit())?;
+        let (count, spent) = (pages.done(), meter.spent()?);
+        pages.stop(engine);
+        let limit = self.target.limit();
+        engine.turn_until(pages, limit, "the last pages", |pages| pages.is_settled())?;
 
         let mut run = Run::default();
         let seconds = spent.elapsed.as_secs_f64();
-        run.add("per_s", "1/s", count as f64 / seconds);
-        run.cpu(&spent, count, ["server_us", "own_us"]);
-        run.latency(&latency);
+        run.add("per_s", "1/s", count / seconds);
+        run.cpu(&spent, count as u64, ["server_us", "own_us"]);
+        run.latency(pages.latency());
         Ok(run)
     }
 }
 
-fn turn_until(engine: &mut Engine, pages: &mut Pages, end: Instant) -> Result<()> {
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if left == Duration::ZERO {
-            return Ok(());
-        }
-        engine.turn(pages, left)?;
+/// Sends what the archives of the readers lack of the messages that they have to hold, each from
+/// one of the senders. Where a server does not tell how many it has, that is all of them. Sessions
+/// are user numbers.
+///
+/// # Errors
+/// As [`Pages::round`] and [`Traffic::fill`].
+pub(crate) fn fill(
+    engine: &mut Engine,
+    target: &Target,
+    readers: Range<usize>,
+    senders: impl Iterator<Item = usize>,
+    messages: u64,
+    size: usize,
+) -> Result<()> {
+    let mut pages = Pages::of_any_size(readers.clone());
+    pages.round(engine, target.limit())?;
+    let lacking = |held: Option<u64>| messages.saturating_sub(held.unwrap_or(0)) as u32;
+    let counts: Vec<u32> = pages.archived().map(lacking).collect();
+    let mut routes = Vec::with_capacity(readers.len());
+    for (reader, sender) in readers.clone().zip(senders) {
+        let to = target.jid(reader)?;
+        let head = format!("<message to='{to}' type='chat' id='bench'><body>").into_bytes();
+        routes.push(Route::new(sender, 1, head, b"</body></message>", size));
     }
+    let places = move |session, route| match session == readers.start + route {
+        true => Place::At(0),
+        false => Place::Nowhere,
+    };
+    let mut traffic = Traffic::new("message", routes, places);
+    traffic.fill(engine, &counts, FILL_WINDOW, target.limit())
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher as _};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use balcony_proto::ns;
@@ -10,30 +11,33 @@ use memchr::memmem::{self, Finder};
 
 use crate::error::{Error, Result};
 use crate::measure::Histogram;
+use crate::order::Faults;
+use crate::traffic::{Due, Kind, Pace, Paced};
 use crate::wire::{Bound, Engine, Load, markup};
 
-/// Each session asks for the last page of its archive.
-pub(super) struct Pages {
+/// Each of some sessions asks for the last page of its archive.
+pub(crate) struct Pages {
+    /// The session of the first one.
+    first: usize,
     askers: Vec<Asker>,
     size: usize,
     /// Fewer results than `size` are no page.
     whole: bool,
     /// Who has a page asks for it again.
     again: bool,
-    asked: usize,
+    /// When somebody asks, where that does not depend on who has a page.
+    due: Option<Due>,
     count: u64,
     latency: Histogram,
     result: Finder<'static>,
 }
 
-/// One user and the page that is coming.
+/// One user.
 struct Asker {
-    /// Of this query; its ids are made of it.
-    number: u64,
-    at: Instant,
-    results: usize,
-    /// Over the archive's ids of this page.
-    digest: DefaultHasher,
+    /// Of its last query; the ids of a query are made of its number.
+    number: u32,
+    /// Those whose pages are coming, the oldest first.
+    queries: Vec<Query>,
     /// The ids of the first page, which are not to repeat.
     ids: HashSet<Vec<u8>>,
     /// What the first page was: the archive does not change, and neither do its pages.
@@ -42,15 +46,25 @@ struct Asker {
     archived: Option<u64>,
 }
 
+/// A page that is coming.
+struct Query {
+    number: u32,
+    since: Instant,
+    results: usize,
+    /// Over the archive's ids of this page.
+    digest: DefaultHasher,
+}
+
 impl Pages {
-    /// Pages of so many results, no fewer.
-    pub(super) fn new(users: usize, size: usize) -> Pages {
+    /// Pages of so many results, no fewer, of the archives of these sessions.
+    pub(crate) fn new(sessions: Range<usize>, size: usize) -> Pages {
         Pages {
-            askers: (0..users).map(|_| Asker::new()).collect(),
+            first: sessions.start,
+            askers: sessions.map(|_| Asker::new()).collect(),
             size,
             whole: true,
             again: false,
-            asked: 0,
+            due: None,
             count: 0,
             latency: Histogram::new(),
             result: Finder::new(b"<result "),
@@ -58,10 +72,10 @@ impl Pages {
     }
 
     /// To learn how many messages there are; there may be none.
-    pub(super) fn of_any_size(users: usize) -> Pages {
+    pub(super) fn of_any_size(sessions: Range<usize>) -> Pages {
         Pages {
             whole: false,
-            ..Pages::new(users, 1)
+            ..Pages::new(sessions, 1)
         }
     }
 
@@ -69,38 +83,10 @@ impl Pages {
     ///
     /// # Errors
     /// [`Error::Unexpected`] for a page that is not as it has to be, [`Error::Timeout`].
-    pub(super) fn round(&mut self, engine: &mut Engine, limit: Duration) -> Result<()> {
+    pub(crate) fn round(&mut self, engine: &mut Engine, limit: Duration) -> Result<()> {
         self.again = false;
         self.ask_all(engine);
-        engine.turn_until(self, limit, "the pages", |pages| pages.asked == 0)
-    }
-
-    /// Every user asks, and asks on.
-    pub(super) fn begin(&mut self, engine: &mut Engine) {
-        self.again = true;
-        self.ask_all(engine);
-    }
-
-    /// Counts from here on.
-    pub(super) fn forget(&mut self) {
-        self.count = 0;
-        self.latency = Histogram::new();
-    }
-
-    /// Pages that came.
-    pub(super) fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// Nobody asks on; the times from query to whole page.
-    ///
-    /// # Errors
-    /// As [`Pages::round`].
-    pub(super) fn end(&mut self, engine: &mut Engine, limit: Duration) -> Result<Histogram> {
-        let latency = self.latency.clone();
-        self.again = false;
-        engine.turn_until(self, limit, "the last pages", |pages| pages.asked == 0)?;
-        Ok(latency)
+        engine.turn_until(self, limit, "the pages", |pages| pages.is_settled())
     }
 
     /// Messages in each archive, where the server tells.
@@ -114,18 +100,18 @@ impl Pages {
     }
 
     fn ask_all(&mut self, engine: &mut Engine) {
-        self.asked = self.askers.len();
-        for session in 0..self.askers.len() {
-            self.ask(engine, session);
+        let now = Instant::now();
+        for asker in 0..self.askers.len() {
+            self.ask(engine, asker, now);
         }
     }
 
-    fn ask(&mut self, engine: &mut Engine, session: usize) {
-        let Some(asker) = self.askers.get_mut(session) else {
+    fn ask(&mut self, engine: &mut Engine, asker: usize, since: Instant) {
+        let session = self.first + asker;
+        let Some(asker) = self.askers.get_mut(asker) else {
             return;
         };
-        asker.begin();
-        let (number, size) = (asker.number, self.size);
+        let (number, size) = (asker.begin(since), self.size);
         // XEP-0059 §2.5: an empty `<before/>` asks for the last page.
         let query = format!(
             "<iq type='set' id='page{number}'><query xmlns='{}' queryid='q{number}'>\
@@ -136,10 +122,10 @@ impl Pages {
         engine.send(session, query.as_bytes());
     }
 
-    /// A page is over: what is wrong with it.
-    fn take(&mut self, session: usize, answer: &[u8]) -> Option<&'static str> {
+    /// The page of a query is over: what is wrong with it.
+    fn take(&mut self, asker: usize, number: Option<u32>, answer: &[u8]) -> Option<&'static str> {
         let (size, whole) = (self.size, self.whole);
-        let asker = self.askers.get_mut(session)?;
+        let asker = self.askers.get_mut(asker)?;
         if markup::attribute(answer, "type") != Some(b"result") {
             return Some("an error in place of a page");
         }
@@ -147,10 +133,13 @@ impl Pages {
             return Some("the end of a page without <fin/>");
         }
         asker.archived = total(answer);
+        let Some(query) = number.and_then(|number| asker.remove(number)) else {
+            return Some("the end of a page that nobody asked for");
+        };
         self.count += 1;
         self.latency
-            .record_nanos(asker.at.elapsed().as_nanos() as u64);
-        asker.end(size, whole)
+            .record_nanos(query.since.elapsed().as_nanos() as u64);
+        asker.end(&query, size, whole)
     }
 }
 
@@ -158,44 +147,50 @@ impl Asker {
     fn new() -> Asker {
         Asker {
             number: 0,
-            at: Instant::now(),
-            results: 0,
-            digest: DefaultHasher::new(),
+            queries: Vec::new(),
             ids: HashSet::new(),
             page: None,
             archived: None,
         }
     }
 
-    fn begin(&mut self) {
-        self.number += 1;
-        self.at = Instant::now();
-        self.results = 0;
-        self.digest = DefaultHasher::new();
+    /// Another query: its number.
+    fn begin(&mut self, since: Instant) -> u32 {
+        self.number = self.number.wrapping_add(1);
+        self.queries.push(Query {
+            number: self.number,
+            since,
+            results: 0,
+            digest: DefaultHasher::new(),
+        });
+        self.number
     }
 
-    /// A result came: true when it is one of this query, and its id a new one.
+    fn remove(&mut self, number: u32) -> Option<Query> {
+        let at = self.queries.iter().position(|query| query.number == number);
+        at.map(|at| self.queries.remove(at))
+    }
+
+    /// A result came: true when it is one of a query that is under way, and its id a new one.
     fn result(&mut self, result: &[u8]) -> bool {
-        let query = markup::attribute(result, "queryid").unwrap_or_default();
+        let number = markup::attribute(result, "queryid").unwrap_or_default();
+        let number = number.strip_prefix(b"q").and_then(markup::decimal);
         let id = markup::attribute(result, "id").unwrap_or_default();
-        if id.is_empty() || query.strip_prefix(b"q").and_then(markup::decimal) != self.short() {
+        let mut queries = self.queries.iter_mut();
+        let Some(query) = queries.find(|query| Some(query.number) == number) else {
             return false;
-        }
-        self.results += 1;
-        self.digest.write(id);
-        self.page.is_some() || self.ids.insert(id.to_vec())
-    }
-
-    fn short(&self) -> Option<u32> {
-        u32::try_from(self.number).ok()
+        };
+        query.results += 1;
+        query.digest.write(id);
+        !id.is_empty() && (self.page.is_some() || self.ids.insert(id.to_vec()))
     }
 
     /// All of the page came: what is wrong with it.
-    fn end(&mut self, size: usize, whole: bool) -> Option<&'static str> {
-        if self.results > size || whole && self.results < size {
+    fn end(&mut self, query: &Query, size: usize, whole: bool) -> Option<&'static str> {
+        if query.results > size || whole && query.results < size {
             return Some("the end of a page that has not as many messages as it should");
         }
-        let page = self.digest.finish();
+        let page = query.digest.finish();
         if self.page.is_some_and(|former| former != page) {
             return Some("the end of a page with other messages than before");
         }
@@ -219,12 +214,15 @@ impl Load for Pages {
     }
 
     fn stanza(&mut self, engine: &mut Engine, session: usize, stanza: &[u8]) -> Result<()> {
+        let Some(number) = session.checked_sub(self.first) else {
+            return Ok(());
+        };
         if markup::is(stanza, "message") {
             let Some(begin) = self.result.find(stanza) else {
                 return Ok(());
             };
             let result = stanza.get(begin..).unwrap_or_default();
-            let asker = self.askers.get_mut(session);
+            let asker = self.askers.get_mut(number);
             if asker.is_some_and(|asker| !asker.result(result)) {
                 let who = engine.who(session);
                 return Err(Error::unexpected(who, "a result out of place", stanza));
@@ -232,17 +230,74 @@ impl Load for Pages {
             return Ok(());
         }
         let id = markup::attribute(stanza, "id").unwrap_or_default();
-        if !markup::is(stanza, "iq") || !id.starts_with(b"page") {
+        let query = id.strip_prefix(b"page");
+        let (Some(query), true) = (query, markup::is(stanza, "iq")) else {
             return Ok(());
-        }
-        if let Some(wrong) = self.take(session, stanza) {
+        };
+        if let Some(wrong) = self.take(number, markup::decimal(query), stanza) {
             return Err(Error::unexpected(engine.who(session), wrong, stanza));
         }
-        match self.again {
-            true => self.ask(engine, session),
-            false => self.asked -= 1,
+        if self.again {
+            self.ask(engine, number, Instant::now());
         }
         Ok(())
+    }
+}
+
+impl Paced for Pages {
+    fn pump(&mut self, engine: &mut Engine, now: Instant) -> Result<()> {
+        while let Some(due) = &mut self.due
+            && let Some(at) = due.pop(now)
+        {
+            let asker = due.count as usize % self.askers.len().max(1);
+            self.ask(engine, asker, at);
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.due.as_ref().map(Due::next)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.askers.iter().all(|asker| asker.queries.is_empty())
+    }
+}
+
+impl Kind for Pages {
+    /// A window of any size is one page for each user.
+    fn begin(&mut self, engine: &mut Engine, pace: Pace) {
+        self.due = Due::new(pace, Instant::now());
+        self.again = self.due.is_none();
+        if self.again {
+            self.ask_all(engine);
+        }
+    }
+
+    fn forget(&mut self) {
+        self.count = 0;
+        self.latency = Histogram::new();
+    }
+
+    fn done(&self) -> f64 {
+        self.count as f64
+    }
+
+    fn stop(&mut self, _: &mut Engine) {
+        self.again = false;
+        self.due = None;
+    }
+
+    fn latency(&self) -> &Histogram {
+        &self.latency
+    }
+
+    fn faults(&self) -> Faults {
+        let under_way = self.askers.iter().map(|asker| asker.queries.len() as u64);
+        Faults {
+            lost: under_way.sum(),
+            ..Faults::default()
+        }
     }
 }
 
@@ -250,37 +305,56 @@ impl Load for Pages {
 mod tests {
     use super::*;
 
-    fn page(asker: &mut Asker, ids: &[&str]) -> bool {
-        asker.begin();
-        let query = asker.number;
+    /// A page of these ids as it comes: its query, unless a result was out of place.
+    fn page(asker: &mut Asker, ids: &[&str]) -> Option<Query> {
+        let query = asker.begin(Instant::now());
         let result = |id: &&str| format!("<result xmlns='x' queryid='q{query}' id='{id}'>");
-        ids.iter().all(|id| asker.result(result(id).as_bytes()))
+        let fine = ids.iter().all(|id| asker.result(result(id).as_bytes()));
+        asker.remove(query).filter(|_| fine)
     }
 
     #[test]
     fn a_page_is_whole_and_the_same_every_time() {
         let mut asker = Asker::new();
-        assert!(page(&mut asker, &["a", "b"]));
-        assert_eq!(asker.end(2, true), None);
-        assert!(page(&mut asker, &["a", "b"]));
-        assert_eq!(asker.end(2, true), None);
-        assert!(page(&mut asker, &["b", "a"]));
-        assert!(asker.end(2, true).is_some(), "another order");
-        assert!(page(&mut asker, &["a"]));
-        assert!(asker.end(2, true).is_some(), "too few");
-        assert!(page(&mut asker, &["a", "b", "c"]));
-        assert!(asker.end(2, false).is_some(), "too many");
+        let mut end = |ids: &[&str], whole| {
+            let query = page(&mut asker, ids).unwrap();
+            asker.end(&query, 2, whole)
+        };
+        assert_eq!(end(&["a", "b"], true), None);
+        assert_eq!(end(&["a", "b"], true), None);
+        assert!(end(&["b", "a"], true).is_some(), "another order");
+        assert!(end(&["a"], true).is_some(), "too few");
+        assert!(end(&["a", "b", "c"], false).is_some(), "too many");
     }
 
     #[test]
     fn results_belong_to_the_query_and_come_once() {
         let mut asker = Asker::new();
-        assert!(!page(&mut asker, &["a", "a"]));
+        assert!(page(&mut asker, &["a", "a"]).is_none());
         let mut asker = Asker::new();
-        asker.begin();
+        asker.begin(Instant::now());
         assert!(!asker.result(b"<result queryid='q7' id='a'>"));
         assert!(!asker.result(b"<result queryid='q1'>"));
         assert!(asker.result(b"<result id='a' queryid='q1'>"));
+    }
+
+    #[test]
+    fn queries_of_one_user_may_be_under_way_together() {
+        let mut asker = Asker::new();
+        let first = page(&mut asker, &["a", "b"]).unwrap();
+        assert_eq!(asker.end(&first, 2, true), None);
+        let numbers = [0, 1].map(|_| asker.begin(Instant::now()));
+        for id in ["a", "b"] {
+            for number in numbers {
+                let result = format!("<result queryid='q{number}' id='{id}'>");
+                assert!(asker.result(result.as_bytes()));
+            }
+        }
+        for number in numbers {
+            let query = asker.remove(number).unwrap();
+            assert_eq!(asker.end(&query, 2, true), None);
+        }
+        assert!(asker.remove(numbers[0]).is_none());
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn share_homes(rows: &mut [Row]) {
             .entry(row.home.name)
             .or_insert_with(|| row.home.clone());
         home.accounts = home.accounts.max(row.home.accounts);
-        home.contacts |= row.home.contacts;
+        home.contacts = home.contacts.max(row.home.contacts);
     }
     for row in rows {
         if let Some(home) = homes.get(row.home.name) {
@@ -276,11 +276,12 @@ fn tell(row: &Row, case: &Case, round: u32, result: &Result<Run, Trouble>) {
         }
         Err(trouble) => format!("FAILED: {}", trouble.why),
     };
-    let name = case.kind.name();
-    println!(
-        "xtask: {} {}, round {round}, {name}: {told}",
-        row.name, case.variant
-    );
+    let variant = match case.variant {
+        "" => String::new(),
+        variant => format!(", {variant}"),
+    };
+    let (row, name) = (row.name, case.kind.name());
+    println!("xtask: {row}{variant}, round {round}, {name}: {told}");
 }
 
 #[cfg(test)]
@@ -351,7 +352,7 @@ mod tests {
         assert_eq!(many.len(), 2);
         assert!(
             many.iter()
-                .all(|home| home.contacts && home.accounts == 19_100)
+                .all(|home| home.contacts == 19_100 && home.accounts == 19_100)
         );
     }
 

@@ -52,8 +52,10 @@ pub(super) struct Home {
     /// Made anew for each run, so that none works on what the one before has left in an archive.
     pub(super) fresh: bool,
     pub(super) accounts: u64,
-    /// Each account has its 20 nearest neighbours as contacts.
-    pub(super) contacts: bool,
+    /// The first so many of them have their 20 nearest neighbours as contacts.
+    pub(super) contacts: u64,
+    /// Accounts of those who come and go, which have names of their own.
+    pub(super) visitors: u64,
 }
 
 /// What one of the kinds does in a row.
@@ -118,8 +120,11 @@ pub(super) struct Scale {
 /// Seconds before those that are measured.
 const WARMUP: u64 = 2;
 
-/// Accounts with contacts: what a closed loop of presence uses at once.
+/// Users who tell their contacts something at once, and who are idle with those that log in before.
 const USERS: u64 = 5_100;
+
+/// Users who log in at once.
+const LOGINS: u64 = 2_000;
 
 /// Sessions of one process beside which it needs descriptors for other things.
 const SPARE: u64 = 500;
@@ -136,22 +141,31 @@ const MAIN: Home = Home {
     archive: false,
     fresh: false,
     accounts: USERS,
-    contacts: true,
-};
-
-/// More accounts than the peers are given. Balcony makes 19,100 in minutes.
-const MANY: Home = Home {
-    name: "many",
-    ..MAIN
+    contacts: USERS,
+    visitors: 0,
 };
 
 /// Enough for 100 pairs.
+const CHAT: Home = Home {
+    accounts: 200,
+    contacts: 200,
+    ..MAIN
+};
+
+/// More accounts than the peers are given: Balcony makes them in minutes.
+const MANY: Home = Home {
+    name: "many",
+    accounts: IDLE_ACCOUNTS,
+    contacts: IDLE_ACCOUNTS,
+    ..MAIN
+};
+
 const ARCHIVE: Home = Home {
     name: "archive",
     archive: true,
     fresh: true,
-    accounts: 200,
-    contacts: false,
+    contacts: 0,
+    ..CHAT
 };
 
 /// Few messages are sent here, so that what they leave in an archive does not weigh.
@@ -159,6 +173,15 @@ const ROOMS: Home = Home {
     name: "rooms",
     fresh: false,
     accounts: 1_000,
+    ..ARCHIVE
+};
+
+/// Those who chat, with contacts, and those who read their archives.
+const MIXED: Home = Home {
+    name: "mixed",
+    accounts: 420,
+    contacts: 400,
+    visitors: 200,
     ..ARCHIVE
 };
 
@@ -259,6 +282,19 @@ const SESSIONS: &[Measure] = &[measure(
     &[Goal::Variant(FEW, 1.1)],
 )];
 
+/// At half of what saturates the server, nobody waits.
+const PATIENCE: &[Goal] = &[Goal::AtMost(20.0)];
+
+const MIX: &[Measure] = &[
+    timing("chat_p99_ms", "p99 ms of a chat message", PATIENCE),
+    timing("presence_p99_ms", "p99 ms of a presence", PATIENCE),
+    timing("room_p99_ms", "p99 ms of a message to a room", PATIENCE),
+    timing("mam_p99_ms", "p99 ms of a page of an archive", PATIENCE),
+    timing("login_p99_ms", "p99 ms of a login", PATIENCE),
+    timing("saturation_scale", "scale that saturates", &[]),
+    measure("server_cores", "cores at half of it", &[]),
+];
+
 /// Bystanders of the two variants of a row.
 const FEW: &str = "500 bystanders";
 const TEN_TIMES: &str = "5,000 bystanders";
@@ -274,6 +310,7 @@ pub(super) fn all(scale: Scale) -> Vec<Row> {
     rows.extend(room(&timed));
     rows.extend(presence(&timed));
     rows.push(sessions(&timed));
+    rows.push(mixed(&timed));
     rows
 }
 
@@ -325,10 +362,7 @@ fn idle(scale: Scale) -> Vec<Row> {
     };
     let many = Row {
         name: "idle-19000",
-        home: Home {
-            accounts: IDLE_ACCOUNTS,
-            ..MANY
-        },
+        home: MANY,
         cases: vec![case(Kind::Balcony, &words(IDLE))],
         limit: 300,
         ..few.clone()
@@ -341,7 +375,7 @@ fn chat(timed: &str) -> Vec<Row> {
     let row = |pace: &str, measures| Row {
         name: "",
         tls: false,
-        home: MAIN,
+        home: CHAT,
         cases: beside_the_relay(
             &format!("chat --pairs 100 {pace} {timed}"),
             &format!("relay --pairs 100 {pace} {timed}"),
@@ -375,10 +409,14 @@ fn login() -> Row {
     Row {
         name: "login-tls",
         tls: true,
-        home: MAIN,
+        home: Home {
+            accounts: LOGINS,
+            contacts: LOGINS,
+            ..MAIN
+        },
         cases: beside_the_relay(
-            "login --users 2000 --parallel 32 --runs 1",
-            "relay --handshakes 2000 --parallel 32 --runs 1",
+            &format!("login --users {LOGINS} --parallel 32 --runs 1"),
+            &format!("relay --handshakes {LOGINS} --parallel 32 --runs 1"),
         ),
         measures: LOGIN,
         limit: 120,
@@ -394,7 +432,7 @@ fn storm(scale: Scale) -> Option<Row> {
         tls: true,
         home: Home {
             accounts: users + 2 * OTHERS + 1,
-            contacts: false,
+            contacts: 0,
             ..MANY
         },
         cases: vec![
@@ -456,5 +494,17 @@ fn sessions(timed: &str) -> Row {
         cases: vec![case(FEW, 500), case(TEN_TIMES, 5_000)],
         measures: SESSIONS,
         limit: 90,
+    }
+}
+
+/// Each finds its own saturation first, and is measured at half of that.
+fn mixed(timed: &str) -> Row {
+    Row {
+        name: "mixed",
+        tls: true,
+        home: MIXED,
+        cases: servers(&format!("mixed --find-saturation {timed}")),
+        measures: MIX,
+        limit: 300,
     }
 }

@@ -110,17 +110,24 @@ impl<'a> Server<'a> {
         self.script(&["wipe"])?;
         fs::remove_file(self.keys()).ok();
         let running = self.start()?;
-        let (port, count) = (self.port(false).to_string(), self.home.accounts.to_string());
-        let mut accounts = Command::new(built("balcony-bench"));
-        accounts.args(["accounts", "--port", &port, "--count", &count]);
+        self.accounts("bench", self.home.accounts)?;
+        if self.home.visitors > 0 {
+            self.accounts("visitor", self.home.visitors)?;
+        }
+        drop(running);
+        match self.home.contacts {
+            0 => Ok(()),
+            count => self.rosters(&count.to_string()),
+        }
+    }
+
+    fn accounts(self, prefix: &str, count: u64) -> Result<(), Trouble> {
+        let mut accounts = self.bench("accounts");
+        accounts.args(["--prefix", prefix, "--count", &count.to_string()]);
         if self.kind == Kind::Balcony {
             accounts.arg("--socket").arg(self.data().join("admin.sock"));
         }
         self.site.run(&accounts, ACCOUNTS)?;
-        drop(running);
-        if self.home.contacts {
-            self.rosters(&count)?;
-        }
         Ok(())
     }
 
@@ -131,12 +138,18 @@ impl<'a> Server<'a> {
             self.script(&["rosters", count, CONTACTS])?;
         }
         let _running = self.start()?;
-        let mut roster = Command::new(built("balcony-bench"));
-        roster.args(["roster", "--port", &self.port(false).to_string()]);
+        let mut roster = self.bench("roster");
         roster.args(["--count", count, "--contacts", CONTACTS]);
         roster.arg("--keys").arg(self.keys());
         self.site.run(&roster, ACCOUNTS)?;
         Ok(())
+    }
+
+    /// A command to the load generator, in clear.
+    fn bench(self, word: &str) -> Command {
+        let mut command = Command::new(built("balcony-bench"));
+        command.args([word, "--port", &self.port(false).to_string()]);
+        command
     }
 
     /// Starts it. It stops with the value.

@@ -79,6 +79,8 @@ stop() {
     pid=$(cat "$dir/pid")
     kill "$pid" 2> /dev/null || true
     for _ in $(seq 100); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
+    # What still runs would take the next one's port and time.
+    kill -s KILL "$pid" 2> /dev/null || true
     rm -f "$dir/pid"
 }
 

@@ -169,6 +169,8 @@ stop_process() {
     pid=$(cat "$1")
     kill -s "$2" "$pid" 2> /dev/null || true
     for _ in $(seq 300); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
+    # What still runs would take the next one's port and time.
+    kill -s KILL "$pid" 2> /dev/null || true
     rm -f "$1"
 }
 

@@ -94,6 +94,8 @@ stop() {
     pid=$(cat "$dir/pid")
     kill "$pid" 2> /dev/null || true
     for _ in $(seq 100); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
+    # It was seen to spin for ever over TLS connections that had ended, deaf to the request.
+    kill -s KILL "$pid" 2> /dev/null || true
     rm -f "$dir/pid"
 }
 

@@ -301,6 +301,11 @@ fn verdict(goal: Goal, line: &Line<'_>, lines: &[Line<'_>]) -> String {
 
 /// Which kinds' runs were disturbed, and how many of them.
 fn disturbed(line: &Line<'_>) -> String {
+    let count = |of: fn(&Cell) -> usize| line.cells.iter().map(of).sum::<usize>();
+    let runs = count(|cell| cell.runs);
+    if runs > 1 && runs == count(|cell| cell.disturbed) {
+        return "all".to_owned();
+    }
     let mut parts = Vec::new();
     for kind in Kind::ALL {
         if let Some(cell) = line.cell(kind).filter(|cell| cell.disturbed > 0) {
@@ -512,6 +517,11 @@ mod tests {
         let runs = [ours, cost(Kind::Relay, 4.0), cost(Kind::Prosody, 100.0)];
         check(&rows, &runs, &[Verdict::Met, Verdict::Met]);
         assert!(markdown(&rows, &runs).contains("| Balcony 1 of 1 |"));
+        let all = runs.map(|run| Outcome {
+            disturbed: true,
+            ..run
+        });
+        assert!(markdown(&rows, &all).contains("| all |"));
     }
 
     #[test]

@@ -155,7 +155,9 @@ impl Book {
             "\nMedians, with the range in brackets where there is more than one run. A time of a \
              disturbed run counts only\nwhere there is no other, and then its verdict is void.\n\n",
         );
-        text + &table::markdown(&self.rows, &self.outcomes)
+        text.push_str(&table::markdown(&self.rows, &self.outcomes));
+        text.push_str("\nWhat `balcony-bench` was told, beside where the server is:\n\n");
+        text + &table::settings(&self.rows)
     }
 
     fn publish(&self) -> Result<(), String> {

@@ -91,19 +91,19 @@ impl Comparison {
     }
 }
 
-/// Gives all rows of a home the same one, with what each of them needs.
+/// Gives all cases of a kind that have a home in common the same one, with what each of them needs.
 fn share_homes(rows: &mut [Row]) {
-    let mut homes: HashMap<&str, Home> = HashMap::new();
-    for row in &*rows {
-        let home = homes
-            .entry(row.home.name)
-            .or_insert_with(|| row.home.clone());
-        home.accounts = home.accounts.max(row.home.accounts);
-        home.contacts = home.contacts.max(row.home.contacts);
+    let mut homes: HashMap<(Kind, &str), Home> = HashMap::new();
+    for Case { kind, home, .. } in rows.iter().flat_map(|row| &row.cases) {
+        let shared = homes.entry((*kind, home.name));
+        let shared = shared.or_insert_with(|| home.clone());
+        shared.accounts = shared.accounts.max(home.accounts);
+        shared.contacts = shared.contacts.max(home.contacts);
+        shared.visitors = shared.visitors.max(home.visitors);
     }
-    for row in rows {
-        if let Some(home) = homes.get(row.home.name) {
-            row.home = home.clone();
+    for case in rows.iter_mut().flat_map(|row| &mut row.cases) {
+        if let Some(home) = homes.get(&(case.kind, case.home.name)) {
+            case.home = home.clone();
         }
     }
 }
@@ -162,12 +162,12 @@ impl Comparing<'_> {
         let mut settled: HashMap<(&str, Kind), bool> = HashMap::new();
         for row in rows {
             for case in row.cases.iter().filter(|case| case.kind != Kind::Relay) {
-                let known = settled.get(&(row.home.name, case.kind)).copied();
+                let known = settled.get(&(case.home.name, case.kind)).copied();
                 let there = match known {
                     Some(there) => there,
-                    None => self.move_in(case.kind, &row.home)?,
+                    None => self.move_in(case.kind, &case.home)?,
                 };
-                settled.insert((row.home.name, case.kind), there);
+                settled.insert((case.home.name, case.kind), there);
                 if !there {
                     self.given_up.insert((row.name, case.kind));
                 }
@@ -346,7 +346,8 @@ mod tests {
         share_homes(&mut rows);
         let many: Vec<&Home> = rows
             .iter()
-            .map(|row| &row.home)
+            .flat_map(|row| &row.cases)
+            .map(|case| &case.home)
             .filter(|home| home.name == "many")
             .collect();
         assert_eq!(many.len(), 2);

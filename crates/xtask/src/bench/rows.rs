@@ -42,8 +42,8 @@ impl Kind {
     }
 }
 
-/// Where a server keeps its data, and which accounts are in it. Rows that name the same home share
-/// it, with the most accounts that one of them asks for.
+/// Where a server keeps its data, and which accounts are in it. Cases of a kind that name the same
+/// home share it, with the most accounts that one of them asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Home {
     pub(super) name: &'static str,
@@ -64,6 +64,8 @@ pub(super) struct Case {
     pub(super) kind: Kind,
     /// Tells apart two cases of one kind; empty where there is one.
     pub(super) variant: &'static str,
+    /// The relay needs none.
+    pub(super) home: Home,
     /// What `balcony-bench` is told, without what says where the server is. `DATA` is the folder
     /// in which the server keeps its archive.
     pub(super) words: String,
@@ -101,7 +103,6 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     /// Direct TLS; in clear otherwise.
     pub(super) tls: bool,
-    pub(super) home: Home,
     pub(super) cases: Vec<Case>,
     pub(super) measures: &'static [Measure],
     /// Seconds that a run may take before and after those that are measured.
@@ -122,6 +123,9 @@ const WARMUP: u64 = 2;
 
 /// Users who tell their contacts something at once, and who are idle with those that log in before.
 const USERS: u64 = 5_100;
+
+/// Users of the peers who do so.
+const FEWER: u64 = 1_000;
 
 /// Users who log in at once.
 const LOGINS: u64 = 2_000;
@@ -315,23 +319,28 @@ pub(super) fn all(scale: Scale) -> Vec<Row> {
 }
 
 /// The same words for every server.
-fn servers(words: &str) -> Vec<Case> {
+fn servers(home: &Home, words: &str) -> Vec<Case> {
     let servers = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Relay);
-    servers.map(|kind| case(kind, words)).collect()
+    servers.map(|kind| case(kind, home, words)).collect()
 }
 
-fn case(kind: Kind, words: &str) -> Case {
+fn case(kind: Kind, home: &Home, words: &str) -> Case {
     Case {
         kind,
         variant: "",
+        home: home.clone(),
         words: words.to_owned(),
     }
 }
 
+fn relay(words: &str) -> Case {
+    case(Kind::Relay, &CHAT, words)
+}
+
 /// Every server, and the relay with words of its own.
-fn beside_the_relay(words: &str, relay: &str) -> Vec<Case> {
-    let mut cases = servers(words);
-    cases.push(case(Kind::Relay, relay));
+fn beside_the_relay(home: &Home, words: &str, relays: &str) -> Vec<Case> {
+    let mut cases = servers(home, words);
+    cases.push(relay(relays));
     cases
 }
 
@@ -347,23 +356,23 @@ fn both(names: [&'static str; 2], row: &Row) -> [Row; 2] {
 
 fn idle(scale: Scale) -> Vec<Row> {
     let words = |users| format!("idle --manage --users {users} --wait 30");
-    let users = |kind| if kind == Kind::Balcony { 5_000 } else { 1_000 };
-    let cases = servers("").into_iter().map(|case| Case {
-        words: words(users(case.kind)),
-        ..case
-    });
+    let mut cases = vec![case(Kind::Balcony, &MAIN, &words(5_000))];
+    let few = Home {
+        accounts: 1_100,
+        contacts: 1_100,
+        ..MAIN
+    };
+    cases.extend(Kind::PEERS.map(|kind| case(kind, &few, &words(1_000))));
     let few = Row {
         name: "idle-tls",
         tls: true,
-        home: MAIN,
-        cases: cases.collect(),
+        cases,
         measures: MEMORY,
         limit: 180,
     };
     let many = Row {
         name: "idle-19000",
-        home: MANY,
-        cases: vec![case(Kind::Balcony, &words(IDLE))],
+        cases: vec![case(Kind::Balcony, &MANY, &words(IDLE))],
         limit: 300,
         ..few.clone()
     };
@@ -375,8 +384,8 @@ fn chat(timed: &str) -> Vec<Row> {
     let row = |pace: &str, measures| Row {
         name: "",
         tls: false,
-        home: CHAT,
         cases: beside_the_relay(
+            &CHAT,
             &format!("chat --pairs 100 {pace} {timed}"),
             &format!("relay --pairs 100 {pace} {timed}"),
         ),
@@ -394,8 +403,10 @@ fn archive(timed: &str) -> [Row; 2] {
     let row = |name, pace: &str| Row {
         name,
         tls: true,
-        home: ARCHIVE,
-        cases: servers(&format!("chat --pairs 100 {pace} --data-dir DATA {timed}")),
+        cases: servers(
+            &ARCHIVE,
+            &format!("chat --pairs 100 {pace} --data-dir DATA {timed}"),
+        ),
         measures: CHAT_ARCHIVE,
         limit: 90,
     };
@@ -406,15 +417,16 @@ fn archive(timed: &str) -> [Row; 2] {
 }
 
 fn login() -> Row {
+    let home = Home {
+        accounts: LOGINS,
+        contacts: LOGINS,
+        ..MAIN
+    };
     Row {
         name: "login-tls",
         tls: true,
-        home: Home {
-            accounts: LOGINS,
-            contacts: LOGINS,
-            ..MAIN
-        },
         cases: beside_the_relay(
+            &home,
             &format!("login --users {LOGINS} --parallel 32 --runs 1"),
             &format!("relay --handshakes {LOGINS} --parallel 32 --runs 1"),
         ),
@@ -427,20 +439,23 @@ fn login() -> Row {
 fn storm(scale: Scale) -> Option<Row> {
     let users = (scale.descriptors.saturating_sub(SPARE) / 2 / 1_000 * 1_000).min(10_000);
     let storm = format!("--sasl2 --fast --pipelined --others {OTHERS} --runs 1");
+    let home = Home {
+        accounts: users + 2 * OTHERS + 1,
+        contacts: 0,
+        ..MANY
+    };
     (users > 0).then(|| Row {
         name: "storm",
         tls: true,
-        home: Home {
-            accounts: users + 2 * OTHERS + 1,
-            contacts: 0,
-            ..MANY
-        },
         cases: vec![
-            case(Kind::Balcony, &format!("reconnect --users {users} {storm}")),
             case(
-                Kind::Relay,
-                &format!("relay --handshakes {users} --parallel {users} --runs 1"),
+                Kind::Balcony,
+                &home,
+                &format!("reconnect --users {users} {storm}"),
             ),
+            relay(&format!(
+                "relay --handshakes {users} --parallel {users} --runs 1"
+            )),
         ],
         measures: STORM,
         limit: 180,
@@ -451,8 +466,8 @@ fn room(timed: &str) -> [Row; 2] {
     let row = Row {
         name: "",
         tls: false,
-        home: ROOMS,
         cases: beside_the_relay(
+            &ROOMS,
             &format!("muc --occupants 1000 --window 4 {timed}"),
             &format!("relay --pairs 1 --window 4 --fanout 1000 {timed}"),
         ),
@@ -463,16 +478,26 @@ fn room(timed: &str) -> [Row; 2] {
     both(["room-plain", "room-tls"], &row)
 }
 
-/// The relay has as many connections, of which one in 21 sends.
+/// The peers with fewer users: of 5,100 the last presences take longer than the 20 seconds after
+/// which `balcony-bench` calls them lost. The relay has as many connections as Balcony, and one in
+/// 21 of them sends.
 fn presence(timed: &str) -> [Row; 2] {
+    let words = |users| format!("presence --users {users} --window 1 {timed}");
+    let few = Home {
+        name: "contacts",
+        accounts: FEWER,
+        contacts: FEWER,
+        ..MAIN
+    };
+    let mut cases = vec![case(Kind::Balcony, &MAIN, &words(USERS))];
+    cases.extend(Kind::PEERS.map(|kind| case(kind, &few, &words(FEWER))));
+    cases.push(relay(&format!(
+        "relay --pairs 250 --window 1 --fanout 20 {timed}"
+    )));
     let row = Row {
         name: "",
         tls: false,
-        home: MAIN,
-        cases: beside_the_relay(
-            &format!("presence --users {USERS} --window 1 {timed}"),
-            &format!("relay --pairs 250 --window 1 --fanout 20 {timed}"),
-        ),
+        cases,
         measures: PRESENCE,
         limit: 240,
     };
@@ -484,13 +509,13 @@ fn sessions(timed: &str) -> Row {
         variant,
         ..case(
             Kind::Balcony,
+            &MAIN,
             &format!("chat --pairs 50 --window 4 --bystanders {bystanders} {timed}"),
         )
     };
     Row {
         name: "sessions-10x",
         tls: false,
-        home: MAIN,
         cases: vec![case(FEW, 500), case(TEN_TIMES, 5_000)],
         measures: SESSIONS,
         limit: 90,
@@ -502,8 +527,7 @@ fn mixed(timed: &str) -> Row {
     Row {
         name: "mixed",
         tls: true,
-        home: MIXED,
-        cases: servers(&format!("mixed --find-saturation {timed}")),
+        cases: servers(&MIXED, &format!("mixed --find-saturation {timed}")),
         measures: MIX,
         limit: 300,
     }

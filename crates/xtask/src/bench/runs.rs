@@ -85,7 +85,7 @@ pub(super) fn measure(
     let server = Server {
         site,
         kind: case.kind,
-        home: &row.home,
+        home: &case.home,
     };
     let words = case.words.split_whitespace();
     command.args(words.map(|word| match word {

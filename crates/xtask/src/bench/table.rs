@@ -265,6 +265,27 @@ pub(super) fn markdown(rows: &[Row], outcomes: &[Outcome]) -> String {
     text
 }
 
+/// A line for each row: what `balcony-bench` was told for whom.
+pub(super) fn settings(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let mut told: Vec<(Vec<&str>, &str)> = Vec::new();
+        for case in &row.cases {
+            let name = case.kind.title();
+            match told.iter_mut().find(|(_, words)| *words == case.words) {
+                Some((names, _)) => names.push(name),
+                None => told.push((vec![name], &case.words)),
+            }
+        }
+        let told = told
+            .iter()
+            .map(|(names, words)| format!("{} `{words}`", names.join(", ")));
+        let told: Vec<String> = told.collect();
+        text.push_str(&format!("* {}: {}\n", row.name, told.join("; ")));
+    }
+    text
+}
+
 fn named(line: &Line<'_>) -> String {
     match line.variant {
         "" => line.row.name.to_owned(),
@@ -400,11 +421,6 @@ mod tests {
         let case = |(kind, variant): &(Kind, &'static str)| Case {
             kind: *kind,
             variant,
-            words: String::new(),
-        };
-        Row {
-            name: "chat",
-            tls: false,
             home: Home {
                 name: "main",
                 archive: false,
@@ -413,6 +429,11 @@ mod tests {
                 contacts: 0,
                 visitors: 0,
             },
+            words: String::new(),
+        };
+        Row {
+            name: "chat",
+            tls: false,
             cases: cases.iter().map(case).collect(),
             measures,
             limit: 1,
@@ -568,6 +589,21 @@ mod tests {
             ≤ 2.5 × the relay; ≤ 1/10 of the better peer | met; met |  |";
         let table = markdown(&rows, &runs);
         assert_eq!(table.lines().nth(2), Some(expected));
+    }
+
+    #[test]
+    fn the_settings_are_told_once_for_those_who_share_them() {
+        let [mut row] = all(&[COST]);
+        for case in &mut row.cases {
+            let of = if case.kind == Kind::Relay {
+                "relay"
+            } else {
+                "chat"
+            };
+            of.clone_into(&mut case.words);
+        }
+        let expected = "* chat: Balcony, ejabberd, Prosody `chat`; relay `relay`\n";
+        assert_eq!(settings(&[row]), expected);
     }
 
     #[test]

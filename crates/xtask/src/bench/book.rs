@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -18,6 +19,8 @@ pub(super) struct Try<'a> {
     pub(super) case: &'a Case,
     pub(super) round: u32,
     pub(super) result: Result<Run, Trouble>,
+    /// With starting and stopping the server.
+    pub(super) took: Duration,
     /// The one of its turn that the table is made of.
     pub(super) counts: bool,
 }
@@ -84,6 +87,7 @@ impl Book {
             case,
             round,
             result,
+            took,
             counts,
         } = tried;
         let disturbed = result.as_ref().is_ok_and(Run::is_disturbed);
@@ -99,6 +103,7 @@ impl Book {
             "words": case.words,
             "counts": counts,
             "disturbed": disturbed,
+            "took_s": took.as_secs(),
             "failed": why,
             "reports": reports,
         }))?;

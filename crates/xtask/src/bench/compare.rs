@@ -225,29 +225,32 @@ impl Comparing<'_> {
     /// but a failure is never outdone by another try.
     fn turn(&mut self, row: &Row, case: &Case, round: u32) -> Result<(), String> {
         let limit = Duration::from_secs(row.limit) + Duration::from_secs_f64(self.options.seconds);
-        let mut tries: Vec<Result<Run, Trouble>> = Vec::new();
+        let (mut tries, mut times) = (Vec::new(), Vec::new());
         while tries.len() < TRIES {
+            let began = Instant::now();
             let result = runs::measure(&self.site, row, case, limit);
             tell(row, case, round, &result);
             let again = result.as_ref().is_ok_and(Run::is_disturbed);
             tries.push(result);
+            times.push(began.elapsed());
             if !again {
                 break;
             }
         }
         let slow = tries
             .iter()
-            .any(|result| matches!(result, Err(trouble) if trouble.slow));
+            .any(|result| result.as_ref().is_err_and(|trouble| trouble.slow));
         if slow && case.kind.is_peer() {
             self.given_up.insert((row.name, case.kind));
         }
         let counts = which_counts(&tries);
-        for (at, result) in tries.into_iter().enumerate() {
+        for (at, (result, took)) in tries.into_iter().zip(times).enumerate() {
             self.book.add(Try {
                 row,
                 case,
                 round,
                 result,
+                took,
                 counts: at == counts,
             })?;
         }

@@ -109,9 +109,9 @@ impl Peer {
         }
     }
 
-    /// Asks the server of the domain whether a key is its own. Whoever claims the domain may be that
-    /// server, which is back: it is asked soon, whatever failed before, but not for each claim, for
-    /// anybody can make one.
+    /// Asks the server of the domain whether a key is its own. Whoever claims the domain may be
+    /// that server, which is back: it is asked soon, whatever failed before, but not for each
+    /// claim, for anybody can make one.
     pub(crate) fn verify(
         self: &Arc<Self>,
         shared: &Arc<Shared>,

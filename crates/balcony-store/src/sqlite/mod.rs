@@ -28,6 +28,7 @@ mod remote;
 mod rooms;
 mod roster;
 mod secrets;
+mod spacing;
 mod statement;
 mod streams;
 mod tokens;

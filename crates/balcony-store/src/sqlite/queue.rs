@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{Committed, Error, Resolve, Result, Ticket, WriteSet};
 
@@ -27,9 +27,17 @@ pub(super) struct Job {
 /// What there is for the writer to do.
 pub(super) enum Work {
     /// Sets to commit together. Empty only for a writer that has something else to do.
-    Group(Vec<Job>),
+    Group(Group),
     /// All is done and the store was closed.
     Closed,
+}
+
+/// Sets that are committed together.
+#[derive(Default)]
+pub(super) struct Group {
+    pub(super) jobs: Vec<Job>,
+    /// Whether any came during [`Gather::stay`]; `None` when the writer did not stay.
+    pub(super) joined: Option<bool>,
 }
 
 #[derive(Default)]
@@ -69,6 +77,8 @@ pub(super) struct Gather {
     pub(super) sets: usize,
     /// A small part of what the last commit took.
     pub(super) at_most: Duration,
+    /// After that it stays so long for whoever else comes.
+    pub(super) stay: Option<Duration>,
 }
 
 impl Queue {
@@ -104,8 +114,8 @@ impl Queue {
     }
 
     /// Takes what waits, up to a group. When nothing does: waits for it, or comes back with an
-    /// empty group.
-    pub(super) fn take(&self, idle: Idle, gather: Gather) -> Work {
+    /// empty group. `gather` is asked once something is there.
+    pub(super) fn take(&self, idle: Idle, gather: impl FnOnce() -> Gather) -> Work {
         let mut state = self.state.lock();
         state.wanted = 1;
         while state.jobs.is_empty() {
@@ -121,15 +131,32 @@ impl Queue {
                 Idle::Now => true,
             };
             if over && state.jobs.is_empty() {
-                return Work::Group(Vec::new());
+                return Work::Group(Group::default());
             }
         }
+        let gather = gather();
         if state.jobs.len() < gather.sets && !state.closed {
             state.wanted = gather.sets;
             // Woken early or late: what is there now is the group.
             self.filled.wait_for(&mut state, gather.at_most);
         }
-        Work::Group(state.group())
+        let joined = gather.stay.and_then(|time| self.stay(&mut state, time));
+        Work::Group(Group {
+            jobs: state.jobs(),
+            joined,
+        })
+    }
+
+    /// Waits so long; whether anything came meanwhile. `None`: there is enough, or no more to come.
+    fn stay(&self, state: &mut MutexGuard<'_, State>, time: Duration) -> Option<bool> {
+        let before = state.jobs.len();
+        if state.closed || before >= GROUP_SETS {
+            return None;
+        }
+        state.wanted = GROUP_SETS;
+        // Woken early or late: what is there now is the group.
+        self.filled.wait_for(state, time);
+        Some(state.jobs.len() > before)
     }
 
     /// Takes nothing more; what waits is still worked off.
@@ -140,7 +167,7 @@ impl Queue {
 }
 
 impl State {
-    fn group(&mut self) -> Vec<Job> {
+    fn jobs(&mut self) -> Vec<Job> {
         let mut group = Vec::with_capacity(self.jobs.len().min(GROUP_SETS));
         let mut bytes = 0;
         while group.len() < GROUP_SETS && bytes < GROUP_BYTES {
@@ -168,8 +195,8 @@ mod tests {
     }
 
     fn group(queue: &Queue) -> Vec<Job> {
-        match queue.take(Idle::Now, Gather::default()) {
-            Work::Group(group) => group,
+        match queue.take(Idle::Now, Gather::default) {
+            Work::Group(group) => group.jobs,
             Work::Closed => panic!("closed"),
         }
     }
@@ -211,13 +238,40 @@ mod tests {
         let gather = Gather {
             sets: 3,
             at_most: Duration::from_secs(600),
+            stay: None,
         };
         let taken = std::thread::scope(|scope| {
-            let writer = scope.spawn(|| queue.take(Idle::Never, gather));
+            let writer = scope.spawn(|| queue.take(Idle::Never, || gather));
             let _others = (queue.push(set(2)), queue.push(set(3)));
             writer.join().unwrap()
         });
-        assert!(matches!(taken, Work::Group(group) if group.len() == 3));
+        assert!(matches!(taken, Work::Group(group) if group.jobs.len() == 3));
+    }
+
+    #[test]
+    fn writer_that_stays_says_whether_anybody_joined() {
+        let stay = |others: usize| {
+            let queue = Queue::default();
+            let _first = queue.push(set(1));
+            let gather = Gather {
+                stay: Some(Duration::from_millis(100)),
+                ..Gather::default()
+            };
+            std::thread::scope(|scope| {
+                let writer = scope.spawn(|| queue.take(Idle::Never, || gather));
+                // It stays when it wants more than the one that is there.
+                while queue.state.lock().wanted <= 1 {
+                    std::thread::yield_now();
+                }
+                let _others: Vec<_> = (0..others).map(|_| queue.push(set(2))).collect();
+                match writer.join().unwrap() {
+                    Work::Group(group) => (group.jobs.len(), group.joined),
+                    Work::Closed => panic!("closed"),
+                }
+            })
+        };
+        assert_eq!(stay(0), (1, Some(false)));
+        assert_eq!(stay(3), (4, Some(true)));
     }
 
     #[test]
@@ -229,7 +283,7 @@ mod tests {
         assert_eq!(before.try_outcome(), None);
         assert_eq!(group(&queue).len(), 1);
         assert!(matches!(
-            queue.take(Idle::Never, Gather::default()),
+            queue.take(Idle::Never, Gather::default),
             Work::Closed
         ));
     }

@@ -14,7 +14,8 @@ use super::cleaning;
 use super::fault::Fault;
 use super::known::Known;
 use super::lot::{Done, Lot};
-use super::queue::{Gather, Idle, Job, Queue, Work};
+use super::queue::{Gather, Group, Idle, Job, Queue, Work};
+use super::spacing::Spacing;
 use super::statement::run;
 use crate::{Committed, Error, Result, Write, WriteSet};
 
@@ -52,15 +53,27 @@ pub(super) struct Writer {
 impl Writer {
     /// Works until the store is closed and the queue is empty.
     pub(super) fn run(mut self) {
-        let mut gather = Gather::default();
-        while let Work::Group(group) = self.queue.take(self.idle(), gather) {
-            let sets = group.len();
+        let mut company = Gather::default();
+        let mut spacing = Spacing::default();
+        loop {
+            let gather = || Gather {
+                stay: spacing.stay(Instant::now()),
+                ..company
+            };
+            let Work::Group(Group { jobs, joined }) = self.queue.take(self.idle(), gather) else {
+                return;
+            };
+            let sets = jobs.len();
             if sets > 0 {
                 let begin = Instant::now();
+                spacing.begin(begin, joined);
                 self.stuck = false;
-                self.commit(group);
-                let at_most = begin.elapsed() / GATHER_SHARE;
-                gather = Gather { sets, at_most };
+                self.commit(jobs);
+                company = Gather {
+                    sets,
+                    at_most: begin.elapsed() / GATHER_SHARE,
+                    stay: None,
+                };
             }
             if self.cleaning {
                 self.clean();

@@ -36,13 +36,8 @@ pub fn escape_attr(text: &str, out: &mut Vec<u8>) {
 }
 
 fn escape<const WHERE: u8>(mut rest: &[u8], out: &mut Vec<u8>) {
-    let special = |byte: &u8| {
-        SPECIAL
-            .get(usize::from(*byte))
-            .is_some_and(|class| class & WHERE != 0)
-    };
     loop {
-        let stop = rest.iter().position(special);
+        let stop = first_special::<WHERE>(rest);
         let Some((plain, tail)) = stop.and_then(|at| rest.split_at_checked(at)) else {
             return out.extend_from_slice(rest);
         };
@@ -50,6 +45,44 @@ fn escape<const WHERE: u8>(mut rest: &[u8], out: &mut Vec<u8>) {
         let used = reference(tail, out);
         rest = tail.get(used..).unwrap_or_default();
     }
+}
+
+/// Where the first byte stands that needs a closer look.
+fn first_special<const WHERE: u8>(bytes: &[u8]) -> Option<usize> {
+    let (chunks, rest) = bytes.as_chunks();
+    let plain = chunks.iter().take_while(|chunk| is_plain(chunk)).count();
+    let from = plain.saturating_mul(CHUNK);
+    // The end is looked at together with what stands before it, which is known to be plain.
+    let ends_plain = plain == chunks.len() && bytes.last_chunk().is_some_and(is_plain);
+    if ends_plain || (plain == chunks.len() && rest.is_empty()) {
+        return None;
+    }
+    let special = |byte: &u8| {
+        SPECIAL
+            .get(usize::from(*byte))
+            .is_some_and(|class| class & WHERE != 0)
+    };
+    let at = bytes.get(from..)?.iter().position(special)?;
+    Some(from.saturating_add(at))
+}
+
+/// Bytes that are looked at together.
+const CHUNK: usize = 16;
+
+/// Whether no byte needs a closer look, be it in text or in an attribute. Comparisons and no table,
+/// for the compiler makes a few instructions of these for the whole chunk.
+fn is_plain(chunk: &[u8; CHUNK]) -> bool {
+    let special = |byte: u8| {
+        (byte < 0x20)
+            | (byte == b'&')
+            | (byte == b'<')
+            | (byte == b'>')
+            | (byte == b'\'')
+            | (byte == 0xEF)
+    };
+    !chunk
+        .iter()
+        .fold(false, |found, byte| found | special(*byte))
 }
 
 /// Writes the special byte that `tail` begins with; gives the bytes dealt with.
@@ -146,6 +179,23 @@ mod tests {
         );
         assert_eq!(attr("\0"), "\u{FFFD}");
         assert_eq!(text("\u{F000}\u{FFFD}"), "\u{F000}\u{FFFD}");
+    }
+
+    #[test]
+    fn a_special_character_is_found_wherever_it_stands() {
+        for length in 0..50 {
+            let plain = "x".repeat(length);
+            assert_eq!(attr(&plain), plain);
+            for at in 0..length {
+                let mut odd = plain.clone();
+                odd.replace_range(at..=at, "<");
+                let mut escaped = plain.clone();
+                escaped.replace_range(at..=at, "&lt;");
+                assert_eq!((text(&odd), attr(&odd)), (escaped.clone(), escaped));
+                odd.replace_range(at..=at, "'");
+                assert_eq!(text(&odd), odd);
+            }
+        }
     }
 
     #[test]

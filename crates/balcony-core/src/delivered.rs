@@ -5,10 +5,11 @@
 //! the offline queue; it is written down now and then and nobody waits for it. After a crash what
 //! is behind the mark goes into the offline queue: some of it a second time, none of it never.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use balcony_proto::jid::Jid;
+use balcony_proto::map::{Keyed, Map};
 use balcony_store::ArchiveId;
 use parking_lot::Mutex;
 
@@ -17,8 +18,8 @@ const SHARDS: usize = 64;
 
 /// The marks of all accounts for which something is on its way.
 pub(crate) struct Delivered {
-    shards: Box<[Mutex<HashMap<Jid, Archive>>]>,
-    hasher: foldhash::fast::RandomState,
+    shards: Box<[Mutex<Map<Jid, Archive>>]>,
+    hasher: Keyed,
 }
 
 #[derive(Default)]
@@ -33,7 +34,7 @@ impl Default for Delivered {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: foldhash::fast::RandomState::default(),
+            hasher: Keyed::default(),
         }
     }
 }

@@ -4,13 +4,12 @@
 //! earlier one pointless. Whatever else comes brings all that waits with it, so that a client sees
 //! everything in the order in which it came, but for what was replaced.
 
-use std::collections::VecDeque;
-
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::Stanza;
+use balcony_store::ArchiveId;
 
 use crate::Core;
-use crate::session::{Item, Session};
+use crate::session::{Fate, Item, Session};
 
 /// The presence of two or three contacts with several devices each, or of a small room, and a few
 /// milliseconds of work to look through.
@@ -41,10 +40,93 @@ pub struct HoldKey {
 }
 
 /// What waits for one session. Holds no memory while empty.
+///
+/// For a phone in a pocket this is often all that waits, and more than all else that is kept for
+/// its session: an entry is as small as it can be, and room is made for a few of them at a time.
 #[derive(Debug, Default)]
 pub struct Held {
-    items: VecDeque<(Hold, Item)>,
+    entries: Vec<Entry>,
     bytes: usize,
+}
+
+/// One stanza that waits.
+#[derive(Debug)]
+struct Entry {
+    stanza: Stanza,
+    /// `None`: each counts. Where it is not what the stanza itself says it is written out.
+    key: Option<(&'static str, Key)>,
+    /// What is known of it beside; `None` for what is of no use to anybody else, as presence.
+    rest: Option<Box<Rest>>,
+}
+
+/// Whose the latest is to be.
+#[derive(Debug)]
+enum Key {
+    /// Of whoever the stanza is from, whomever it is to.
+    Sender,
+    Other(Box<HoldKey>),
+}
+
+/// An item without its stanza.
+#[derive(Debug)]
+struct Rest {
+    received_at: i64,
+    archived: Option<ArchiveId>,
+    fate: Fate,
+}
+
+/// Room is made for so many.
+const ROOM: usize = 4;
+
+impl Entry {
+    fn new(item: Item, hold: Hold) -> Self {
+        let Item {
+            stanza,
+            received_at,
+            archived,
+            fate,
+        } = item;
+        let key = match hold {
+            Hold::Each => None,
+            Hold::Latest(key) if key.from == stanza.from && key.to.is_none() => {
+                Some((key.about, Key::Sender))
+            }
+            Hold::Latest(key) => Some((key.about, Key::Other(Box::new(key)))),
+        };
+        let matters = !matches!(fate, Fate::Forgotten) || archived.is_some() || received_at != 0;
+        let rest = matters.then(|| {
+            Box::new(Rest {
+                received_at,
+                archived,
+                fate,
+            })
+        });
+        Self { stanza, key, rest }
+    }
+
+    fn is(&self, wanted: &HoldKey) -> bool {
+        match &self.key {
+            Some((about, Key::Sender)) => {
+                *about == wanted.about && wanted.to.is_none() && wanted.from == self.stanza.from
+            }
+            Some((_, Key::Other(key))) => **key == *wanted,
+            None => false,
+        }
+    }
+
+    fn item(&self) -> Item {
+        let mut item = Item::from(self.stanza.clone());
+        if let Some(rest) = &self.rest {
+            item.received_at = rest.received_at;
+            item.archived = rest.archived;
+            item.fate = rest.fate.clone();
+        }
+        item
+    }
+
+    fn into_item(self) -> Item {
+        self.item()
+    }
 }
 
 /// What became of a stanza that was to wait.
@@ -62,19 +144,22 @@ impl Held {
     pub fn push(&mut self, item: Item, hold: Hold) -> Pushed {
         let replaced = self.replaced_by(&hold);
         self.bytes += item.stanza.size();
-        self.items.push_back((hold, item));
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(ROOM);
+        }
+        self.entries.push(Entry::new(item, hold));
         Pushed {
             replaced: replaced.map(Box::new),
-            full: self.items.len() >= MOST || self.bytes >= MOST_BYTES,
+            full: self.entries.len() >= MOST || self.bytes >= MOST_BYTES,
         }
     }
 
     fn replaced_by(&mut self, hold: &Hold) -> Option<Item> {
-        if *hold == Hold::Each {
+        let Hold::Latest(key) = hold else {
             return None;
-        }
-        let at = self.items.iter().position(|(other, _)| other == hold)?;
-        let (_, item) = self.items.remove(at)?;
+        };
+        let at = self.entries.iter().position(|entry| entry.is(key))?;
+        let item = self.entries.remove(at).into_item();
         self.bytes = self.bytes.saturating_sub(item.stanza.size());
         Some(item)
     }
@@ -82,13 +167,13 @@ impl Held {
     /// Takes all that waits, in order.
     pub fn flush(&mut self) -> impl Iterator<Item = Item> + use<> {
         self.bytes = 0;
-        let items = std::mem::take(&mut self.items);
-        items.into_iter().map(|(_, item)| item)
+        let entries = std::mem::take(&mut self.entries);
+        entries.into_iter().map(Entry::into_item)
     }
 
     /// What waits, in order.
-    pub fn items(&self) -> impl Iterator<Item = &Item> {
-        self.items.iter().map(|(_, item)| item)
+    pub fn items(&self) -> impl Iterator<Item = Item> {
+        self.entries.iter().map(Entry::item)
     }
 
     /// About how many bytes wait.
@@ -100,7 +185,7 @@ impl Held {
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.entries.is_empty()
     }
 }
 
@@ -196,7 +281,7 @@ mod tests {
                     }
                 }
             }
-            assert!(held.items.len() < MOST && held.bytes() < MOST_BYTES);
+            assert!(held.entries.len() < MOST && held.bytes() < MOST_BYTES);
             let bytes: usize = held.items().map(|item| item.stanza.size()).sum();
             assert_eq!(held.bytes(), bytes);
         }

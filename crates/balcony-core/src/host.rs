@@ -1,9 +1,9 @@
 //! A domain that this server serves.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
+use balcony_proto::map::Map;
 
 use crate::Core;
 use crate::config::{self, Registration};
@@ -68,7 +68,7 @@ impl Core {
 }
 
 /// The hosts by name.
-pub(crate) type Hosts = HashMap<Box<str>, Arc<Host>, foldhash::fast::RandomState>;
+pub(crate) type Hosts = Map<Box<str>, Arc<Host>>;
 
 /// Makes the table of hosts from a configuration, which has checked the names.
 #[must_use]

@@ -1,7 +1,6 @@
 //! Which module answers which iq.
 
-use std::collections::HashMap;
-
+use balcony_proto::map::Map;
 use balcony_proto::stanza::{IqType, Kind};
 
 use crate::error::Error;
@@ -9,10 +8,8 @@ use crate::module::{Handle, IqHandler, IqKind, ModuleSpec, Target};
 
 /// The iq handlers by namespace and name of the payload.
 pub(crate) struct IqTable {
-    by_payload: HashMap<(&'static str, &'static str), Vec<&'static IqHandler>, Hasher>,
+    by_payload: Map<(&'static str, &'static str), Vec<&'static IqHandler>>,
 }
-
-type Hasher = foldhash::fast::RandomState;
 
 impl IqTable {
     /// Collects the handlers.
@@ -23,7 +20,7 @@ impl IqTable {
         modules: &[&'static ModuleSpec],
         declared: fn(&ModuleSpec) -> &'static [IqHandler],
     ) -> Result<Self, Error> {
-        let mut by_payload: HashMap<_, Vec<&IqHandler>, Hasher> = HashMap::default();
+        let mut by_payload: Map<_, Vec<&IqHandler>> = Map::default();
         for module in modules {
             for handler in declared(module) {
                 let list = by_payload.entry((handler.ns, handler.name)).or_default();

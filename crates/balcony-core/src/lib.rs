@@ -46,13 +46,13 @@ pub use sessions::{List as SessionList, Sessions};
 pub use walk::{Accepted, Committing, Pending};
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use balcony_cluster::{AccountHash, Cluster};
 use balcony_proto::jid::Jid;
+use balcony_proto::map::{Keyed, Map};
 use balcony_proto::stanza::StanzaError;
 use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_store::{KeyCount, Store, StreamId};
@@ -96,8 +96,8 @@ pub struct Core {
     pipeline: Pipeline,
     iq: IqTable,
     before_login: IqTable,
-    listeners: HashMap<EventKind, Vec<Listen>>,
-    states: HashMap<TypeId, module::State>,
+    listeners: Map<EventKind, Vec<Listen>>,
+    states: Map<TypeId, module::State>,
     queue_limit: AtomicUsize,
     trace: trace::Traces,
     lines: Arc<lines::Lines>,
@@ -105,14 +105,14 @@ pub struct Core {
     delivered: delivered::Delivered,
     /// Streams that are over, until the store has it: of which account, and how much was handled;
     /// `None` where that is nobody's concern any more.
-    ended_streams: Mutex<HashMap<StreamId, (Jid, Option<u32>)>>,
+    ended_streams: Mutex<Map<StreamId, (Jid, Option<u32>)>>,
     /// True from the end of an orderly stop on: nothing that waits for a client goes on.
     at_rest: tokio::sync::watch::Sender<bool>,
     /// Makes salts for accounts that are not there, the same ones each time.
     decoy_secret: [u8; 32],
     /// Of each host.
-    key_counts: ArcSwap<HashMap<String, Arc<Vec<KeyCount>>>>,
-    account_hasher: foldhash::fast::RandomState,
+    key_counts: ArcSwap<Map<String, Arc<Vec<KeyCount>>>>,
+    account_hasher: Keyed,
 }
 
 impl Core {
@@ -130,7 +130,7 @@ impl Core {
             clock,
             modules,
         } = parts;
-        let mut listeners: HashMap<_, Vec<_>> = HashMap::new();
+        let mut listeners: Map<_, Vec<_>> = Map::default();
         for listener in modules.iter().flat_map(|module| module.on) {
             listeners
                 .entry(listener.event)
@@ -160,7 +160,7 @@ impl Core {
             ended_streams: Mutex::default(),
             at_rest: tokio::sync::watch::Sender::new(false),
             key_counts: ArcSwap::default(),
-            account_hasher: foldhash::fast::RandomState::default(),
+            account_hasher: Keyed::default(),
             store,
             cluster,
             remote,

@@ -6,14 +6,15 @@
 //! Places in several lines are taken together, in the order of the store, so nobody waits for
 //! somebody who waits for them.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use balcony_proto::jid::Jid;
+use balcony_proto::map::{Keyed, Map};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -23,12 +24,12 @@ const SHARDS: usize = 64;
 /// The lines of all accounts for which something is on its way.
 pub(crate) struct Lines {
     shards: Box<[Mutex<Shard>]>,
-    hasher: foldhash::fast::RandomState,
+    hasher: Keyed,
 }
 
 #[derive(Default)]
 struct Shard {
-    lines: HashMap<Jid, VecDeque<Waiting>>,
+    lines: Map<Jid, VecDeque<Waiting>>,
     next: u64,
 }
 
@@ -63,7 +64,7 @@ impl Default for Lines {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: foldhash::fast::RandomState::default(),
+            hasher: Keyed::default(),
         }
     }
 }

@@ -457,16 +457,35 @@ pub enum Flow {
     Drop(&'static str),
 }
 
-/// A hook that waits for the store.
+/// What a service does when it waits for the store.
 pub type WaitingHook = for<'a, 'c> fn(&'a mut Ctx<'c>, &'a mut Envelope) -> BoxFuture<'a, Flow>;
+
+/// What a hook answers that may have to wait.
+pub enum Soon<'a> {
+    /// It did not have to.
+    Now(Flow),
+    /// It has to. The hook is called again where that can be awaited, so it must not have changed
+    /// anything before this is polled.
+    Later(BoxFuture<'a, Flow>),
+}
+
+impl<'a> Soon<'a> {
+    /// It has to wait for this.
+    pub fn later(flow: impl Future<Output = Flow> + Send + 'a) -> Self {
+        Self::Later(Box::pin(flow))
+    }
+}
+
+/// A hook that may have to wait. What need not is not held up, and costs no allocation.
+pub type PatientHook = for<'a, 'c> fn(&'a mut Ctx<'c>, &'a mut Envelope) -> Soon<'a>;
 
 /// What a hook does. One that can be slow says so in its type.
 #[derive(Clone, Copy)]
 pub enum Hook {
     /// At once.
     Now(fn(&mut Ctx<'_>, &mut Envelope) -> Flow),
-    /// After waiting.
-    Waits(WaitingHook),
+    /// After waiting, where it has to.
+    Waits(PatientHook),
 }
 
 /// A hook with its place.

@@ -1,10 +1,10 @@
 //! iq requests of the server's own, and the answers to them (RFC 6120 §8.2.3).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use balcony_proto::jid::Jid;
+use balcony_proto::map::Map;
 use balcony_proto::stanza::Stanza;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -19,7 +19,7 @@ const MOST: usize = 10_000;
 
 /// What waits for an answer, by the id of the request.
 #[derive(Default)]
-pub(crate) struct Requests(Mutex<HashMap<Box<str>, Waiting>>);
+pub(crate) struct Requests(Mutex<Map<Box<str>, Waiting>>);
 
 struct Waiting {
     by: Jid,

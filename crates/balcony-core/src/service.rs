@@ -4,13 +4,12 @@
 //! passes `Stage::Sending` alone. What the service records is committed as with any other stanza,
 //! in the order of the line of the addressed bare JID.
 
-use std::collections::HashMap;
-
 use crate::Core;
 use crate::config::Config;
 use crate::context::Ctx;
 use crate::envelope::Envelope;
 use crate::module::{Flow, ModuleSpec, WaitingHook};
+use balcony_proto::map::Map;
 
 /// A service that a module provides.
 pub struct Service {
@@ -29,7 +28,7 @@ pub struct Service {
 }
 
 /// The services by domain.
-pub(crate) type Services = HashMap<Box<str>, &'static Service, foldhash::fast::RandomState>;
+pub(crate) type Services = Map<Box<str>, &'static Service>;
 
 /// Makes the table of services from a configuration, which has checked the names.
 pub(crate) fn services(config: &Config, modules: &'static [&'static ModuleSpec]) -> Services {

@@ -1,12 +1,12 @@
 //! The table of this instance's sessions, by account.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use balcony_proto::jid::Jid;
+use balcony_proto::map::{Keyed, Map};
 use balcony_store::StreamId;
 use parking_lot::RwLock;
 use smallvec::SmallVec;
@@ -23,12 +23,12 @@ const SHARDS: usize = 64;
 pub struct Sessions {
     shards: Box<[Shard]>,
     // Keyed: who chooses account names must not choose where they collide.
-    hasher: foldhash::fast::RandomState,
+    hasher: Keyed,
     count: AtomicUsize,
     next_id: AtomicU64,
 }
 
-type Shard = RwLock<HashMap<Box<str>, SmallVec<[Arc<Session>; 1]>, foldhash::fast::RandomState>>;
+type Shard = RwLock<Map<Box<str>, SmallVec<[Arc<Session>; 1]>>>;
 
 /// What binding a resource gave.
 pub struct Bound {
@@ -44,8 +44,8 @@ pub struct TooMany;
 
 impl Default for Sessions {
     fn default() -> Self {
-        let hasher = foldhash::fast::RandomState::default();
-        let shard = || RwLock::new(HashMap::with_hasher(hasher.clone()));
+        let hasher = Keyed::default();
+        let shard = || RwLock::new(Map::with_hasher(hasher.clone()));
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
             hasher: hasher.clone(),

@@ -1,11 +1,11 @@
 //! Bounds on how often an address or an account may try something, in bounded memory.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use balcony_proto::jid::Jid;
+use balcony_proto::map::Map;
 use parking_lot::Mutex;
 
 /// Addresses that are remembered at once. An attacker with more addresses than this is not
@@ -14,7 +14,7 @@ const ADDRESSES_MAX: usize = 100_000;
 
 /// Counts tries per address in a window of time.
 pub struct Throttle<Who: Counted = IpAddr> {
-    tries: Mutex<HashMap<Who, Window>>,
+    tries: Mutex<Map<Who, Window>>,
 }
 
 /// Whose tries are counted.
@@ -56,7 +56,7 @@ struct Window {
 impl<Who: Counted> Default for Throttle<Who> {
     fn default() -> Self {
         Self {
-            tries: Mutex::new(HashMap::new()),
+            tries: Mutex::new(Map::default()),
         }
     }
 }
@@ -115,7 +115,7 @@ impl<Who: Counted> Throttle<Who> {
 
 /// The window of an address, a new one when the last is over.
 fn entry<Who: Counted>(
-    tries: &mut HashMap<Who, Window>,
+    tries: &mut Map<Who, Window>,
     address: Who,
     window: Duration,
     now: Duration,
@@ -136,7 +136,7 @@ fn entry<Who: Counted>(
 }
 
 /// Forgets windows that are over; if that is not enough, addresses that tried once; if not, all.
-fn make_room<Who>(tries: &mut HashMap<Who, Window>, window: Duration, now: Duration) {
+fn make_room<Who>(tries: &mut Map<Who, Window>, window: Duration, now: Duration) {
     tries.retain(|_, entry| entry.under_way > 0 || now < entry.began + window);
     if tries.len() >= ADDRESSES_MAX {
         tries.retain(|_, entry| entry.under_way > 0 || entry.count > 1);

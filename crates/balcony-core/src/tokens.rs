@@ -1,11 +1,11 @@
 //! Tokens by which clients log in without the password (XEP-0484), and what logins need to know of
 //! all accounts' keys.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use balcony_proto::jid::Jid;
+use balcony_proto::map::Map;
 use balcony_proto::sasl::ScramKeys;
 use balcony_store::{
     Error as StoreError, KeyCount, Ticket, Token, TokenClient, TokenLogin, Write, WriteSet,
@@ -222,7 +222,7 @@ impl Core {
 
     /// Looks again how many accounts have which keys.
     pub async fn count_keys(&self) {
-        let mut counts = HashMap::new();
+        let mut counts = Map::default();
         for host in self.hosts() {
             match self.store.accounts().iterations(host.name()).await {
                 Ok(found) => {

@@ -1,9 +1,9 @@
 //! The stream log of single accounts, switched on while somebody watches.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use balcony_proto::map::Map;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -38,7 +38,7 @@ type Watchers = Vec<mpsc::Sender<Arc<Piece>>>;
 #[derive(Default)]
 pub struct Traces {
     watched: AtomicUsize,
-    watchers: Mutex<HashMap<Box<str>, Watchers>>,
+    watchers: Mutex<Map<Box<str>, Watchers>>,
 }
 
 impl Traces {

@@ -1,8 +1,11 @@
 //! XEP-0398 User Avatar to vCard-Based Avatars Conversion 1.0.0: one avatar for those who publish
 //! it (XEP-0084) and those who look into vCards (XEP-0153), with its hash in presence.
 
+use std::sync::Arc;
+
 use balcony_core::module::{
-    Band, BoxFuture, Ctx, Envelope, Feature, Flow, Hook, HookSpec, Kinds, ModuleSpec, Spec, Stage,
+    Band, Ctx, Envelope, Feature, Flow, Hook, HookSpec, Kinds, ModuleSpec, Session, Soon, Spec,
+    Stage,
 };
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
@@ -63,31 +66,73 @@ fn said(envelope: &Envelope) -> Said {
 
 /// §4: the hash of the avatar goes with every available presence, directed or not, unless the
 /// client says that there is none.
-fn stamp<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, Flow> {
-    Box::pin(async move {
-        let available = envelope.stanza.kind == Kind::Presence(PresenceType::Available);
-        let (true, Some(session)) = (available, envelope.session().cloned()) else {
-            return Flow::Continue;
-        };
-        let said = said(envelope);
-        if said == Said::None {
-            return Flow::Continue;
+fn stamp<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> Soon<'a> {
+    let available = envelope.stanza.kind == Kind::Presence(PresenceType::Available);
+    let (true, Some(session)) = (available, envelope.session().cloned()) else {
+        return Soon::Now(Flow::Continue);
+    };
+    let said = said(envelope);
+    if said == Said::None {
+        return Soon::Now(Flow::Continue);
+    }
+    match known(ctx, &session) {
+        Some(hash) => {
+            say(envelope, &said, hash.as_deref());
+            Soon::Now(Flow::Continue)
         }
-        let found = ctx.store().vcards().photo(session.account().as_str()).await;
-        let Ok(Some(hash)) = found else {
-            return Flow::Continue;
-        };
-        let hash = hex(&hash);
-        if said == Said::Hash(hash.clone()) {
-            return Flow::Continue;
-        }
-        let photo = Element::new(ns::VCARD_UPDATE, "photo").with_text(&hash);
-        let update = Element::new(ns::VCARD_UPDATE, "x").with_child(photo);
-        let payload = &mut envelope.stanza.payload;
-        *payload = payload.without(|child| child.is(ns::VCARD_UPDATE, "x"));
-        payload.add(&update);
-        Flow::Continue
+        None => Soon::later(read_and_say(ctx, envelope, session, said)),
+    }
+}
+
+/// Note of a session: the hash of its account's photo.
+struct Photo {
+    hash: Option<Arc<str>>,
+    /// Of vCards, when it was read.
+    changes: u64,
+}
+
+/// The hash of the account's photo, if that is known for certain.
+fn known(ctx: &Ctx<'_>, session: &Session) -> Option<Option<Arc<str>>> {
+    let changes = vcard::changes(ctx.core());
+    session.notes(|notes| {
+        let photo = notes.get::<Photo>()?;
+        (photo.changes == changes).then(|| photo.hash.clone())
     })
+}
+
+async fn read_and_say(
+    ctx: &mut Ctx<'_>,
+    envelope: &mut Envelope,
+    session: Arc<Session>,
+    said: Said,
+) -> Flow {
+    let changes = vcard::changes(ctx.core());
+    let found = ctx.store().vcards().photo(session.account().as_str()).await;
+    let Ok(found) = found else {
+        return Flow::Continue;
+    };
+    let hash: Option<Arc<str>> = found.map(|hash| hex(&hash).into());
+    say(envelope, &said, hash.as_deref());
+    // Most sessions show one presence and never another, and need no note.
+    if session.is_available() {
+        session.notes(|notes| notes.set(Photo { hash, changes }));
+    }
+    Flow::Continue
+}
+
+/// Puts the hash into a presence, unless it is there.
+fn say(envelope: &mut Envelope, said: &Said, hash: Option<&str>) {
+    let Some(hash) = hash else {
+        return;
+    };
+    if matches!(said, Said::Hash(said) if said == hash) {
+        return;
+    }
+    let photo = Element::new(ns::VCARD_UPDATE, "photo").with_text(hash);
+    let update = Element::new(ns::VCARD_UPDATE, "x").with_child(photo);
+    let payload = &mut envelope.stanza.payload;
+    *payload = payload.without(|child| child.is(ns::VCARD_UPDATE, "x"));
+    payload.add(&update);
 }
 
 /// XEP-0153 §3.1: lower case is what everybody writes.

@@ -1,9 +1,7 @@
 //! RFC 6121 §8.5.3.1: a request for a resource is delivered to those who may know that it is there.
 
-use std::future::ready;
-
 use balcony_core::module::{
-    Band, BoxFuture, Ctx, Envelope, Flow, Hook, HookSpec, Kinds, ModuleSpec, Spec, Stage,
+    Band, Ctx, Envelope, Flow, Hook, HookSpec, Kinds, ModuleSpec, Soon, Spec, Stage,
 };
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::StanzaError;
@@ -32,13 +30,13 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     ..ModuleSpec::NOTHING
 };
 
-fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, Flow> {
+fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> Soon<'a> {
     match (envelope.from(), envelope.to()) {
         (Some(from), Some(to)) if is_strange(ctx, envelope, from, to) => {
             let (from, to) = (from.clone(), to.clone());
-            Box::pin(guard(ctx, from, to))
+            Soon::later(guard(ctx, from, to))
         }
-        _ => Box::pin(ready(Flow::Continue)),
+        _ => Soon::Now(Flow::Continue),
     }
 }
 

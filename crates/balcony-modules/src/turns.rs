@@ -1,7 +1,8 @@
 //! Turns: one task at a time works on a key, without a lock object for each key.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 
+use balcony_proto::map::Keyed;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How many keys can be worked on at once. A turn lasts as long as a commit, a few milliseconds,
@@ -12,7 +13,7 @@ const LOCKS: usize = 256;
 /// `Turns` for another.
 pub(crate) struct Turns {
     locks: Box<[Mutex<()>]>,
-    hasher: RandomState,
+    hasher: Keyed,
 }
 
 /// The turn; it ends when this is dropped.
@@ -23,7 +24,7 @@ impl Default for Turns {
         let locks = (0..LOCKS).map(|_| Mutex::new(())).collect();
         Self {
             locks,
-            hasher: RandomState::new(),
+            hasher: Keyed::default(),
         }
     }
 }

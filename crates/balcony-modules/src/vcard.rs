@@ -1,7 +1,9 @@
 //! XEP-0054 vcard-temp 1.3.0: keeps a vCard for each account, which everybody may read.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use balcony_core::module::{
-    Answer, BoxFuture, Config, Ctx, Feature, Handle, IqHandler, IqKind, KeyKind, ModuleSpec,
+    Answer, BoxFuture, Config, Core, Ctx, Feature, Handle, IqHandler, IqKind, KeyKind, ModuleSpec,
     Request, Section, Spec, Target, stanza_error,
 };
 use balcony_proto::jid::Jid;
@@ -63,9 +65,16 @@ pub static MODULE: ModuleSpec = ModuleSpec {
     ..ModuleSpec::NOTHING
 };
 
-/// Whose turn it is to change a vCard.
+/// Whose turn it is to change a vCard, and how many were changed.
 #[derive(Default)]
-struct State(Turns);
+struct State(Turns, AtomicU64);
+
+/// How often a vCard was changed since the start, whosever: what was read since the last change
+/// still holds.
+pub(crate) fn changes(core: &Core) -> u64 {
+    let state = core.state::<State>();
+    state.map_or(0, |state| state.1.load(Ordering::Acquire))
+}
 
 fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> {
     Box::pin(async move {
@@ -107,7 +116,11 @@ async fn keep(ctx: &mut Ctx<'_>, account: &Jid, card: &Element) -> Result<(), St
         account: account.to_string(),
         vcard: row(&ctx.config(), card)?,
     };
-    match ctx.commit(write.into()).await {
+    let committed = ctx.commit(write.into()).await;
+    if let Some(state) = ctx.state::<State>() {
+        state.1.fetch_add(1, Ordering::AcqRel);
+    }
+    match committed {
         Ok(_) => Ok(()),
         // An anonymous account, or one that was deleted meanwhile.
         Err(Error::NotFound) => Err(StanzaError::not_allowed()),

@@ -173,7 +173,7 @@ impl Session {
             max,
             handled: self.handled(),
             acknowledged: window.acknowledged(),
-            unacknowledged: queue.unacknowledged().cloned().collect(),
+            unacknowledged: queue.unacknowledged().collect(),
         })
     }
 

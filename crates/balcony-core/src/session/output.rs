@@ -111,14 +111,14 @@ impl Queue {
     }
 
     /// The stanzas that wait, behind those that are not acknowledged.
-    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = &Item> {
+    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = Item> {
         let window = self.window.iter().flat_map(|w| w.unacknowledged());
         let waiting = self.items.iter().filter_map(|outgoing| match outgoing {
             Outgoing::Stanza(item) => Some(item),
             _ => None,
         });
         let held = self.held.iter().flat_map(|held| held.items());
-        window.chain(waiting).chain(held)
+        window.chain(waiting).cloned().chain(held)
     }
 
     /// Takes the first of what waits, and keeps what must be acknowledged.

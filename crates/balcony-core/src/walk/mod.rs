@@ -23,7 +23,7 @@ use crate::context::{Ctx, Work, Works};
 use crate::envelope::{Envelope, Origin};
 use crate::host::Host;
 use crate::lines::Turn;
-use crate::module::{BoxFuture, Event, Handle, Listen, Request, Target};
+use crate::module::{BoxFuture, Event, Handle, Listen, Request, Soon, Target};
 use crate::session::{Item, Refused, Session};
 pub use committing::Committing;
 use stations::{Pause, Walk};
@@ -302,6 +302,13 @@ async fn complete(core: &Arc<Core>, mut walk: Walk, mut pause: Pause, mut works:
         match pause {
             Pause::Done => return works,
             Pause::Hook(run) => {
+                let flow = match run(&mut Ctx::new(core, &mut works), &mut walk.envelope) {
+                    Soon::Now(flow) => flow,
+                    Soon::Later(flow) => flow.await,
+                };
+                walk.apply(core, &mut works, flow);
+            }
+            Pause::Service(run) => {
                 let flow = run(&mut Ctx::new(core, &mut works), &mut walk.envelope).await;
                 walk.apply(core, &mut works, flow);
             }

@@ -10,7 +10,9 @@ use super::targets::{answer_to, handler, reply, rule_for, targets};
 use crate::Core;
 use crate::context::{Ctx, Works};
 use crate::envelope::{Envelope, Origin, Side};
-use crate::module::{Flow, Handle, Hook, Request, Target, WaitingHandler, WaitingHook};
+use crate::module::{
+    Flow, Handle, Hook, PatientHook, Request, Soon, Target, WaitingHandler, WaitingHook,
+};
 use crate::pipeline::Group;
 use crate::remote::{Admitted, Departing};
 use crate::router::{self, Domain, Place, Rule};
@@ -43,7 +45,8 @@ pub(super) enum Station {
 /// Why a walk stopped.
 pub(super) enum Pause {
     Done,
-    Hook(WaitingHook),
+    Hook(PatientHook),
+    Service(WaitingHook),
     Answer(WaitingHandler, Box<Request>),
     Commit(WriteSet),
 }
@@ -163,15 +166,16 @@ impl Walk {
             .get(self.hook)
         {
             self.hook += 1;
-            match hook {
-                Hook::Now(run) => {
-                    let flow = run(&mut Ctx::new(core, works), &mut self.envelope);
-                    self.apply(core, works, flow);
-                    if self.station == Station::Done {
-                        return None;
-                    }
-                }
-                Hook::Waits(run) => return Some(Pause::Hook(*run)),
+            let flow = match hook {
+                Hook::Now(run) => run(&mut Ctx::new(core, works), &mut self.envelope),
+                Hook::Waits(run) => match run(&mut Ctx::new(core, works), &mut self.envelope) {
+                    Soon::Now(flow) => flow,
+                    Soon::Later(_) => return Some(Pause::Hook(*run)),
+                },
+            };
+            self.apply(core, works, flow);
+            if self.station == Station::Done {
+                return None;
             }
         }
         self.step();
@@ -314,7 +318,7 @@ impl Walk {
             return None;
         }
         match (service.take)(&mut Ctx::new(core, works), &mut self.envelope) {
-            None => Some(Pause::Hook(service.wait)),
+            None => Some(Pause::Service(service.wait)),
             Some(flow) => {
                 self.apply(core, works, flow);
                 None
@@ -515,12 +519,14 @@ impl Walk {
             }
         }
         let spent = Stanza::message(MessageType::Normal);
-        let item = Item {
-            archived,
-            ..Item::new(
-                std::mem::replace(&mut self.envelope.stanza, spent),
-                self.envelope.received_at(),
-            )
+        let stanza = std::mem::replace(&mut self.envelope.stanza, spent);
+        let item = match stanza.kind {
+            // Of no use to anybody who comes later.
+            Kind::Presence(_) => Item::from(stanza),
+            _ => Item {
+                archived,
+                ..Item::new(stanza, self.envelope.received_at())
+            },
         };
         match recipients.as_slice() {
             [] => {}

@@ -1,8 +1,6 @@
 //! What goes into the archives: each message once into that of each side (XEP-0313 §6.1.1).
 
-use std::future::ready;
-
-use balcony_core::module::{BoxFuture, Core, Ctx, Envelope, Flow, Side, stanza_error};
+use balcony_core::module::{Core, Ctx, Envelope, Flow, Side, Soon, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_store::ArchiveEntry;
 
@@ -50,21 +48,18 @@ pub(super) fn arriving(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
 }
 
 /// The archive of an account that is absent, whose preferences must be read first.
-pub(super) fn undelivered<'a>(
-    ctx: &'a mut Ctx<'_>,
-    envelope: &'a mut Envelope,
-) -> BoxFuture<'a, Flow> {
+pub(super) fn undelivered<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> Soon<'a> {
     let (Some(from), Some(to)) = (envelope.from().cloned(), envelope.to().map(Jid::bare)) else {
-        return Box::pin(ready(Flow::Continue));
+        return Soon::Now(Flow::Continue);
     };
     let known = envelope.is_archived(Side::Recipient)
         || envelope.archive_id(Side::Recipient).is_some()
         || !is_worth_archiving(envelope);
     if known {
         take_back(ctx.core(), envelope, Side::Recipient, &to, &from);
-        return Box::pin(ready(Flow::Continue));
+        return Soon::Now(Flow::Continue);
     }
-    Box::pin(async move {
+    Soon::later(async move {
         match prefs::archives_absent(ctx, &to, &from).await {
             Ok(true) => archive(envelope, Side::Recipient, &to, &from),
             Ok(false) => {}

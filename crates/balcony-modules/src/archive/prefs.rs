@@ -1,11 +1,11 @@
 //! XEP-0441 MAM Preferences 0.2.0: what an account wants archived, at hand while it is connected.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use balcony_core::module::{Answer, BoxFuture, Core, Ctx, Event, Request, stanza_error};
 use balcony_proto::jid::Jid;
+use balcony_proto::map::{Keyed, Map};
 use balcony_proto::ns;
 use balcony_proto::stanza::{Payload, StanzaError};
 use balcony_proto::xml::Element;
@@ -23,12 +23,12 @@ const SHARDS: usize = 64;
 const LISTED: usize = 200;
 
 /// Of some accounts.
-type Shard = RwLock<HashMap<Box<str>, Known>>;
+type Shard = RwLock<Map<Box<str>, Known>>;
 
 /// The preferences of connected accounts.
 pub(super) struct Preferences {
     shards: Box<[Shard]>,
-    hasher: RandomState,
+    hasher: Keyed,
     /// Whose turn it is to read or change them: what is at hand is what is stored.
     turns: Turns,
 }
@@ -46,7 +46,7 @@ impl Default for Preferences {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            hasher: RandomState::new(),
+            hasher: Keyed::default(),
             turns: Turns::default(),
         }
     }

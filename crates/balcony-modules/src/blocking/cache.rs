@@ -5,13 +5,13 @@
 //! Of absent accounts the last lists that were asked for are remembered. Only
 //! [`super::commands`] changes a list, so what is kept is what is stored.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use balcony_core::module::{BoxFuture, Ctx, Event, Session};
 use balcony_proto::jid::Jid;
+use balcony_proto::map::{Keyed, Map, Set};
 use balcony_proto::stream::{StreamCondition, StreamError};
 use balcony_store::{Error, Result};
 use parking_lot::{Mutex, RwLock};
@@ -26,7 +26,7 @@ const SHARDS: usize = 64;
 /// anew, which costs one read for each account that is asked about again.
 const ABSENT_MAX: usize = 50_000;
 
-type Shard = RwLock<HashMap<Box<str>, Arc<BlockList>>>;
+type Shard = RwLock<Map<Box<str>, Arc<BlockList>>>;
 
 /// Note of a session: the list of its account was loaded.
 struct Loaded;
@@ -37,7 +37,7 @@ pub(super) struct BlockLists {
     online: Box<[Shard]>,
     /// How many lists are in `online`.
     count: AtomicUsize,
-    hasher: RandomState,
+    hasher: Keyed,
     absent: Mutex<Absent>,
     turns: Turns,
     /// Whose turn it is to change a list and to tell who is concerned. Taken before `turns`.
@@ -49,7 +49,7 @@ pub(super) struct BlockLists {
 /// Lists of accounts without a session; `None` for an empty one.
 #[derive(Default)]
 struct Absent {
-    lists: HashMap<Box<str>, Option<Arc<BlockList>>>,
+    lists: Map<Box<str>, Option<Arc<BlockList>>>,
     weight: usize,
 }
 
@@ -58,7 +58,7 @@ impl Default for BlockLists {
         Self {
             online: (0..SHARDS).map(|_| Shard::default()).collect(),
             count: AtomicUsize::new(0),
-            hasher: RandomState::new(),
+            hasher: Keyed::default(),
             absent: Mutex::default(),
             turns: Turns::default(),
             commands: Turns::default(),
@@ -191,10 +191,10 @@ pub(crate) async fn between(
     ctx: &mut Ctx<'_>,
     other: &Jid,
     accounts: &[String],
-) -> Result<HashSet<String>> {
+) -> Result<Set<String>> {
     let lists = lists(ctx)?;
     let theirs = find(ctx, &other.bare()).await?;
-    let (mut blocked, mut unknown) = (HashSet::new(), Vec::new());
+    let (mut blocked, mut unknown) = (Set::default(), Vec::new());
     for account in accounts {
         let Ok(jid) = Jid::parse(account) else {
             continue;

@@ -1,8 +1,6 @@
 //! What a block keeps out, and in (XEP-0191 §3.3).
 
-use std::future::ready;
-
-use balcony_core::module::{BoxFuture, Core, Ctx, Envelope, Flow, stanza_error};
+use balcony_core::module::{Core, Ctx, Envelope, Flow, Soon, stanza_error};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{ErrorType, Kind, MessageType, PresenceType, StanzaError};
@@ -86,27 +84,21 @@ pub(super) fn message(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
 }
 
 /// A message that nobody took.
-pub(super) fn undelivered<'a>(
-    ctx: &'a mut Ctx<'_>,
-    envelope: &'a mut Envelope,
-) -> BoxFuture<'a, Flow> {
+pub(super) fn undelivered<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> Soon<'a> {
     match (envelope.from(), envelope.to()) {
         (Some(from), Some(to)) if needs_store(ctx, from, to) => {
             let (from, account) = (from.clone(), to.bare());
-            Box::pin(check(ctx, envelope.stanza.kind, from, account))
+            Soon::later(check(ctx, envelope.stanza.kind, from, account))
         }
-        _ => Box::pin(ready(Flow::Continue)),
+        _ => Soon::Now(Flow::Continue),
     }
 }
 
 /// Presence or an iq for an account.
-pub(super) fn presence_or_iq<'a>(
-    ctx: &'a mut Ctx<'_>,
-    envelope: &'a mut Envelope,
-) -> BoxFuture<'a, Flow> {
+pub(super) fn presence_or_iq<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> Soon<'a> {
     let kind = envelope.stanza.kind;
     let (Some(from), Some(to)) = (envelope.from(), envelope.to()) else {
-        return Box::pin(ready(Flow::Continue));
+        return Soon::Now(Flow::Continue);
     };
     let flow = if matches!(kind, Kind::Iq(_)) && privilege::acts_for(ctx, from, to.domain()) {
         // Whoever runs the server has it act for all.
@@ -118,12 +110,12 @@ pub(super) fn presence_or_iq<'a>(
             Some(true) => refusal(kind),
             None if needs_store(ctx, from, to) && !concerns_nobody(ctx, kind, to) => {
                 let (from, account) = (from.clone(), to.bare());
-                return Box::pin(check(ctx, kind, from, account));
+                return Soon::later(check(ctx, kind, from, account));
             }
             _ => Flow::Continue,
         }
     };
-    Box::pin(ready(flow))
+    Soon::Now(flow)
 }
 
 /// Presence that the server sends for an account does not pass its sender's stage, and must not

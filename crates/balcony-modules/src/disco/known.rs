@@ -1,9 +1,9 @@
 //! What hosts and accounts answer, made once for a configuration.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use balcony_core::module::{Config, Ctx, Feature, ModuleSpec};
+use balcony_proto::map::Map;
 use balcony_proto::stanza::{Payload, StanzaError};
 use balcony_proto::xep::caps::Caps;
 use balcony_proto::xep::disco::{Identity, Info};
@@ -43,7 +43,7 @@ struct Answers {
     /// What components said of what is delegated to them (XEP-0355 §7.2).
     nested: u64,
     /// Of each host, it and its accounts.
-    hosts: HashMap<Box<str>, (Arc<Known>, Arc<Known>)>,
+    hosts: Map<Box<str>, (Arc<Known>, Arc<Known>)>,
 }
 
 /// The state of the module: the answers for the configuration that was in force last.

@@ -21,7 +21,7 @@ pub(super) fn deliver(core: &Arc<Core>, out: Out) {
             continue;
         };
         match core.sessions().find(&to) {
-            Some(session) if !is_blocked(core, &to, &stanza) => {
+            Some(session) if !is_blocked(core, session.account(), &stanza) => {
                 let is_news = out.by.as_ref().is_some_and(|by| by != session.account());
                 if is_news {
                     push::on_room(core, &session, &stanza);
@@ -36,9 +36,9 @@ pub(super) fn deliver(core: &Arc<Core>, out: Out) {
 }
 
 /// XEP-0191 §3.3: whoever blocks a room, or one of its occupants, hears nothing of it.
-pub(super) fn is_blocked(core: &Core, to: &Jid, stanza: &Stanza) -> bool {
+pub(super) fn is_blocked(core: &Core, account: &Jid, stanza: &Stanza) -> bool {
     let from = stanza.from.as_ref();
-    from.is_some_and(|from| blocking::blocks_online(core, &to.bare(), from))
+    from.is_some_and(|from| blocking::blocks_online(core, account, from))
 }
 
 /// Sends what goes the usual way: private messages, invitations and answers, which are archived,

@@ -1,10 +1,10 @@
 //! The rooms that somebody is in, or is about to be; the others are in the store alone.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use balcony_core::module::{Core, stanza_error};
 use balcony_proto::jid::Jid;
+use balcony_proto::map::Map;
 use balcony_proto::stanza::StanzaError;
 use balcony_proto::xep::data_form::{DataForm, Field, FormType};
 use balcony_proto::xml::Element;
@@ -35,7 +35,7 @@ pub(super) const MAX_LISTED: u32 = 20_000;
 /// All rooms in memory.
 #[derive(Default)]
 pub(super) struct Rooms {
-    loaded: Mutex<HashMap<Jid, Arc<Room>>>,
+    loaded: Mutex<Map<Jid, Arc<Room>>>,
     /// Held by whoever brings a room into the table, from the look into the store on: so nobody
     /// puts one there as it was before another brought it, changed it and let it go.
     loading: tokio::sync::Mutex<()>,

@@ -1,8 +1,6 @@
 //! Which messages wait for an absent account (XEP-0160 §3).
 
-use std::future::ready;
-
-use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow, Side};
+use balcony_core::module::{Ctx, Envelope, Flow, Side, Soon};
 use balcony_proto::jid::Jid;
 use balcony_proto::ns;
 use balcony_proto::stanza::{Child, StanzaError};
@@ -11,9 +9,9 @@ use balcony_store::{Bounds, Waiting, Write};
 use crate::{archive, presence, stored};
 
 /// A message that no resource takes (RFC 6121 §8.5.2.2.1, §8.5.3.2.1).
-pub(super) fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, Flow> {
+pub(super) fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> Soon<'a> {
     let Some(account) = envelope.to().map(Jid::bare) else {
-        return Box::pin(ready(Flow::Drop("a message without an address")));
+        return Soon::Now(Flow::Drop("a message without an address"));
     };
     if archive::worth(envelope.stanza.kind, &envelope.stanza.payload).queue {
         let config = ctx.config();
@@ -27,11 +25,11 @@ pub(super) fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxF
             stanza: waiting(envelope),
             bounds,
         });
-        return Box::pin(ready(Flow::Continue));
+        return Soon::Now(Flow::Continue);
     }
     match envelope.from().cloned() {
-        Some(from) => Box::pin(turn_away(ctx, account, from)),
-        None => Box::pin(ready(Flow::Drop("a message without a sender"))),
+        Some(from) => Soon::later(turn_away(ctx, account, from)),
+        None => Soon::Now(Flow::Drop("a message without a sender")),
     }
 }
 

@@ -2,11 +2,12 @@
 //! it. What comes for such an account lines up behind what waits: nobody sees a newer message
 //! before an older one.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use balcony_core::module::Session;
 use balcony_proto::jid::Jid;
+use balcony_proto::map::Map;
 use balcony_proto::stanza::Stanza;
 use balcony_store::ArchiveId;
 use parking_lot::Mutex;
@@ -18,7 +19,7 @@ const ASIDE: usize = 1_000;
 
 /// The queues that are known not to be empty, or may not be.
 #[derive(Default)]
-pub(super) struct Queues(Arc<Mutex<HashMap<Jid, Queue>>>);
+pub(super) struct Queues(Arc<Mutex<Map<Jid, Queue>>>);
 
 #[derive(Default)]
 struct Queue {
@@ -54,7 +55,7 @@ pub(super) struct Aside {
 
 /// A message on its way into a queue, until this is dropped.
 pub(super) struct Coming {
-    queues: Arc<Mutex<HashMap<Jid, Queue>>>,
+    queues: Arc<Mutex<Map<Jid, Queue>>>,
     account: Jid,
 }
 

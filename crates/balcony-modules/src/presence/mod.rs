@@ -5,12 +5,11 @@ mod directed;
 mod priority;
 mod probe;
 
-use std::future::ready;
 use std::sync::Arc;
 
 use balcony_core::module::{
     Band, BoxFuture, Config, Ctx, Envelope, Event, EventKind, Flow, Hook, HookSpec, Kinds, Listen,
-    Listener, ModuleSpec, Session, Spec, Stage,
+    Listener, ModuleSpec, Session, Soon, Spec, Stage,
 };
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Kind, PresenceType, StanzaError};
@@ -68,33 +67,33 @@ fn state(_: &Config) -> Box<dyn std::any::Any + Send + Sync> {
 }
 
 /// Presence of a client.
-fn sending<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, Flow> {
+fn sending<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> Soon<'a> {
     use PresenceType::{Available, Error, Probe, Unavailable};
     let (Kind::Presence(presence), Some(session)) =
         (envelope.stanza.kind, envelope.session().map(Arc::clone))
     else {
-        return Box::pin(ready(Flow::Continue));
+        return Soon::Now(Flow::Continue);
     };
     match (presence, envelope.to()) {
-        (Available, None) => Box::pin(broadcast::available(ctx, envelope, session)),
-        (Unavailable, None) => Box::pin(broadcast::unavailable(ctx, envelope, session)),
-        (Error | Probe, None) => Box::pin(ready(Flow::Drop("presence for nobody"))),
+        (Available, None) => Soon::later(broadcast::available(ctx, envelope, session)),
+        (Unavailable, None) => Soon::later(broadcast::unavailable(ctx, envelope, session)),
+        (Error | Probe, None) => Soon::Now(Flow::Drop("presence for nobody")),
         // §3.1.1: a subscription stanza is for somebody.
-        (_, None) => Box::pin(ready(Flow::Reject(StanzaError::bad_request()))),
-        (Available, Some(to)) => Box::pin(ready(directed::sent(&session, to))),
+        (_, None) => Soon::Now(Flow::Reject(StanzaError::bad_request())),
+        (Available, Some(to)) => Soon::Now(directed::sent(&session, to)),
         (Unavailable, Some(to)) => {
             directed::withdrawn(&session, to);
-            Box::pin(ready(Flow::Continue))
+            Soon::Now(Flow::Continue)
         }
-        _ => Box::pin(ready(Flow::Continue)),
+        _ => Soon::Now(Flow::Continue),
     }
 }
 
 /// Presence for an account.
-fn arriving<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, Flow> {
+fn arriving<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> Soon<'a> {
     let flow = match (envelope.stanza.kind, envelope.from(), envelope.to()) {
         (Kind::Presence(PresenceType::Probe), Some(_), Some(_)) => {
-            return Box::pin(probe::answer(ctx, envelope));
+            return Soon::later(probe::answer(ctx, envelope));
         }
         (Kind::Presence(PresenceType::Unavailable), Some(from), Some(to)) => {
             // §4.6.1, the last sentence.
@@ -108,7 +107,7 @@ fn arriving<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'
         }
         _ => Flow::Continue,
     };
-    Box::pin(ready(flow))
+    Soon::Now(flow)
 }
 
 /// §4.5.2: unavailable on behalf of a client that did not say so.

@@ -1,9 +1,8 @@
 //! What components were shown of accounts' contacts: so that they hear of it once (XEP-0356 §8
 //! point 2), and all of it when they come late (§8 point 1).
 
-use std::collections::HashMap;
-
 use balcony_proto::jid::Jid;
+use balcony_proto::map::Map;
 use balcony_proto::stanza::{Kind, PresenceType, Stanza};
 
 /// Bytes of presence that are remembered for one component: of some 100,000 contacts. A component
@@ -18,12 +17,12 @@ const LONGEST: usize = 8 << 10;
 
 /// By component.
 #[derive(Default)]
-pub(super) struct Shown(HashMap<Jid, ToOne>);
+pub(super) struct Shown(Map<Jid, ToOne>);
 
 #[derive(Default)]
 struct ToOne {
     /// By bare JID.
-    contacts: HashMap<Box<str>, Vec<Presence>>,
+    contacts: Map<Box<str>, Vec<Presence>>,
     bytes: usize,
 }
 

@@ -3,7 +3,8 @@
 //! However many contacts its user has, a few reads tell which of their nodes have something, who of
 //! them lets the user see it, and what it is: none of them is for one contact.
 
-use std::collections::{HashMap, HashSet};
+use balcony_proto::map::Set;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use balcony_core::module::{Core, Ctx, Session, stanza_error};
@@ -162,7 +163,7 @@ struct Known {
     /// What the user is in their rosters.
     contacts: HashMap<String, RosterItem>,
     /// Who blocks the user, or is blocked by them.
-    blocked: HashSet<String>,
+    blocked: Set<String>,
 }
 
 impl Known {

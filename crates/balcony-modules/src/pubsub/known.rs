@@ -1,11 +1,12 @@
 //! Which nodes a hash of capabilities asks for (XEP-0060 §9.2, XEP-0115 §5.4), as far as it is
 //! known or asked for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use balcony_core::module::Session;
 use balcony_proto::jid::Jid;
+use balcony_proto::map::Map;
 use balcony_proto::xep::disco::Info;
 use parking_lot::Mutex;
 
@@ -77,9 +78,9 @@ pub(super) struct Interests(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    known: HashMap<Key, Wants>,
+    known: Map<Key, Wants>,
     /// Whose clients wait for the answer of one of them.
-    asked: HashMap<Key, VecDeque<Client>>,
+    asked: Map<Key, VecDeque<Client>>,
 }
 
 impl Interests {

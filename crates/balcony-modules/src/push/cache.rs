@@ -1,11 +1,11 @@
 //! The registrations of the accounts that something came for, and how far each device is told.
 
-use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use balcony_core::module::Core;
 use balcony_proto::jid::Jid;
+use balcony_proto::map::{Keyed, Map};
 use balcony_store::{PushRegistration, Result};
 use parking_lot::Mutex;
 
@@ -25,12 +25,12 @@ const TRIES: u32 = 5;
 /// The state of the module.
 pub(super) struct Registrations {
     shards: Box<[Mutex<Shard>]>,
-    hasher: std::hash::RandomState,
+    hasher: Keyed,
 }
 
 #[derive(Default)]
 struct Shard {
-    accounts: HashMap<Jid, Vec<Device>>,
+    accounts: Map<Jid, Vec<Device>>,
     /// Grows with each change in the store, so that what was read before it is not taken up.
     changes: u64,
 }
@@ -42,7 +42,7 @@ impl Default for Registrations {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: std::hash::RandomState::new(),
+            hasher: Keyed::default(),
         }
     }
 }

@@ -3,36 +3,39 @@
 //! A roster is loaded when it is first needed and dropped with the last session of its account.
 //! Only [`super::change()`] changes one, so what is cached is what is stored.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use balcony_core::module::{Core, Ctx};
 use balcony_proto::jid::Jid;
-use balcony_store::{Error, Result};
+use balcony_proto::map::{Keyed, Map};
+use balcony_store::{Error, Result, RosterData};
 use parking_lot::RwLock;
 
 use super::contacts::{Contacts, Standing};
+use super::names::Names;
 use crate::turns::{Turn, Turns};
 
 /// Two workers hardly meet at one of 64 locks, and 64 empty maps take 5 KB.
 const SHARDS: usize = 64;
 
-type Shard = RwLock<HashMap<Box<str>, Arc<Contacts>>>;
+type Shard = RwLock<Map<Box<str>, Arc<Contacts>>>;
 
 /// The rosters by account, and whose turn it is to change one.
 pub(crate) struct Rosters {
     shards: Box<[Shard]>,
-    hasher: RandomState,
+    hasher: Keyed,
     turns: Turns,
+    names: Names,
 }
 
 impl Default for Rosters {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
-            hasher: RandomState::new(),
+            hasher: Keyed::default(),
             turns: Turns::default(),
+            names: Names::default(),
         }
     }
 }
@@ -57,6 +60,11 @@ impl Rosters {
         if let Some(shard) = self.shard(account.as_str()) {
             shard.write().remove(account.as_str());
         }
+    }
+
+    /// What presence needs of a stored roster.
+    pub(super) fn contacts(&self, data: &RosterData) -> Arc<Contacts> {
+        Arc::new(Contacts::new(data, &self.names))
     }
 
     /// Keeps a roster while its account has sessions here. The caller has the turn.
@@ -103,7 +111,7 @@ pub(super) async fn contacts_in_turn(ctx: &mut Ctx<'_>, account: &Jid) -> Result
         return Ok(contacts);
     }
     let data = ctx.store().roster().load(account.as_str()).await?;
-    let contacts = Arc::new(Contacts::new(&data));
+    let contacts = rosters.contacts(&data);
     rosters.keep(ctx, account, &contacts);
     Ok(contacts)
 }

@@ -3,6 +3,8 @@
 use balcony_proto::jid::Jid;
 use balcony_store::{RosterData, RosterItem, Subscription};
 
+use super::names::Names;
+
 /// What a roster item says about presence (RFC 6121 §2.1.2), without name and groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
@@ -54,8 +56,8 @@ pub(crate) struct Contacts {
 
 impl Contacts {
     /// Takes what presence needs of a stored roster.
-    pub(crate) fn new(data: &RosterData) -> Self {
-        let jid = |text: &str| Jid::parse(text).ok();
+    pub(super) fn new(data: &RosterData, names: &Names) -> Self {
+        let jid = |text: &str| Some(names.share(Jid::parse(text).ok()?));
         let item = |item: &RosterItem| {
             Some(Contact {
                 jid: jid(&item.jid)?,

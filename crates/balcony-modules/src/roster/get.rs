@@ -10,7 +10,6 @@ use balcony_proto::xep::roster::Roster;
 use balcony_store::{Error, RosterChange};
 
 use super::cache::{contacts_in_turn, rosters};
-use super::contacts::Contacts;
 use super::push::{self, Interested};
 
 /// Answers a client that asks for its roster, which makes it an interested resource (§2.2), or a
@@ -66,7 +65,8 @@ fn answer_component(ctx: &mut Ctx<'_>, request: &Request, payload: Payload) -> A
 /// The whole roster. The caller has the turn.
 async fn whole(ctx: &mut Ctx<'_>, account: &Jid) -> Result<Payload, Error> {
     let data = ctx.store().roster().load(account.as_str()).await?;
-    rosters(ctx)?.keep(ctx, account, &Arc::new(Contacts::new(&data)));
+    let rosters = rosters(ctx)?;
+    rosters.keep(ctx, account, &rosters.contacts(&data));
     let roster = Roster {
         // §2.6.3: also for a client that did not ask for a version.
         ver: Some(data.version.to_string()),

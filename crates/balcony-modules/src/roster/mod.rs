@@ -4,6 +4,7 @@ mod cache;
 mod change;
 mod contacts;
 mod get;
+mod names;
 mod push;
 mod set;
 

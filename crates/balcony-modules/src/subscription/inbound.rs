@@ -1,8 +1,6 @@
 //! Subscription stanzas for an account (RFC 6121 Appendix A.3).
 
-use std::future::ready;
-
-use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow};
+use balcony_core::module::{Ctx, Envelope, Flow, Soon};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Kind, PresenceType, Stanza, StanzaError};
 use balcony_store::{Error, PendingIn};
@@ -17,16 +15,16 @@ use crate::stored;
 /// and an invitation. With the bound on their number an account keeps 8 MB at most.
 const REQUEST_MAX: usize = 16_384;
 
-pub(super) fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, Flow> {
+pub(super) fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> Soon<'a> {
     let Kind::Presence(presence) = envelope.stanza.kind else {
-        return Box::pin(ready(Flow::Continue));
+        return Soon::Now(Flow::Continue);
     };
     match (Verb::of(presence), envelope.from(), envelope.to()) {
         (Some(verb), Some(from), Some(to)) => {
             let (contact, to) = (from.bare(), to.clone());
-            Box::pin(arrive(ctx, envelope, verb, contact, to))
+            Soon::later(arrive(ctx, envelope, verb, contact, to))
         }
-        _ => Box::pin(ready(Flow::Continue)),
+        _ => Soon::Now(Flow::Continue),
     }
 }
 

@@ -1,8 +1,6 @@
 //! Subscription stanzas of a client (RFC 6121 Appendix A.2).
 
-use std::future::ready;
-
-use balcony_core::module::{BoxFuture, Ctx, Envelope, Flow};
+use balcony_core::module::{Ctx, Envelope, Flow, Soon};
 use balcony_proto::jid::Jid;
 use balcony_proto::stanza::{Kind, Stanza, StanzaError};
 
@@ -11,16 +9,16 @@ use super::state::Verb;
 use super::{change_to, hide, show, state_of};
 use crate::roster::{self, PendingChange};
 
-pub(super) fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> BoxFuture<'a, Flow> {
+pub(super) fn hook<'a>(ctx: &'a mut Ctx<'_>, envelope: &'a mut Envelope) -> Soon<'a> {
     let Kind::Presence(presence) = envelope.stanza.kind else {
-        return Box::pin(ready(Flow::Continue));
+        return Soon::Now(Flow::Continue);
     };
     match (Verb::of(presence), envelope.session(), envelope.to()) {
         (Some(verb), Some(session), Some(to)) => {
             let (account, contact) = (session.account().clone(), to.bare());
-            Box::pin(send(ctx, envelope, verb, account, contact))
+            Soon::later(send(ctx, envelope, verb, account, contact))
         }
-        _ => Box::pin(ready(Flow::Continue)),
+        _ => Soon::Now(Flow::Continue),
     }
 }
 

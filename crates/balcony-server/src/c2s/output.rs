@@ -37,8 +37,8 @@ pub(super) struct Output {
     session: Arc<Session>,
     /// Which of the session's connections it is.
     number: u32,
-    /// What the last call gave, until the next says that it was written.
-    unwritten: Mutex<Unwritten>,
+    /// What the last call gave, until the next says that it was written. There is hardly ever any.
+    unwritten: Mutex<Option<Box<Unwritten>>>,
 }
 
 #[derive(Default)]
@@ -61,7 +61,10 @@ impl Output {
     /// Tells who waited for what the last call gave: a connection asks for more only when the
     /// socket has taken all of it.
     fn tell(&self) {
-        let Unwritten { tell, items } = std::mem::take(&mut *self.unwritten.lock());
+        let Some(unwritten) = self.unwritten.lock().take() else {
+            return;
+        };
+        let Unwritten { tell, items } = *unwritten;
         self.core.taken(&self.session, &items);
         for waiting in tell {
             // Whoever asked may have gone.
@@ -114,7 +117,7 @@ impl Source for Output {
         }
         let waits = !unwritten.tell.is_empty() || !unwritten.items.is_empty();
         if waits {
-            *self.unwritten.lock() = unwritten;
+            *self.unwritten.lock() = Some(Box::new(unwritten));
         }
         drained.more || waits
     }

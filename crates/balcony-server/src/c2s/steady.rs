@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use balcony_core::bucket::Bucket;
@@ -108,7 +109,7 @@ pub(super) fn run<L: Link>(
     let guard = Guard {
         instance: Arc::clone(&instance),
         session,
-        link: Arc::clone(&link),
+        link,
     };
     let mut steady = Steady {
         instance,
@@ -118,13 +119,16 @@ pub(super) fn run<L: Link>(
         lane: Lane::default(),
         held: None,
     };
+    // Boxed, for there is hardly ever any.
+    let rest = (!rest.is_empty()).then(|| Box::new(rest));
     async move {
-        let _guard = guard;
-        let end = match Box::pin(steady.begin(rest)).await {
+        // The guard is taken along, and dropped with the rest: a copy of its own would be room for
+        // it twice.
+        let end = match Box::pin(steady.begin(rest.map(|rest| *rest).unwrap_or_default())).await {
             Some(end) => end,
-            None => steady.converse(&link, &ending).await,
+            None => steady.converse(&guard.link, &ending).await,
         };
-        Box::pin(steady.end(&link, end)).await;
+        Box::pin(steady.end(&guard.link, end)).await;
     }
 }
 
@@ -199,7 +203,7 @@ impl Steady {
                 // so that a run in virtual time is the same each time.
                 biased;
                 () = ending.notified() => return self.ending(),
-                () = sleep(rest.as_mut()) => {
+                () = over(&mut rest) => {
                     rest = None;
                     continue;
                 }
@@ -231,13 +235,12 @@ impl Steady {
     /// Waits for a commit, or for bytes where more may be read, and handles the bytes.
     fn woken<L: Link>(&mut self, link: &Arc<L>, rests: bool) -> impl Future<Output = Woken> {
         poll_fn(move |context| {
-            use std::task::Poll::{Pending, Ready};
             let session = self.attachment.session();
             if self.lane.poll_ready(context, session).is_ready() {
-                return Ready(Woken::Committed);
+                return Poll::Ready(Woken::Committed);
             }
             if rests || self.lane.is_full() {
-                return Pending;
+                return Poll::Pending;
             }
             let mut take = Some(|bytes: &[u8]| (self.take_read(bytes), bytes.len()));
             link.poll_read(context, &mut take)
@@ -469,11 +472,12 @@ fn say_last<L: Link>(link: &Arc<L>, error: &StreamError) {
     link.write(&bytes);
 }
 
-async fn sleep(time: Option<&mut Pin<Box<Sleep>>>) {
-    match time {
-        Some(time) => time.await,
-        None => std::future::pending().await,
-    }
+/// Waits until a pause is over; without one, for ever.
+fn over(pause: &mut Option<Pin<Box<Sleep>>>) -> impl Future<Output = ()> {
+    poll_fn(|context| match pause {
+        Some(pause) => pause.as_mut().poll(context),
+        None => Poll::Pending,
+    })
 }
 
 fn fault(error: StreamError) -> Turn {

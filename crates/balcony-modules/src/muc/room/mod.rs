@@ -16,9 +16,10 @@ mod private;
 mod versions;
 mod view;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use balcony_proto::jid::Jid;
+use balcony_proto::map::Map;
 use balcony_proto::stanza::{Payload, Stanza};
 
 use super::relay::Relays;
@@ -83,18 +84,18 @@ pub(super) struct State {
     pub(super) avatar: Vec<String>,
     pub(super) hats: hats::Hats,
     /// By bare JID, or domain.
-    pub(super) lists: HashMap<Jid, Listed>,
+    pub(super) lists: Map<Jid, Listed>,
     /// Who has a nickname for himself, by what nicknames are compared by.
-    reserved: HashMap<String, Jid>,
+    reserved: Map<String, Jid>,
     /// The same for those who are there.
     occupants: BTreeMap<String, Occupant>,
     /// The nickname of each full JID, as compared.
-    seats: HashMap<Jid, String>,
+    seats: Map<Jid, String>,
     pub(super) history: History,
     pub(super) activity: activity::Activity,
     paces: pace::Paces,
     /// When accounts spoke last, while slow mode counts it: microseconds since the Unix epoch.
-    spoke: HashMap<Jid, i64>,
+    spoke: Map<Jid, i64>,
     versions: versions::Versions,
     /// By which occupant ids are made (XEP-0421).
     key: [u8; 64],
@@ -130,14 +131,14 @@ impl State {
             subject: None,
             avatar: Vec::new(),
             hats: hats::Hats::default(),
-            lists: HashMap::new(),
-            reserved: HashMap::new(),
+            lists: Map::default(),
+            reserved: Map::default(),
             occupants: BTreeMap::new(),
-            seats: HashMap::new(),
+            seats: Map::default(),
             history: History::default(),
             activity: activity::Activity::default(),
             paces: pace::Paces::default(),
-            spoke: HashMap::new(),
+            spoke: Map::default(),
             versions: versions::Versions::default(),
             key,
             relays: Relays::default(),

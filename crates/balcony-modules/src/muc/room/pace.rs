@@ -6,10 +6,9 @@
 //! are what that server says they are, as many as it likes: so those that are nothing to the room
 //! share what one crowd of people may say.
 
-use std::collections::HashMap;
-
 use balcony_core::module::HostConfig;
 use balcony_proto::jid::Jid;
+use balcony_proto::map::Map;
 use balcony_proto::stanza::{ErrorType, StanzaError};
 
 use super::{Affiliation, State};
@@ -53,7 +52,7 @@ pub(in crate::muc) enum Told {
 
 /// The buckets of all who said something a short while ago.
 #[derive(Debug, Default)]
-pub(super) struct Paces(HashMap<(Whose, Told), Bucket>);
+pub(super) struct Paces(Map<(Whose, Told), Bucket>);
 
 /// Who takes from a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

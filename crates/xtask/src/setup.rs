@@ -8,7 +8,7 @@ use crate::process::{program, show, succeeds};
 use crate::repo;
 
 /// Programs that the tests with real clients and servers use, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("profanity", "profanity"),
     ("go-sendxmpp", "go-sendxmpp"),
     ("tmux", "tmux"),
@@ -17,6 +17,8 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("python3", "python3"),
     ("prosody", "prosody"),
     ("ejabberdctl", "ejabberd"),
+    // Counts instructions; the checks use it too.
+    ("valgrind", "valgrind"),
 ];
 
 /// Python packages of the real-client tests, with their versions.

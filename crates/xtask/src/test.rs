@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::{env, path::PathBuf};
 
+use crate::bench::instructions::{self, Verdict};
 use crate::process::{program, show, show_and_keep, succeeds};
 use crate::report::{Counts, Report};
 use crate::{generate, licences, real_clients, repo, setup, tidy};
@@ -24,6 +25,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     style(&mut report);
     let built = build(&mut report);
     tests(&mut report)?;
+    instructions(&mut report);
     real_clients::run(&mut report, python, built, in_ci());
     Ok(report.print())
 }
@@ -90,6 +92,16 @@ fn tests(report: &mut Report) -> Result<(), String> {
         "doc tests",
         program("cargo", ["test", "--workspace", "--doc", "--no-fail-fast"]),
     )
+}
+
+/// The hot paths may not cost much more than they did.
+fn instructions(report: &mut Report) {
+    const NAME: &str = "instruction counts";
+    match instructions::check() {
+        Ok(Verdict::Skipped(reason)) => report.skip(NAME, reason),
+        Ok(verdict) => report.check(NAME, Ok(verdict == Verdict::Held)),
+        Err(error) => report.check(NAME, Err(error)),
+    }
 }
 
 fn counted(report: &mut Report, what: &str, command: Command) -> Result<(), String> {

@@ -2,6 +2,7 @@
 
 mod book;
 mod compare;
+pub(crate) mod instructions;
 mod machine;
 mod rows;
 mod runs;
@@ -16,12 +17,20 @@ pub(crate) struct Options {
     compare: bool,
     #[command(flatten)]
     comparison: compare::Comparison,
+    /// Count the instructions of the hot paths and compare them with docs/instructions.toml.
+    #[arg(long, conflicts_with = "compare")]
+    instructions: bool,
+    #[command(flatten)]
+    counting: instructions::Counting,
 }
 
 /// True when nothing failed and no goal was missed.
 pub(crate) fn run(options: &Options) -> Result<bool, String> {
-    match options.compare {
-        true => compare::run(&options.comparison),
-        false => Err("say what is to be measured: cargo xtask bench --compare".to_owned()),
+    if options.compare {
+        compare::run(&options.comparison)
+    } else if options.instructions {
+        instructions::run(&options.counting)
+    } else {
+        Err("say what is to be measured: --compare or --instructions".to_owned())
     }
 }

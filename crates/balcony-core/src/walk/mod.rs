@@ -301,6 +301,8 @@ async fn complete(core: &Arc<Core>, mut walk: Walk, mut pause: Pause, mut works:
     loop {
         match pause {
             Pause::Done => return works,
+            // Whoever awaits this has seen to it.
+            Pause::Behind => {}
             Pause::Hook(run) => {
                 let flow = match run(&mut Ctx::new(core, &mut works), &mut walk.envelope) {
                     Soon::Now(flow) => flow,

@@ -45,6 +45,8 @@ pub(super) enum Station {
 /// Why a walk stopped.
 pub(super) enum Pause {
     Done,
+    /// Until all that came before it on its stream is through.
+    Behind,
     Hook(PatientHook),
     Service(WaitingHook),
     Answer(WaitingHandler, Box<Request>),
@@ -58,6 +60,8 @@ pub(super) struct Walk {
     hook: usize,
     /// Nobody takes it now.
     undelivered: bool,
+    /// What came before it on its stream is through.
+    behind: bool,
     /// It is for this service.
     service: Option<&'static Service>,
     /// It is for a domain that others serve.
@@ -81,6 +85,7 @@ impl Walk {
             station,
             hook: 0,
             undelivered: false,
+            behind: false,
             service: None,
             remote: None,
             kept: None,
@@ -475,6 +480,11 @@ impl Walk {
         if !self.undelivered {
             self.step();
             return None;
+        }
+        // One before it may still come back from a session that ends meanwhile, and must wait in
+        // front of it.
+        if !std::mem::replace(&mut self.behind, true) {
+            return Some(Pause::Behind);
         }
         self.hooks(core, works, group)
     }

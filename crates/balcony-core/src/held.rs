@@ -4,8 +4,10 @@
 //! earlier one pointless. Whatever else comes brings all that waits with it, so that a client sees
 //! everything in the order in which it came, but for what was replaced.
 
+use std::sync::Arc;
+
 use balcony_proto::jid::Jid;
-use balcony_proto::stanza::Stanza;
+use balcony_proto::stanza::{Payload, Stanza};
 use balcony_store::ArchiveId;
 
 use crate::Core;
@@ -49,39 +51,42 @@ pub struct Held {
     bytes: usize,
 }
 
-/// One stanza that waits.
+/// One stanza that waits: what is its own, 56 bytes.
 #[derive(Debug)]
 struct Entry {
+    from: Option<Jid>,
+    payload: Payload,
+    rest: Arc<Rest>,
+}
+
+/// What an entry has beside, and may have in common with those before it: twenty presences differ
+/// in who sent them and what they say.
+#[derive(Debug)]
+struct Rest {
+    /// Without sender and content.
     stanza: Stanza,
-    /// `None`: each counts. Where it is not what the stanza itself says it is written out.
+    /// `None`: each counts.
     key: Option<(&'static str, Key)>,
-    /// What is known of it beside; `None` for what is of no use to anybody else, as presence.
-    rest: Option<Box<Rest>>,
+    received_at: i64,
+    archived: Option<ArchiveId>,
+    fate: Fate,
 }
 
 /// Whose the latest is to be.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 enum Key {
     /// Of whoever the stanza is from, whomever it is to.
     Sender,
     Other(Box<HoldKey>),
 }
 
-/// An item without its stanza.
-#[derive(Debug)]
-struct Rest {
-    received_at: i64,
-    archived: Option<ArchiveId>,
-    fate: Fate,
-}
-
 /// Room is made for so many.
 const ROOM: usize = 4;
 
 impl Entry {
-    fn new(item: Item, hold: Hold) -> Self {
+    fn new(item: Item, hold: Hold, before: Option<&Entry>) -> Self {
         let Item {
-            stanza,
+            mut stanza,
             received_at,
             archived,
             fate,
@@ -93,21 +98,30 @@ impl Entry {
             }
             Hold::Latest(key) => Some((key.about, Key::Other(Box::new(key)))),
         };
-        let matters = !matches!(fate, Fate::Forgotten) || archived.is_some() || received_at != 0;
-        let rest = matters.then(|| {
-            Box::new(Rest {
-                received_at,
-                archived,
-                fate,
-            })
-        });
-        Self { stanza, key, rest }
+        let from = stanza.from.take();
+        let payload = std::mem::take(&mut stanza.payload);
+        let rest = Rest {
+            stanza,
+            key,
+            received_at,
+            archived,
+            fate,
+        };
+        let rest = match before {
+            Some(before) if before.rest.is_like(&rest) => Arc::clone(&before.rest),
+            _ => Arc::new(rest),
+        };
+        Self {
+            from,
+            payload,
+            rest,
+        }
     }
 
     fn is(&self, wanted: &HoldKey) -> bool {
-        match &self.key {
+        match &self.rest.key {
             Some((about, Key::Sender)) => {
-                *about == wanted.about && wanted.to.is_none() && wanted.from == self.stanza.from
+                *about == wanted.about && wanted.to.is_none() && wanted.from == self.from
             }
             Some((_, Key::Other(key))) => **key == *wanted,
             None => false,
@@ -115,17 +129,34 @@ impl Entry {
     }
 
     fn item(&self) -> Item {
-        let mut item = Item::from(self.stanza.clone());
-        if let Some(rest) = &self.rest {
-            item.received_at = rest.received_at;
-            item.archived = rest.archived;
-            item.fate = rest.fate.clone();
+        let rest = &self.rest;
+        let mut stanza = rest.stanza.clone();
+        stanza.from.clone_from(&self.from);
+        stanza.payload = self.payload.clone();
+        Item {
+            stanza,
+            received_at: rest.received_at,
+            archived: rest.archived,
+            fate: rest.fate.clone(),
         }
-        item
     }
+}
 
-    fn into_item(self) -> Item {
-        self.item()
+impl Rest {
+    /// Whether the other says the same, of a stanza that is of no use to anybody else, as presence.
+    fn is_like(&self, other: &Rest) -> bool {
+        let forgotten = |rest: &Rest| {
+            matches!(rest.fate, Fate::Forgotten) && rest.archived.is_none() && rest.received_at == 0
+        };
+        let (one, another) = (&self.stanza, &other.stanza);
+        forgotten(self)
+            && forgotten(other)
+            && self.key == other.key
+            && one.kind == another.kind
+            && one.to == another.to
+            && one.id == another.id
+            && one.lang == another.lang
+            && one.extra == another.extra
     }
 }
 
@@ -147,7 +178,8 @@ impl Held {
         if self.entries.len() == self.entries.capacity() {
             self.entries.reserve_exact(ROOM);
         }
-        self.entries.push(Entry::new(item, hold));
+        let entry = Entry::new(item, hold, self.entries.last());
+        self.entries.push(entry);
         Pushed {
             replaced: replaced.map(Box::new),
             full: self.entries.len() >= MOST || self.bytes >= MOST_BYTES,
@@ -159,7 +191,7 @@ impl Held {
             return None;
         };
         let at = self.entries.iter().position(|entry| entry.is(key))?;
-        let item = self.entries.remove(at).into_item();
+        let item = self.entries.remove(at).item();
         self.bytes = self.bytes.saturating_sub(item.stanza.size());
         Some(item)
     }
@@ -168,7 +200,7 @@ impl Held {
     pub fn flush(&mut self) -> impl Iterator<Item = Item> + use<> {
         self.bytes = 0;
         let entries = std::mem::take(&mut self.entries);
-        entries.into_iter().map(Entry::into_item)
+        entries.into_iter().map(|entry| entry.item())
     }
 
     /// What waits, in order.
@@ -206,7 +238,9 @@ mod tests {
 
     use std::collections::HashMap;
 
+    use balcony_proto::ns;
     use balcony_proto::stanza::{MessageType, PresenceType};
+    use balcony_proto::xml::Element;
     use proptest::prelude::*;
 
     /// What happens to a session whose client nobody looks at.
@@ -337,6 +371,38 @@ mod tests {
         // Also when it takes the place of a short one.
         assert!(!held.push(item(1), key("presence", 1)).full);
         assert!(held.push(long(), key("presence", 1)).full);
+    }
+
+    #[test]
+    fn presences_of_several_have_in_common_what_is_the_same() {
+        let presence = |who: &str, lang: &str| {
+            let mut stanza = Stanza::presence(PresenceType::Available).with_lang(lang.to_owned());
+            stanza.from = Jid::parse(who).ok();
+            stanza
+                .payload
+                .add(&Element::new(ns::CLIENT, "show").with_text(who));
+            Item::from(stanza)
+        };
+        let latest = |item: &Item| {
+            Hold::Latest(HoldKey {
+                about: "presence",
+                from: item.stanza.from.clone(),
+                to: None,
+            })
+        };
+        let came = [("a@x", "en"), ("b@x", "en"), ("c@x", "it"), ("d@x", "it")];
+        let items: Vec<Item> = came.iter().map(|(who, lang)| presence(who, lang)).collect();
+        let mut held = Held::default();
+        for item in &items {
+            assert!(held.push(item.clone(), latest(item)).replaced.is_none());
+        }
+        let same = |one: usize, other: usize| {
+            Arc::ptr_eq(&held.entries[one].rest, &held.entries[other].rest)
+        };
+        assert!(same(0, 1) && !same(1, 2) && same(2, 3));
+        let written = |item: Item| item.stanza.to_element();
+        let waits: Vec<_> = held.flush().map(written).collect();
+        assert_eq!(waits, items.into_iter().map(written).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The table of this instance's sessions, by account.
 
-use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -28,7 +27,8 @@ pub struct Sessions {
     next_id: AtomicU64,
 }
 
-type Shard = RwLock<Map<Box<str>, SmallVec<[Arc<Session>; 1]>>>;
+/// By bare JIDs, of which the sessions have clones.
+type Shard = RwLock<Map<Jid, SmallVec<[Arc<Session>; 1]>>>;
 
 /// What binding a resource gave.
 pub struct Bound {
@@ -79,18 +79,20 @@ impl Sessions {
             return Err(TooMany);
         };
         let mut map = shard.write();
-        let list = map.entry(jid.bare_str().into()).or_default();
-        let before = list.iter().position(|other| *other.jid() == jid);
-        if before.is_none() && list.len() >= max {
+        let list = map.get_mut(jid.bare_str());
+        let others = list.as_deref().map_or(0, SmallVec::len);
+        let slot = list.and_then(|list| list.iter_mut().find(|other| *other.jid() == jid));
+        if slot.is_none() && others >= max {
             return Err(TooMany);
         }
         let session = Session::new(jid, id, now_seconds, wake);
-        let replaced = match before.and_then(|at| list.get_mut(at)) {
+        let replaced = match slot {
             Some(slot) => {
                 session.succeed(slot);
                 Some(std::mem::replace(slot, Arc::clone(&session)))
             }
             None => {
+                let list = map.entry(session.account().clone()).or_default();
                 list.push(Arc::clone(&session));
                 self.count.fetch_add(1, Ordering::Relaxed);
                 None
@@ -104,15 +106,12 @@ impl Sessions {
     pub fn remove(&self, session: &Session) -> Option<usize> {
         let account = session.account().as_str();
         let mut map = self.shard(account)?.write();
-        let Entry::Occupied(mut entry) = map.entry(account.into()) else {
-            return None;
-        };
-        let list = entry.get_mut();
+        let list = map.get_mut(account)?;
         let at = list.iter().position(|other| other.id() == session.id())?;
         list.remove(at);
         let left = list.len();
         if left == 0 {
-            entry.remove();
+            map.remove(account);
         }
         self.count.fetch_sub(1, Ordering::Relaxed);
         Some(left)

@@ -23,7 +23,7 @@ const SHARDS: usize = 64;
 const LISTED: usize = 200;
 
 /// Of some accounts.
-type Shard = RwLock<Map<Box<str>, Known>>;
+type Shard = RwLock<Map<Jid, Known>>;
 
 /// The preferences of connected accounts.
 pub(super) struct Preferences {
@@ -63,9 +63,9 @@ impl Preferences {
         self.shard(account)?.read().get(account).cloned()
     }
 
-    fn set(&self, account: &str, known: Known) {
-        if let Some(shard) = self.shard(account) {
-            shard.write().insert(account.into(), known);
+    fn set(&self, account: &Jid, known: Known) {
+        if let Some(shard) = self.shard(account.as_str()) {
+            shard.write().insert(account.clone(), known);
         }
     }
 
@@ -182,7 +182,7 @@ pub(super) fn on_bound<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFuture<
 /// Reads the preferences of an account for its sessions. The caller has the turn.
 async fn keep_at_hand(ctx: &mut Ctx<'_>, preferences: &Preferences, account: &Jid) {
     match load(ctx, account).await {
-        Ok(known) => preferences.set(account.as_str(), known),
+        Ok(known) => preferences.set(account, known),
         Err(cause) => {
             tracing::warn!(%cause, %account, "archived by default");
             preferences.forget(account);
@@ -237,7 +237,7 @@ pub(super) fn on_account<'a>(ctx: &'a mut Ctx<'_>, event: &'a Event) -> BoxFutur
             return;
         }
         if matches!(event, Event::AccountDeleted(_)) {
-            preferences.set(account.as_str(), Known::default());
+            preferences.set(account, Known::default());
             preferences.forget_absent(ctx, account);
         } else {
             keep_at_hand(ctx, preferences, account).await;
@@ -282,7 +282,7 @@ pub(super) fn set<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'
             lasts: true,
             prefs: Some(Arc::new(prefs.clone())),
         };
-        preferences.set(account.as_str(), known);
+        preferences.set(&account, known);
         // The session may have ended meanwhile.
         preferences.forget_absent(ctx, &account);
         Ok(written(&prefs))

@@ -35,7 +35,7 @@ async fn try_tell(
         .items()
         .iter()
         .filter(|contact| contact.standing.shows_presence());
-    let subscribers: Vec<Jid> = shown.map(|contact| contact.jid.clone()).collect();
+    let subscribers: Vec<Jid> = shown.map(|contact| Jid::clone(&contact.jid)).collect();
     for jid in concerned(&subscribers, before, after) {
         for session in &sessions {
             // A session with directed presence may show itself to others than subscribers.

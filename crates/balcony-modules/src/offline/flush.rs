@@ -29,27 +29,44 @@ const PAGE: u32 = 50;
 /// who waits for messages.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Note of a session: whether its last presence had a priority that takes messages.
-struct Receptive(bool);
+/// Note of a session.
+#[derive(Clone, Copy, Default)]
+struct Taking {
+    /// Whether its last presence had a priority that takes messages. `None`: it sent none.
+    receptive: Option<bool>,
+    /// The last row that it was given; 0 for none.
+    given: i64,
+}
 
-/// Note of a session: the last row that it was given.
-struct GivenUpTo(i64);
+impl Taking {
+    fn of(session: &Session) -> Self {
+        session.notes(|notes| notes.get().copied().unwrap_or_default())
+    }
+
+    /// Answers what was noted before.
+    fn change(session: &Session, change: impl FnOnce(&mut Self)) -> Self {
+        session.notes(|notes| {
+            let before = notes.get().copied().unwrap_or_default();
+            let mut after = before;
+            change(&mut after);
+            notes.set(after);
+            before
+        })
+    }
+}
 
 /// Who takes messages does so still after a restart, and has what it was given.
 pub(super) const NOTE: SessionNote = SessionNote {
     name: "offline",
     save: |session| {
-        session.notes(|notes| {
-            let given = notes.get().map_or(0, |GivenUpTo(seq)| *seq);
-            let receptive = notes.get().map(|Receptive(takes)| *takes);
-            receptive.map(|takes| format!("{takes} {given}"))
-        })
+        let Taking { receptive, given } = Taking::of(session);
+        receptive.map(|takes| format!("{takes} {given}"))
     },
     restore: |session, text| {
         let (takes, given) = text.split_once(' ').unwrap_or((text, "0"));
-        session.notes(|notes| {
-            notes.set(Receptive(takes == "true"));
-            notes.set(GivenUpTo(given.parse().unwrap_or_default()));
+        Taking::change(session, |taking| {
+            taking.receptive = Some(takes == "true");
+            taking.given = given.parse().unwrap_or_default();
         });
     },
 };
@@ -125,8 +142,8 @@ pub(super) fn on_available(ctx: &mut Ctx<'_>, event: &Event) {
         return;
     };
     let now = session.priority() >= 0;
-    let before = session.notes(|notes| notes.set(Receptive(now)));
-    let already = !first && before.is_some_and(|Receptive(before)| before);
+    let before = Taking::change(session, |taking| taking.receptive = Some(now));
+    let already = !first && before.receptive == Some(true);
     if now && !already && !is_given(ctx.core(), session) {
         start(ctx.core(), session.account());
     }
@@ -416,7 +433,7 @@ fn queue(core: &Arc<Core>, session: &Session, rows: &[OfflineRow]) -> Queued {
     let mut queued = Queued::default();
     let queues = core.state::<Queues>();
     // Up to there it was given them already, before a restart perhaps.
-    let given = session.notes(|notes| notes.get().map_or(0, |GivenUpTo(seq)| *seq));
+    let given = Taking::of(session).given;
     for row in rows {
         let place = row.archived;
         let older = queues
@@ -446,7 +463,7 @@ fn queue(core: &Arc<Core>, session: &Session, rows: &[OfflineRow]) -> Queued {
         queued.up_to = Some(row.seq);
     }
     if let Some(up_to) = queued.up_to.filter(|up_to| *up_to > given) {
-        session.notes(|notes| notes.set(GivenUpTo(up_to)));
+        Taking::change(session, |taking| taking.given = up_to);
     }
     queued
 }

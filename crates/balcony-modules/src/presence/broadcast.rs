@@ -42,7 +42,7 @@ pub(super) async fn available(
         .filter(|c| c.standing.shows_presence())
     {
         if !is_away(ctx, &contact.jid) {
-            deliver(ctx, presence.clone().with_to(contact.jid.clone())).await;
+            deliver(ctx, presence.clone().with_to(Jid::clone(&contact.jid))).await;
         }
     }
     if first {
@@ -147,7 +147,7 @@ async fn farewell(
                     .iter()
                     .filter(|c| c.standing.shows_presence());
                 let there = shown.filter(|contact| !is_away(ctx, &contact.jid));
-                told.extend(there.map(|contact| contact.jid.clone()));
+                told.extend(there.map(|contact| Jid::clone(&contact.jid)));
             }
             Err(cause) => {
                 tracing::warn!(%cause, session = %session.jid(), "contacts are not told");

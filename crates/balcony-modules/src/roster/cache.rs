@@ -19,7 +19,7 @@ use crate::turns::{Turn, Turns};
 /// Two workers hardly meet at one of 64 locks, and 64 empty maps take 5 KB.
 const SHARDS: usize = 64;
 
-type Shard = RwLock<Map<Box<str>, Arc<Contacts>>>;
+type Shard = RwLock<Map<Jid, Arc<Contacts>>>;
 
 /// The rosters by account, and whose turn it is to change one.
 pub(crate) struct Rosters {
@@ -70,9 +70,7 @@ impl Rosters {
     /// Keeps a roster while its account has sessions here. The caller has the turn.
     pub(super) fn keep(&self, ctx: &Ctx<'_>, account: &Jid, contacts: &Arc<Contacts>) {
         if let Some(shard) = self.shard(account.as_str()) {
-            shard
-                .write()
-                .insert(account.as_str().into(), Arc::clone(contacts));
+            shard.write().insert(account.clone(), Arc::clone(contacts));
         }
         // Looked at afterwards: the last session may have ended while we wrote.
         if ctx.sessions_of(account).is_empty() {

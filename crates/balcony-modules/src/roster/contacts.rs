@@ -1,4 +1,6 @@
-//! A roster as presence reads it (RFC 6121 §2.1.2): who stands how, in 32 bytes a contact.
+//! A roster as presence reads it (RFC 6121 §2.1.2): who stands how, in 16 bytes a contact.
+
+use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
 use balcony_store::{RosterData, RosterItem, Subscription};
@@ -36,10 +38,10 @@ impl Standing {
     }
 }
 
-/// A contact: 32 bytes, and its address beside it.
+/// A contact: 16 bytes, and its address beside it, which all rosters share.
 #[derive(Clone, Debug)]
 pub(crate) struct Contact {
-    pub(crate) jid: Jid,
+    pub(crate) jid: Arc<Jid>,
     pub(crate) standing: Standing,
 }
 
@@ -70,7 +72,7 @@ impl Contacts {
             pending: data
                 .pending_in
                 .iter()
-                .filter_map(|request| jid(&request.jid))
+                .filter_map(|request| Some(Jid::clone(&*jid(&request.jid)?)))
                 .collect(),
         }
     }
@@ -114,7 +116,7 @@ impl Contacts {
             (Err(at), Some(standing)) => items.insert(
                 at,
                 Contact {
-                    jid: jid.clone(),
+                    jid: Arc::new(jid.clone()),
                     standing,
                 },
             ),

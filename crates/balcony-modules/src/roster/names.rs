@@ -2,6 +2,7 @@
 //! is in twenty rosters, and the addresses would be as large as all else of a roster.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
 use balcony_proto::map::{Keyed, Set};
@@ -21,7 +22,7 @@ pub(super) struct Names {
 
 #[derive(Default)]
 struct Shard {
-    names: Set<Jid>,
+    names: Set<Arc<Jid>>,
     /// With so many it is looked which of them are of use.
     sweep_at: usize,
 }
@@ -36,30 +37,31 @@ impl Default for Names {
 }
 
 impl Names {
-    /// The same address, sharing its text with all who asked for it before.
-    pub(super) fn share(&self, jid: Jid) -> Jid {
+    /// The same address, shared with all who asked for it before.
+    pub(super) fn share(&self, jid: Jid) -> Arc<Jid> {
         let hash = self.hasher.hash_one(jid.as_str());
         let place = usize::try_from(hash).unwrap_or_default() % SHARDS;
         match self.shards.get(place) {
             Some(shard) => shard.lock().share(jid),
-            None => jid,
+            None => Arc::new(jid),
         }
     }
 }
 
 impl Shard {
-    fn share(&mut self, jid: Jid) -> Jid {
+    fn share(&mut self, jid: Jid) -> Arc<Jid> {
         if let Some(known) = self.names.get(&jid) {
-            return known.clone();
+            return Arc::clone(known);
         }
         if self.names.len() >= self.sweep_at {
-            self.names.retain(Jid::is_shared);
+            self.names.retain(|name| Arc::strong_count(name) > 1);
             self.names.shrink_to_fit();
             // Twice as many: a sweep costs no more than what was added since the last one.
             self.sweep_at = self.names.len().saturating_mul(2).max(FEW);
         }
-        self.names.insert(jid.clone());
-        jid
+        let name = Arc::new(jid);
+        self.names.insert(Arc::clone(&name));
+        name
     }
 }
 
@@ -75,22 +77,23 @@ mod tests {
     fn an_address_is_kept_once_and_as_long_as_somebody_has_it() {
         let mut shard = Shard::default();
         let (first, second) = (shard.share(jid(1)), shard.share(jid(1)));
-        assert_eq!(first, second);
-        assert_eq!(first.as_str().as_ptr(), second.as_str().as_ptr());
+        assert!(Arc::ptr_eq(&first, &second));
         for number in 2..10_000 {
             drop(shard.share(jid(number)));
         }
         assert!(shard.names.len() <= FEW + 1, "{}", shard.names.len());
-        let again = shard.share(jid(1));
-        assert_eq!(first.as_str().as_ptr(), again.as_str().as_ptr());
+        assert!(Arc::ptr_eq(&first, &shard.share(jid(1))));
     }
 
     #[test]
     fn what_is_in_use_is_never_swept() {
         let names = Names::default();
-        let kept: Vec<Jid> = (0..10_000).map(|number| names.share(jid(number))).collect();
-        let again = kept.iter().map(|jid| names.share(jid.clone()));
-        let same = |(one, other): (&Jid, Jid)| one.as_str().as_ptr() == other.as_str().as_ptr();
-        assert!(kept.iter().zip(again).all(same));
+        let kept: Vec<Arc<Jid>> = (0..10_000).map(|number| names.share(jid(number))).collect();
+        let again = (0..10_000).map(|number| names.share(jid(number)));
+        assert!(
+            kept.iter()
+                .zip(again)
+                .all(|(one, other)| Arc::ptr_eq(one, &other))
+        );
     }
 }

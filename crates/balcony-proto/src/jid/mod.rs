@@ -197,12 +197,6 @@ impl Jid {
         self.at == 0 && self.slash == 0
     }
 
-    /// Whether somebody else has a clone of it.
-    #[must_use]
-    pub fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.text) > 1
-    }
-
     /// The address without its resourcepart.
     #[must_use]
     pub fn bare_str(&self) -> &str {

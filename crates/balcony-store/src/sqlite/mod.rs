@@ -73,7 +73,7 @@ pub struct Settings {
     /// Page cache of the writer in KiB, filled as it is used. Default 32 MiB: it holds the inner
     /// pages of indexes on some tens of millions of rows.
     pub writer_cache_kib: i32,
-    /// Page cache of each reader in KiB. Default 2 MiB: SQLite drops it with each commit of
+    /// Page cache of each reader in KiB. Default 512 KiB: SQLite drops it with each commit of
     /// another connection, the kernel's cache does the work.
     pub reader_cache_kib: i32,
     /// Size of the database past which writes that need space get [`Error::Full`]. Default
@@ -99,7 +99,7 @@ impl Default for Settings {
         Settings {
             readers: 2,
             writer_cache_kib: 32 << 10,
-            reader_cache_kib: 2 << 10,
+            reader_cache_kib: 512,
             max_bytes: None,
             synchronous: Synchronous::Full,
         }

@@ -35,7 +35,7 @@ use balcony_core::remote::{self, Admitted, Departing, Remote};
 use balcony_proto::stanza::{Stanza, StanzaError};
 use balcony_stream::Random;
 use balcony_stream::s2s::{How, Secret, Settings};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 pub use facts::{Direction, QueueFacts, StreamFacts};
@@ -89,13 +89,16 @@ pub struct Federation {
     shared: Arc<Shared>,
 }
 
+/// The peers that there is something to say of. Locked before one of them is.
+pub(crate) type Table = HashMap<Key, Arc<Peer>>;
+
 /// What the streams share.
 pub(crate) struct Shared {
     pub(crate) reach: Arc<dyn Reach>,
     pub(crate) random: Random,
     /// From which keys of dialback are made (XEP-0185 §3).
     pub(crate) secret: Secret,
-    peers: Mutex<HashMap<Key, Arc<Peer>>>,
+    peers: Mutex<Table>,
     /// The streams that are open, in the order in which they were opened.
     streams: Mutex<BTreeMap<u64, Arc<Live>>>,
     next: AtomicU64,
@@ -192,13 +195,18 @@ impl Shared {
 
     /// The peer that brings what `local` sends to `remote`.
     pub(crate) fn peer(&self, local: &str, remote: &str) -> Arc<Peer> {
+        self.peer_and_table(local, remote).0
+    }
+
+    /// The same with the table, which is locked: nothing is set apart meanwhile.
+    fn peer_and_table(&self, local: &str, remote: &str) -> (Arc<Peer>, MutexGuard<'_, Table>) {
         let apart = Key {
             remote: remote.into(),
             local: Some(local.into()),
         };
         let mut peers = self.peers.lock();
         if let Some(peer) = peers.get(&apart) {
-            return Arc::clone(peer);
+            return (Arc::clone(peer), peers);
         }
         let key = Key {
             local: None,
@@ -207,20 +215,24 @@ impl Shared {
         let peer = peers
             .entry(key)
             .or_insert_with_key(|key| Peer::new(key.clone()));
-        Arc::clone(peer)
+        (Arc::clone(peer), peers)
     }
 
-    /// From now on what `local` sends to `remote` has a stream of its own.
-    pub(crate) fn part(&self, local: &str, remote: &str) -> Arc<Peer> {
+    /// From now on what `local` sends where `peer` does has a stream of its own, and so has what
+    /// waits there.
+    pub(crate) fn part(&self, peer: &Peer, local: &str) -> Arc<Peer> {
         let key = Key {
-            remote: remote.into(),
+            remote: peer.key.remote.clone(),
             local: Some(local.into()),
         };
         let mut peers = self.peers.lock();
-        let peer = peers
+        let apart = peers
             .entry(key)
             .or_insert_with_key(|key| Peer::new(key.clone()));
-        Arc::clone(peer)
+        let apart = Arc::clone(apart);
+        // With the table locked: what comes later must not stand before what is moved.
+        peer.move_line(local, &apart);
+        apart
     }
 
     pub(crate) fn count_received(&self) {
@@ -433,8 +445,8 @@ impl Remote for Federation {
                 .components
                 .send(core, &component.name, departing);
         }
-        let peer = self.shared.peer(from.domain(), to.domain());
-        peer.send(&self.shared, core, from.domain(), departing);
+        let (peer, table) = self.shared.peer_and_table(from.domain(), to.domain());
+        peer.send(&self.shared, core, from.domain(), departing, table);
     }
 
     fn peers(&self) -> Vec<remote::Peer> {

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::facts::QueueFacts;
 use crate::failure::Failure;
 use crate::queue::{Carrier, Queue};
-use crate::{Shared, outgoing, retry};
+use crate::{Shared, Table, outgoing, retry};
 
 /// Verifications that may wait for one domain: as many claims as the streams of a busy server make
 /// at once. More come from somebody who makes up claims in another's name.
@@ -84,15 +84,17 @@ impl Peer {
 
     /// Takes a stanza from one of our domains. What is not kept is given back at once when the
     /// domain could not be reached a moment ago, unless it has opened a stream to us that carries
-    /// the pair (XEP-0288).
+    /// the pair (XEP-0288). The peer was found in `table`, which is locked until this one is.
     pub(crate) fn send(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         core: &Arc<Core>,
         local: &str,
         departing: Departing,
+        table: MutexGuard<'_, Table>,
     ) {
         let mut state = self.state.lock();
+        drop(table);
         if departing.kept.is_none()
             && !state.queue.is_carried(local)
             && let Some(failure) = state.held_down(core.clock().uptime())
@@ -215,18 +217,23 @@ impl Peer {
         }
     }
 
-    /// Takes all that one of our domains sends, for a stream of its own. Nothing when a stream
-    /// carries it by now.
-    pub(crate) fn take_line(&self, shared: &Shared, local: &str) -> VecDeque<Departing> {
+    /// Gives all that one of our domains sends to another peer, where nothing older is. Nothing
+    /// when a stream carries it by now. With the table of peers locked.
+    pub(crate) fn move_line(&self, local: &str, apart: &Peer) {
         let mut state = self.state.lock();
-        if state.queue.is_carried(local) {
-            return VecDeque::new();
+        if !state.queue.is_carried(local) {
+            let line = state.queue.take_line(local);
+            drop(state);
+            apart.state.lock().queue.put_before(local, line);
         }
-        let before = state.queue.bytes();
-        let line = state.queue.take_line(local);
-        let taken = before.saturating_sub(state.queue.bytes());
-        shared.bytes.fetch_sub(taken, Ordering::Relaxed);
-        line
+    }
+
+    /// Sees to what was given to it.
+    pub(crate) fn go_on(self: &Arc<Self>, shared: &Arc<Shared>, core: &Arc<Core>) {
+        let state = self.state.lock();
+        if state.has_work() {
+            self.rouse(state, shared, core);
+        }
     }
 
     /// Whether something waits that nobody carries, or somebody is to be asked.
@@ -269,11 +276,9 @@ impl Peer {
         local: &str,
         failure: &Failure,
     ) -> Duration {
-        let apart = shared.part(local, &self.key.remote);
+        let apart = shared.part(self, local);
         let pause = apart.failed(shared, core, failure, shared.chance());
-        for departing in self.take_line(shared, local) {
-            apart.send(shared, core, local, departing);
-        }
+        apart.go_on(shared, core);
         self.fail_verifications(failure, |verification| *verification.local == *local);
         pause
     }

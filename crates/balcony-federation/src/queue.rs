@@ -106,6 +106,17 @@ impl Queue {
         line.waiting
     }
 
+    /// Puts what waited elsewhere before all that waits in one line.
+    pub(crate) fn put_before(&mut self, local: &str, older: VecDeque<Departing>) {
+        if older.is_empty() {
+            return;
+        }
+        self.bytes += older.iter().map(|d| d.stanza.size()).sum::<usize>();
+        let line = self.lines.entry(local.into()).or_default();
+        let newer = std::mem::replace(&mut line.waiting, older);
+        line.waiting.extend(newer);
+    }
+
     /// Takes out of the lines that nobody carries what shall not wait any longer.
     pub(crate) fn weed(&mut self, gone: impl Fn(&Departing) -> bool) -> Vec<Departing> {
         let mut taken = Vec::new();
@@ -207,6 +218,24 @@ mod tests {
         assert!(queue.uncarried().is_empty());
         queue.release(3, Vec::new());
         assert_eq!(queue.uncarried(), [local.into()]);
+    }
+
+    #[test]
+    fn what_is_moved_comes_before_what_is_there() {
+        let local = "verona.example";
+        let (mut from, mut to) = (Queue::default(), Queue::default());
+        from.push(local, departing("1", true));
+        from.push(local, departing("2", true));
+        from.push("rooms.verona.example", departing("other", true));
+        to.push(local, departing("3", true));
+        let all = from.bytes() + to.bytes();
+        let line = from.take_line(local);
+        to.put_before(local, line);
+        assert_eq!(from.bytes() + to.bytes(), all);
+        assert_eq!(from.stanzas(), 1);
+        assert_eq!(ids(&mut to, local), ["1", "2", "3"]);
+        to.put_before("mantua.example", VecDeque::new());
+        assert!(to.uncarried().is_empty(), "nothing makes no line");
     }
 
     #[test]

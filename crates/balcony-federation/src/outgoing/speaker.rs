@@ -309,10 +309,8 @@ impl Speaker {
     /// Another domain of ours has to have a stream of its own.
     fn refused(&mut self, pair: &Pair, refusal: &Refusal) {
         tracing::info!(from = pair.local, to = pair.remote, cause = %refusal, "not on this stream");
-        let apart = self.shared.part(&pair.local, &pair.remote);
-        for departing in self.peer.take_line(&self.shared, &pair.local) {
-            apart.send(&self.shared, &self.core, &pair.local, departing);
-        }
+        let apart = self.shared.part(&self.peer, &pair.local);
+        apart.go_on(&self.shared, &self.core);
     }
 
     fn verified(&mut self, local: &str, stream_id: &str, verdict: &Verdict) {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, EnterGuard, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
@@ -64,6 +64,8 @@ pub struct Worker {
     /// Connections that threads which are no workers want flushed.
     remote: Mutex<Vec<Arc<Connection>>>,
     flusher: OnceLock<Waker>,
+    /// See [`Worker::heavy`].
+    heavy: Semaphore,
 }
 
 impl Worker {
@@ -100,6 +102,18 @@ impl Worker {
     #[must_use]
     pub fn tasks(&self) -> usize {
         self.handle.metrics().num_alive_tasks().saturating_sub(1)
+    }
+
+    /// Does what takes long beside other steps, as a signature does. Of these there is one each
+    /// time that all who are ready had their turn: of a thousand who come at once each would else
+    /// be held up by all others, and whoever is in the middle of a conversation, too.
+    pub(crate) async fn heavy<R>(&self, step: impl FnOnce() -> R) -> R {
+        // Never closed.
+        let _turn = self.heavy.acquire().await;
+        let done = step();
+        // Kept until the others had theirs.
+        tokio::task::yield_now().await;
+        done
     }
 
     pub(crate) fn enter(&self) -> EnterGuard<'_> {
@@ -267,6 +281,7 @@ fn start_one(index: usize) -> io::Result<(Arc<Worker>, oneshot::Sender<Duration>
                 handle: runtime.handle().clone(),
                 remote: Mutex::default(),
                 flusher: OnceLock::new(),
+                heavy: Semaphore::new(1),
             });
             LOCAL.with(|local| local.worker.replace(Some(Arc::clone(&worker))));
             runtime.spawn(flusher(Arc::clone(&worker)));
@@ -315,6 +330,34 @@ mod tests {
         let turns: Vec<usize> = (0..4).map(|_| workers.next().unwrap().index()).collect();
         assert_eq!(turns, [0, 1, 0, 1]);
         workers.stop(Duration::ZERO);
+    }
+
+    #[test]
+    fn between_two_heavy_steps_others_get_their_turn() {
+        const STEPS: usize = 20;
+        let workers = Workers::start(1).unwrap();
+        let worker = Arc::clone(workers.next().unwrap());
+        let (tell, told) = mpsc::channel();
+        let all = Arc::clone(&worker);
+        // All of them are ready at once, with the light one at the end.
+        worker.spawn(async move {
+            for _ in 0..STEPS {
+                let (worker, tell) = (Arc::clone(&all), tell.clone());
+                all.spawn(async move {
+                    let _ = worker.heavy(|| tell.send("heavy")).await;
+                });
+            }
+            all.spawn(async move {
+                for _ in 0..STEPS {
+                    let _ = tell.send("light");
+                    tokio::task::yield_now().await;
+                }
+            });
+        });
+        let done: Vec<&str> = told.iter().take(2 * STEPS).collect();
+        workers.stop(Duration::ZERO);
+        let together = done.windows(2).filter(|pair| *pair == ["heavy", "heavy"]);
+        assert_eq!(together.count(), 0, "{done:?}");
     }
 
     #[test]

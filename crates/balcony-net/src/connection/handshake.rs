@@ -109,13 +109,13 @@ impl Connection {
         })
     }
 
-    /// Gives the handshake what came, and its answer to the socket.
+    /// Gives the handshake what came, and its answer to the socket. Answers whether there was one.
     fn advance(
         self: &Arc<Self>,
         tls: &mut Tls,
         input: &mut [u8],
         seen: &mut Seen,
-    ) -> Result<(), HandshakeError> {
+    ) -> Result<bool, HandshakeError> {
         let mut wire = Vec::new();
         let ((result, exporter), chosen) =
             observe(|| exporter::capture(|| tls.receive_handshake(input, &mut wire)));
@@ -127,7 +127,8 @@ impl Connection {
         if !wire.is_empty() {
             self.queue_wire(&wire);
         }
-        Ok(result?)
+        result?;
+        Ok(!wire.is_empty())
     }
 
     fn establish(&self, tls: Box<Tls>) {
@@ -149,8 +150,15 @@ async fn handshake(
     }
     let mut tls = Box::new(Tls::new(config)?);
     let mut seen = Seen::default();
+    let mut answered = false;
     loop {
-        connection.advance(&mut tls, &mut input, &mut seen)?;
+        // What takes long is the first answer, with the key exchange and the signature.
+        let mut advance = || connection.advance(&mut tls, &mut input, &mut seen);
+        let advanced = match answered {
+            true => advance(),
+            false => connection.home.heavy(advance).await,
+        };
+        answered |= advanced?;
         if !tls.state().is_handshaking() {
             break;
         }

@@ -418,3 +418,33 @@ impl From<Stanza> for Item {
         Item::new(stanza, 0).with_fate(super::Fate::Forgotten)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use balcony_proto::jid::Jid;
+
+    use super::*;
+
+    struct Still;
+    impl Wake for Still {
+        fn wake(&self) {}
+    }
+
+    #[test]
+    fn an_idle_way_out_keeps_no_room_whether_or_not_stanzas_are_counted() {
+        let jid = Jid::parse("juliet@localhost/balcony").unwrap();
+        let session = Session::new(jid, 1, 0, Arc::new(Still));
+        let room = || session.queue.lock().items.capacity();
+        for counted in [false, true] {
+            if counted {
+                session.count(Box::default(), None);
+            }
+            session.enqueue_element(Outgoing::Handled);
+            assert!(room() > 0);
+            while session.drain(1_000_000).more {
+                // It stops where counting begins.
+            }
+            assert_eq!(room(), 0, "{counted}");
+        }
+    }
+}

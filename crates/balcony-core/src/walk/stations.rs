@@ -61,7 +61,7 @@ pub(super) struct Walk {
     /// Nobody takes it now.
     undelivered: bool,
     /// What came before it on its stream is through.
-    behind: bool,
+    foremost: bool,
     /// It is for this service.
     service: Option<&'static Service>,
     /// It is for a domain that others serve.
@@ -85,7 +85,7 @@ impl Walk {
             station,
             hook: 0,
             undelivered: false,
-            behind: false,
+            foremost: false,
             service: None,
             remote: None,
             kept: None,
@@ -482,8 +482,9 @@ impl Walk {
             return None;
         }
         // One before it may still come back from a session that ends meanwhile, and must wait in
-        // front of it.
-        if !std::mem::replace(&mut self.behind, true) {
+        // front of it. Nor is one behind it decided before this one is known to wait: a session
+        // that comes meanwhile would get the later one first.
+        if !std::mem::replace(&mut self.foremost, true) {
             return Some(Pause::Behind);
         }
         self.hooks(core, works, group)

@@ -38,7 +38,7 @@ impl Standing {
     }
 }
 
-/// A contact: 16 bytes, and its address beside it, which all rosters share.
+/// A contact: 16 bytes, and its address beside it, which rosters share as they are loaded.
 #[derive(Clone, Debug)]
 pub(crate) struct Contact {
     pub(crate) jid: Arc<Jid>,
@@ -72,7 +72,7 @@ impl Contacts {
             pending: data
                 .pending_in
                 .iter()
-                .filter_map(|request| Some(Jid::clone(&*jid(&request.jid)?)))
+                .filter_map(|request| Jid::parse(&request.jid).ok())
                 .collect(),
         }
     }

@@ -162,12 +162,26 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// [`Error::Login`] of the first that fails, [`Error::Timeout`].
     pub(crate) fn log_in(&mut self, users: Range<usize>, hello: Hello) -> Result<Histogram> {
+        self.arrive(users, hello, false)
+    }
+
+    /// The same with stream management (XEP-0198), which each user enables before all else, as
+    /// clients do.
+    ///
+    /// # Errors
+    /// As [`Fleet::log_in`].
+    pub(crate) fn log_in_managed(&mut self, users: Range<usize>, hello: Hello) -> Result<()> {
+        self.arrive(users, hello, true).map(drop)
+    }
+
+    fn arrive(&mut self, users: Range<usize>, hello: Hello, managed: bool) -> Result<Histogram> {
         let count = users.len();
         let target = self.clients.target;
         let mut arrival = Arrival {
             clients: &mut self.clients,
             users,
             hello,
+            managed,
             arrived: 0,
             latency: Histogram::new(),
         };
@@ -224,6 +238,7 @@ struct Arrival<'a, 'b> {
     clients: &'a mut Clients<'b>,
     users: Range<usize>,
     hello: Hello,
+    managed: bool,
     arrived: usize,
     latency: Histogram,
 }
@@ -251,6 +266,9 @@ impl Load for Arrival<'_, '_> {
         self.latency.record_nanos(bound.took.as_nanos() as u64);
         let hello = self.clients.hello(&bound, self.hello);
         self.clients.learn(engine.who(session), bound);
+        if self.managed {
+            engine.manage(session, None);
+        }
         if self.hello == Hello::Silent {
             return self.arrived(engine);
         }

@@ -39,7 +39,8 @@ fn pong(_: &mut Ctx<'_>, _: &Request) -> Answer {
 /// The silence for which a session was pinged, as the time of its beginning.
 struct Pinged(u32);
 
-/// XEP-0199 §4.1: whoever is silent for too long is asked, and who does not answer is gone.
+/// XEP-0199 §4.1: whoever is silent for too long is asked, and who does not answer is gone. Who
+/// acknowledges stanzas is asked for that instead (XEP-0198 §8.2), which frees what is kept of them.
 fn ping_the_silent(ctx: &mut Ctx<'_>, _: &Event) {
     let limits = &ctx.config().limits;
     let now = ctx.core().clock().coarse_seconds();
@@ -57,9 +58,10 @@ fn ping_the_silent(ctx: &mut Ctx<'_>, _: &Event) {
         let since = session.last_active();
         if silence(&session) >= lost {
             session.interrupt(StreamError::new(StreamCondition::ConnectionTimeout));
-        } else if session
-            .notes(|notes| notes.set(Pinged(since)))
-            .is_none_or(|p| p.0 != since)
+        } else if !session.ask_anyway()
+            && session
+                .notes(|notes| notes.set(Pinged(since)))
+                .is_none_or(|p| p.0 != since)
         {
             // RFC 6120 §8.1.2.1 rule 2: the server itself asks.
             let ping = Stanza::iq(IqType::Get, "keepalive")

@@ -87,11 +87,9 @@ impl Idle {
     }
 
     fn arrive(&self, fleet: &mut Fleet<'_>, users: Range<usize>) -> Result<()> {
-        fleet.log_in(users.clone(), Hello::InactiveClient)?;
         match self.manage {
-            // They send nothing that would have to be acknowledged.
-            true => fleet.manage(users, None),
-            false => Ok(()),
+            true => fleet.log_in_managed(users, Hello::InactiveClient),
+            false => fleet.log_in(users, Hello::InactiveClient).map(drop),
         }
     }
 

@@ -290,15 +290,29 @@ impl Session {
 
     /// Asks the client what it has got, if there is something that it was not asked about.
     pub fn ask_at_last(&self) {
+        self.ask_if(Window::asks_at_last);
+    }
+
+    /// Asks the client what it has got, whatever it said before; once until it answers. Answers
+    /// whether it is one that can be asked.
+    pub fn ask_anyway(&self) -> bool {
+        self.ask_if(Window::asks_anyway)
+    }
+
+    fn ask_if(&self, asks: impl FnOnce(&mut Window) -> bool) -> bool {
         let mut queue = self.queue.lock();
-        let asks = queue.window.as_mut().is_some_and(|w| w.asks_at_last());
-        if asks && self.is_attached() {
-            let wake = queue.push(Outgoing::Ask);
-            drop(queue);
-            if let Some(wake) = wake {
-                wake.wake();
-            }
+        let Some(window) = queue.window.as_mut().filter(|_| self.is_attached()) else {
+            return false;
+        };
+        let wake = match asks(window) {
+            true => queue.push(Outgoing::Ask),
+            false => None,
+        };
+        drop(queue);
+        if let Some(wake) = wake {
+            wake.wake();
         }
+        true
     }
 
     /// Ends the session: what is queued is still written, then the stream is closed.

@@ -114,6 +114,15 @@ impl Window {
         asks
     }
 
+    /// Whether it was not asked yet since it last answered; it is asked now.
+    pub(super) fn asks_anyway(&mut self) -> bool {
+        let asks = !self.asked;
+        if asks {
+            self.ask();
+        }
+        asks
+    }
+
     fn ask(&mut self) {
         self.asked = true;
         self.unasked = 0;
@@ -149,6 +158,10 @@ impl Window {
                 }
                 None => break,
             }
+        }
+        if self.sent.is_empty() {
+            // Room for what was asked about is a third of what an idle session takes.
+            self.sent = VecDeque::new();
         }
         Ok(taken)
     }
@@ -210,6 +223,15 @@ mod tests {
         assert_eq!(ids(&window.acknowledge(2).unwrap()), [""; 0]);
         assert_eq!(window.count(), 3);
         assert_eq!(window.unacknowledged().count(), 1);
+    }
+
+    #[test]
+    fn what_is_all_acknowledged_leaves_no_room_behind() {
+        let mut window = window(&["a", "b", "c"]);
+        let _ = window.acknowledge(2);
+        assert!(window.sent.capacity() > 0);
+        let _ = window.acknowledge(3);
+        assert_eq!(window.sent.capacity(), 0);
     }
 
     #[test]

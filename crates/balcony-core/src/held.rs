@@ -81,7 +81,7 @@ enum Key {
 }
 
 /// Room is made for so many.
-const ROOM: usize = 4;
+const ROOM: usize = 2;
 
 impl Entry {
     fn new(item: Item, hold: Hold, before: Option<&Entry>) -> Self {

@@ -74,8 +74,17 @@ impl Queue {
 
     /// Adds it at the end; answers whom to wake if nothing waited.
     pub(super) fn push(&mut self, outgoing: Outgoing) -> Option<Arc<dyn Wake>> {
-        self.bytes += outgoing.size();
+        let size = outgoing.size();
+        self.push_sized(outgoing, size)
+    }
+
+    fn push_sized(&mut self, outgoing: Outgoing, size: usize) -> Option<Arc<dyn Wake>> {
+        self.bytes += size;
         let first = self.items.is_empty();
+        if self.items.capacity() == 0 {
+            // Mostly it stays the only one; of itself the queue would make room for four.
+            self.items.reserve_exact(1);
+        }
         self.items.push_back(outgoing);
         first.then(|| Arc::clone(&self.wake))
     }
@@ -163,16 +172,18 @@ impl Session {
         self.queue.lock().held()
     }
 
-    /// Whether there is room for a stanza. The first is taken whatever its size.
-    fn admit(&self, queue: &Queue, item: Item, limit: usize) -> Result<Item, Refused> {
+    /// How a stanza is refused for which there is no room. The first is taken whatever its size.
+    fn refusal(
+        &self,
+        queue: &Queue,
+        size: usize,
+        limit: usize,
+    ) -> Option<fn(Box<Item>) -> Refused> {
         if self.has_ended() {
-            return Err(Refused::Ended(Box::new(item)));
+            return Some(Refused::Ended);
         }
         let held = queue.held();
-        if held.saturating_add(item.stanza.size()) > limit && held > 0 {
-            return Err(Refused::Full(Box::new(item)));
-        }
-        Ok(item)
+        (held.saturating_add(size) > limit && held > 0).then_some(Refused::Full)
     }
 
     /// Queues a stanza for the client.
@@ -180,10 +191,14 @@ impl Session {
     /// # Errors
     /// [`Refused`] gives it back when the session ended or more than `limit` bytes wait.
     pub fn enqueue(&self, item: Item, limit: usize) -> Result<(), Refused> {
+        let size = item.stanza.size();
         let mut queue = self.queue.lock();
-        let item = self.admit(&queue, item, limit)?;
+        if let Some(refused) = self.refusal(&queue, size, limit) {
+            return Err(refused(Box::new(item)));
+        }
         let release = queue.release();
-        let wake = queue.push(Outgoing::Stanza(item)).filter(|_| !release);
+        let pushed = queue.push_sized(Outgoing::Stanza(item), size);
+        let wake = pushed.filter(|_| !release);
         let wake = wake.or_else(|| release.then(|| Arc::clone(&queue.wake)));
         drop(queue);
         if let Some(wake) = wake {
@@ -199,7 +214,9 @@ impl Session {
     /// As [`Session::enqueue`].
     pub fn hold(&self, item: Item, hold: Hold, limit: usize) -> Result<Option<Box<Item>>, Refused> {
         let mut queue = self.queue.lock();
-        let item = self.admit(&queue, item, limit)?;
+        if let Some(refused) = self.refusal(&queue, item.stanza.size(), limit) {
+            return Err(refused(Box::new(item)));
+        }
         let pushed = queue.held.get_or_insert_default().push(item, hold);
         let wake = (pushed.full && queue.release()).then(|| Arc::clone(&queue.wake));
         drop(queue);

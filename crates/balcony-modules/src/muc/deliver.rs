@@ -17,10 +17,10 @@ pub(super) fn deliver(core: &Arc<Core>, out: Out) {
         entry::note_left(core, session, room);
     }
     for stanza in out.stanzas {
-        let Some(to) = stanza.to.clone() else {
+        let Some(to) = &stanza.to else {
             continue;
         };
-        match core.sessions().find(&to) {
+        match core.sessions().find(to) {
             Some(session) if !is_blocked(core, session.account(), &stanza) => {
                 let is_news = out.by.as_ref().is_some_and(|by| by != session.account());
                 if is_news {
@@ -29,7 +29,7 @@ pub(super) fn deliver(core: &Arc<Core>, out: Out) {
                 core.push(&session, stanza);
             }
             // What comes back says who is not there any more, see `entry::failed`.
-            None if core.is_elsewhere(&to) => core.depart(stanza),
+            None if core.is_elsewhere(to) => core.depart(stanza),
             _ => {}
         }
     }

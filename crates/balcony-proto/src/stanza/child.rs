@@ -36,13 +36,19 @@ impl<'a> Child<'a> {
 
     /// The name.
     pub fn name(&self) -> &'a str {
-        let at = self.entry.start as usize + 1;
-        std::str::from_utf8(self.part.slice(at, self.entry.name_len as usize)).unwrap_or_default()
+        std::str::from_utf8(self.name_bytes()).unwrap_or_default()
     }
 
-    /// Whether this is the element `name` of `ns`.
+    fn name_bytes(&self) -> &'a [u8] {
+        let at = self.entry.start as usize + 1;
+        self.part.slice(at, self.entry.name_len as usize)
+    }
+
+    /// Whether this is the element `name` of `ns`. Asked many times of each message: compares
+    /// bytes, which need not be looked through for that.
     pub fn is(&self, ns: &str, name: &str) -> bool {
-        self.name() == name && self.ns() == ns
+        self.name_bytes() == name.as_bytes()
+            && self.part.namespace_bytes(self.entry) == ns.as_bytes()
     }
 
     /// The canonical text of this child.

@@ -194,11 +194,14 @@ impl<'a> Shared<'a> {
     }
 
     pub(super) fn namespace(self, entry: Entry) -> &'a str {
+        std::str::from_utf8(self.namespace_bytes(entry)).unwrap_or_default()
+    }
+
+    pub(super) fn namespace_bytes(self, entry: Entry) -> &'a [u8] {
         if entry.ns_at == CONTENT {
-            return ns::CLIENT;
+            return ns::CLIENT.as_bytes();
         }
-        let bytes = self.slice(entry.ns_at as usize, entry.ns_len as usize);
-        std::str::from_utf8(bytes).unwrap_or_default()
+        self.slice(entry.ns_at as usize, entry.ns_len as usize)
     }
 
     fn entries(self) -> impl Iterator<Item = Entry> + use<'a> {

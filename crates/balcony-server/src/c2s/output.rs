@@ -72,14 +72,14 @@ impl Output {
         }
     }
 
-    /// Writes a stanza; gives it back if somebody wants to know when the socket has it.
-    fn write(item: Item, counts: bool, out: &mut Vec<u8>) -> Option<Item> {
+    /// Writes a stanza; whether somebody wants to know when the socket has it.
+    fn write(item: &Item, counts: bool, out: &mut Vec<u8>) -> bool {
         item.stanza.write(out);
         if counts {
-            return None;
+            return false;
         }
         item.written();
-        item.archived.is_some().then_some(item)
+        item.archived.is_some()
     }
 }
 
@@ -99,9 +99,9 @@ impl Source for Output {
         for outgoing in drained.items {
             match outgoing {
                 Outgoing::Stanza(item) => {
-                    unwritten
-                        .items
-                        .extend(Self::write(item, drained.counts, out));
+                    if Self::write(&item, drained.counts, out) {
+                        unwritten.items.push(item);
+                    }
                 }
                 Outgoing::Element(bytes) | Outgoing::Count(bytes) => out.extend_from_slice(&bytes),
                 Outgoing::Handled => management::write_answer(self.session.handled(), out),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use balcony_stream::initiating::Initiating;
 use mio::{Events, Interest, Poll, Token};
+use rustls::HandshakeKind;
 
 use super::link::{Drained, Link, READ_BYTES};
 use super::session::{Bound, Session, Stage};
@@ -132,6 +133,16 @@ impl Engine {
         let registered = registry.register(&mut link.socket, Token(session), interest);
         registered.map_err(Error::io("watching a socket"))?;
         Ok(link)
+    }
+
+    /// How many of the connections have taken up the TLS session of one before them.
+    pub(crate) fn resumed_tls(&self) -> usize {
+        let tls = self
+            .sessions
+            .iter()
+            .filter_map(|session| session.link.tls());
+        tls.filter(|tls| tls.handshake_kind() == Some(HandshakeKind::Resumed))
+            .count()
     }
 
     /// How many sessions there are.

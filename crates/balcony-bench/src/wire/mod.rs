@@ -7,6 +7,7 @@ mod management;
 pub(crate) mod markup;
 mod reading;
 mod session;
+mod tickets;
 mod timer;
 pub(crate) mod tls;
 

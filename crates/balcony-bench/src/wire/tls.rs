@@ -16,6 +16,7 @@ use rustls::{
     SignatureScheme,
 };
 
+use super::tickets::Tickets;
 use crate::error::{Error, Result};
 
 /// XEP-0368 §3.
@@ -29,6 +30,8 @@ const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
 pub(crate) struct Connector {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    /// What resumes sessions, where they are resumed.
+    tickets: Option<Arc<Tickets>>,
 }
 
 impl Connector {
@@ -54,7 +57,28 @@ impl Connector {
         Ok(Connector {
             config: Arc::new(config),
             name: name.map_err(|_| Error::Usage(format!("{domain} is no name for TLS")))?,
+            tickets: None,
         })
+    }
+
+    /// The same, but what the server gives to resume its TLS sessions (RFC 8446 §2.2) is kept, as
+    /// by clients' libraries, for [`Connector::use_tickets`].
+    pub(crate) fn with_tickets(&self) -> Connector {
+        let tickets = Arc::new(Tickets::default());
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::store(tickets.clone());
+        Connector {
+            config: Arc::new(config),
+            name: self.name.clone(),
+            tickets: Some(tickets),
+        }
+    }
+
+    /// Each connection from now on resumes the session of one before it, as long as there are some.
+    pub(crate) fn use_tickets(&self) {
+        if let Some(tickets) = &self.tickets {
+            tickets.use_them();
+        }
     }
 
     /// A connection before its handshake.
@@ -158,5 +182,44 @@ impl ServerCertVerifier for Trusting {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::{HandshakeKind, ServerConnection};
+
+    /// Both ends of a connection whose handshake is done, and which have said all they want to.
+    fn handshake(connector: &Connector, config: &Arc<ServerConfig>) -> HandshakeKind {
+        let mut client = connector.connect().unwrap();
+        let mut server = ServerConnection::new(Arc::clone(config)).unwrap();
+        while client.wants_write() || server.wants_write() {
+            let mut bytes = Vec::new();
+            client.write_tls(&mut bytes).unwrap();
+            server.read_tls(&mut bytes.as_slice()).unwrap();
+            server.process_new_packets().unwrap();
+            bytes.clear();
+            server.write_tls(&mut bytes).unwrap();
+            client.read_tls(&mut bytes.as_slice()).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        client.handshake_kind().unwrap()
+    }
+
+    #[test]
+    fn tickets_are_kept_and_later_each_used_once() {
+        let config = relay_config().unwrap();
+        let connector = Connector::new("localhost", None).unwrap().with_tickets();
+        assert_eq!(handshake(&connector, &config), HandshakeKind::Full);
+        assert_eq!(handshake(&connector, &config), HandshakeKind::Full);
+        connector.use_tickets();
+        for _ in 0..3 {
+            assert_eq!(handshake(&connector, &config), HandshakeKind::Resumed);
+        }
+        let without = Connector::new("localhost", None).unwrap();
+        for _ in 0..2 {
+            assert_eq!(handshake(&without, &config), HandshakeKind::Full);
+        }
     }
 }

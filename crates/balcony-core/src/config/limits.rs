@@ -301,14 +301,15 @@ pub(super) static LIMITS: Section = Section {
             "keepalive_idle",
             (MINUTE, DAY),
             "\"5m\"",
-            "After this long without a byte from a session it is pinged (XEP-0199). RFC 6120 \
-             §4.6.4 recommends no more than one check in 5 minutes: each wakes a phone's radio.",
+            "After this long without a byte from a session it is pinged (XEP-0199), or asked what \
+             it has got where it acknowledges stanzas (XEP-0198 §8.2). RFC 6120 §4.6.4 recommends \
+             no more than one check in 5 minutes: each wakes a phone's radio.",
         ),
         time(
             "keepalive_answer",
             (1, HOUR),
             "\"1m\"",
-            "How long the answer to that ping may take before the stream is closed with \
+            "How long the answer to that may take before the stream is closed with \
              `connection-timeout` (RFC 6120 §4.6.1).",
         ),
         time(

@@ -53,6 +53,10 @@ pub(crate) struct Reconnect {
     /// Send the token with the stream header (XEP-0509), without waiting for the features
     #[arg(long, requires = "fast")]
     pipelined: bool,
+    /// Take up the TLS session of the connection before (RFC 8446 §2.2), as clients do that keep the
+    /// server's tickets, in place of a whole handshake. Needs TLS
+    #[arg(long)]
+    tickets: bool,
     /// Pairs of further users whose connections stay. They chat meanwhile, at 200 messages a second
     /// altogether; their latencies are told, and the case fails when a message or a connection of
     /// theirs is lost
@@ -69,15 +73,26 @@ impl Reconnect {
         if self.fast && target.tls == Tls::None {
             return Err(Error::Usage("tokens are for TLS: --tls".into()));
         }
+        if self.tickets && target.tls == Tls::None {
+            return Err(Error::Usage("tickets are of TLS: --tls".into()));
+        }
         // First, so that the keys of all stand in their file before it is read again.
         let others =
             (self.others > 0).then(|| Others::log_in(target, users + 1, self.others as usize));
         let mut others = others.transpose()?;
         let mut fleet = Fleet::new(target)?;
         fleet.clients.tokens = self.tokens();
+        let connector = target.connector()?.filter(|_| self.tickets);
+        let connector = connector.map(|connector| connector.with_tickets());
+        if connector.is_some() {
+            fleet.engine.trust(connector.clone());
+        }
         // One more, who writes to those who are away.
         fleet.log_in(0..users + 1, Hello::Client)?;
         fleet.manage(0..users + 1, Some(ASK_EVERY))?;
+        if let Some(connector) = connector {
+            connector.use_tickets();
+        }
         let mut report = self.report();
         let (mut faults, mut failed) = (Faults::default(), None);
         for _ in 0..self.runs {
@@ -156,6 +171,7 @@ impl Reconnect {
         report.set("sasl2", target.sasl2);
         report.set("fast", self.fast);
         report.set("pipelined", self.pipelined);
+        report.set("tickets", self.tickets);
         report.set("others", self.others);
         report
     }
@@ -183,6 +199,11 @@ impl Reconnect {
         let spent = meter.spent()?;
         rest(engine, &mut storm, REST)?;
         engine.forget_former();
+        let resumed = engine.resumed_tls();
+        if self.tickets && resumed < users && storm.failures() == 0 {
+            let text = format!("it resumed {resumed} of {users} TLS sessions");
+            return Err(Error::Refused(text));
+        }
 
         let mut result = Run::default();
         result.add("all_ms", "ms", spent.elapsed.as_secs_f64() * 1e3);

@@ -190,13 +190,15 @@ impl Queues {
         End::Over
     }
 
-    /// Nobody of the account is here: what waits waits in the store alone.
-    pub(super) fn forget(&self, account: &Jid) {
+    /// A session is over. Where nobody of the account is here any more, what waits waits in the
+    /// store alone. `deserted` tells, and is asked with the queues locked: a session that is bound
+    /// meanwhile is seen, or marks the queue after that.
+    pub(super) fn forget_if(&self, account: &Jid, deserted: impl FnOnce() -> bool) {
         let mut queues = self.0.lock();
-        if queues
+        let idle = queues
             .get(account)
-            .is_some_and(|q| !q.running && q.coming == 0)
-        {
+            .is_some_and(|q| !q.running && q.coming == 0);
+        if idle && deserted() {
             queues.remove(account);
         }
     }
@@ -274,7 +276,9 @@ mod tests {
         assert!(matches!(queues.pause(&juliet()), End::Over));
         assert!(queues.line_up(&juliet()).is_some());
         // That it was dropped is no reason to run, but one to look again.
-        queues.forget(&juliet());
-        assert!(queues.line_up(&juliet()).is_none());
+        queues.forget_if(&juliet(), || false);
+        assert!(queues.has(&juliet()));
+        queues.forget_if(&juliet(), || true);
+        assert!(!queues.has(&juliet()));
     }
 }

@@ -17,6 +17,8 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::xml::{escape_attr, is_plain_attr};
+
 pub use parts::{prepare_domain, prepare_local, prepare_resource};
 
 /// Longest localpart, domainpart or resourcepart in bytes, after enforcement (RFC 7622 §3.1).
@@ -75,6 +77,8 @@ pub struct Jid {
     at: u16,
     /// Position of the `/` after the domainpart; 0 when there is no resourcepart.
     slash: u16,
+    /// Nothing of it needs escaping in an attribute: known once, for it is written many times.
+    plain: bool,
 }
 
 impl Jid {
@@ -86,11 +90,7 @@ impl Jid {
         // An address that is already enforced ASCII, as nearly all are, costs
         // one look at each byte and one allocation.
         if let Some((at, slash)) = ascii::separators(text) {
-            return Ok(Jid {
-                text: Arc::from(text),
-                at,
-                slash,
-            });
+            return Ok(Jid::new(Arc::from(text), at, slash));
         }
         // RFC 7622 §3.2: the first '/' and then the first '@' before it, found
         // before any character is mapped (§3.1, implementation note).
@@ -137,10 +137,24 @@ impl Jid {
             text.push('/');
             text.push_str(resource);
         }
+        Jid::new(text.into(), at, slash)
+    }
+
+    fn new(text: Arc<str>, at: u16, slash: u16) -> Jid {
+        let plain = is_plain_attr(&text);
         Jid {
-            text: text.into(),
+            text,
             at,
             slash,
+            plain,
+        }
+    }
+
+    /// Appends it as an attribute value between single quotes, which are the caller's.
+    pub(crate) fn write_attr(&self, out: &mut Vec<u8>) {
+        match self.plain {
+            true => out.extend_from_slice(self.text.as_bytes()),
+            false => escape_attr(&self.text, out),
         }
     }
 
@@ -212,11 +226,7 @@ impl Jid {
         if self.slash == 0 {
             return self.clone();
         }
-        Jid {
-            text: Arc::from(self.bare_str()),
-            at: self.at,
-            slash: 0,
-        }
+        Jid::new(Arc::from(self.bare_str()), self.at, 0)
     }
 
     /// The domainpart alone; no allocation if the address is one already.
@@ -225,11 +235,7 @@ impl Jid {
         if self.is_domain() {
             return self.clone();
         }
-        Jid {
-            text: Arc::from(self.domain()),
-            at: 0,
-            slash: 0,
-        }
+        Jid::new(Arc::from(self.domain()), 0, 0)
     }
 
     /// The same bare address with another resourcepart, which is enforced.

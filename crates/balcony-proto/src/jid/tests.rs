@@ -351,6 +351,19 @@ proptest! {
     }
 
     #[test]
+    fn an_attribute_holds_it_escaped(resource in prop::option::of("[ -~é\u{fb01}]{1,40}")) {
+        let full = Jid::from_parts(Some("romeo"), "montague.example", resource.as_deref());
+        if let Ok(full) = full {
+            for jid in [full.clone(), full.bare(), full.domain_jid()] {
+                let (mut written, mut escaped) = (Vec::new(), Vec::new());
+                jid.write_attr(&mut written);
+                escape_attr(jid.as_str(), &mut escaped);
+                prop_assert_eq!(written, escaped);
+            }
+        }
+    }
+
+    #[test]
     fn plain_ascii_is_read_as_the_jid_crate_reads_it(
         local in prop::option::of("[a-zA-Z0-9.!#$%*+=?^_`{|}~-]{0,12}"),
         domain in "[a-zA-Z0-9]{1,8}(\\.[a-zA-Z0-9]{1,8}){0,2}",

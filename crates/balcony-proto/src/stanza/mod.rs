@@ -166,8 +166,8 @@ impl Stanza {
     }
 
     fn write_header(&self, to: Option<&Jid>, out: &mut Vec<u8>) {
-        header_attr(b" from='", self.from.as_ref().map(Jid::as_str), out);
-        header_attr(b" to='", to.map(Jid::as_str), out);
+        jid_attr(b" from='", self.from.as_ref(), out);
+        jid_attr(b" to='", to, out);
         header_attr(b" id='", self.id.as_deref(), out);
         if let Some(text) = self.kind.type_attr() {
             out.extend_from_slice(b" type='");
@@ -250,6 +250,14 @@ impl Stanza {
             Some(crate::xml::Node::Element(element)) => element,
             _ => Element::new(ns::CLIENT, self.kind.name()),
         }
+    }
+}
+
+fn jid_attr(start: &[u8], value: Option<&Jid>, out: &mut Vec<u8>) {
+    if let Some(value) = value {
+        out.extend_from_slice(start);
+        value.write_attr(out);
+        out.push(b'\'');
     }
 }
 

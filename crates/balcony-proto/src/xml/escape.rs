@@ -35,6 +35,11 @@ pub fn escape_attr(text: &str, out: &mut Vec<u8>) {
     escape::<IN_ATTR>(text.as_bytes(), out);
 }
 
+/// Whether [`escape_attr`] would append `text` as it is.
+pub(crate) fn is_plain_attr(text: &str) -> bool {
+    first_special::<IN_ATTR>(text.as_bytes()).is_none()
+}
+
 fn escape<const WHERE: u8>(mut rest: &[u8], out: &mut Vec<u8>) {
     loop {
         let stop = first_special::<WHERE>(rest);

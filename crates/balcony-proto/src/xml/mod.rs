@@ -24,6 +24,7 @@ mod words;
 pub(crate) use element::write_attr;
 pub use element::{Element, Node, Text};
 pub use error::{Limit, XmlError};
+pub(crate) use escape::is_plain_attr;
 pub use escape::{escape_attr, escape_text};
 pub(crate) use scanner::parse_payload;
 pub use scanner::{Item, Scanner};

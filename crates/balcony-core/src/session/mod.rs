@@ -284,6 +284,27 @@ mod tests {
     }
 
     #[test]
+    fn the_client_is_asked_about_what_still_waits() {
+        let (session, _) = session();
+        assert!(!session.ask_anyway(), "it counts nothing");
+        session.count(Box::default(), None);
+        drop(session.drain(1_000_000));
+        session.ask_at_last();
+        assert!(session.drain(1_000_000).items.is_empty());
+        session.enqueue(chat(), 10_000).unwrap();
+        session.ask_at_last();
+        session.ask_at_last();
+        let items = Vec::from(session.drain(1_000_000).items);
+        assert!(matches!(items[..], [Outgoing::Stanza(_), Outgoing::Ask]));
+        assert!(session.ask_anyway(), "once until it answers");
+        assert!(session.drain(1_000_000).items.is_empty());
+        drop(session.acknowledge(1).unwrap());
+        assert!(session.ask_anyway());
+        let items = Vec::from(session.drain(1_000_000).items);
+        assert!(matches!(items[..], [Outgoing::Ask]));
+    }
+
+    #[test]
     fn one_answer_is_enough_for_all_who_asked_without_reading() {
         let (session, _) = session();
         for _ in 0..3 {

@@ -313,15 +313,18 @@ impl Session {
     /// Asks the client what it has got, whatever it said before; once until it answers. Answers
     /// whether it is one that can be asked.
     pub fn ask_anyway(&self) -> bool {
-        self.ask_if(Window::asks_anyway)
+        self.ask_if(|window, _| window.asks_anyway())
     }
 
-    fn ask_if(&self, asks: impl FnOnce(&mut Window) -> bool) -> bool {
+    /// `asks` is told whether stanzas wait to be written, behind which the question will be.
+    fn ask_if(&self, asks: impl FnOnce(&mut Window, bool) -> bool) -> bool {
         let mut queue = self.queue.lock();
+        let mut waiting = queue.items.iter();
+        let waits = waiting.any(|outgoing| matches!(outgoing, Outgoing::Stanza(_)));
         let Some(window) = queue.window.as_mut().filter(|_| self.is_attached()) else {
             return false;
         };
-        let wake = match asks(window) {
+        let wake = match asks(window, waits) {
             true => queue.push(Outgoing::Ask),
             false => None,
         };

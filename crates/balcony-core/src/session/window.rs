@@ -105,9 +105,10 @@ impl Window {
         asks
     }
 
-    /// Whether anything was written that the client was not asked about; it is asked now.
-    pub(super) fn asks_at_last(&mut self) -> bool {
-        let asks = !self.asked && self.unasked > 0;
+    /// Whether anything was written, or waits to be, that the client was not asked about; it is
+    /// asked now.
+    pub(super) fn asks_at_last(&mut self, waits: bool) -> bool {
+        let asks = !self.asked && (self.unasked > 0 || waits);
         if asks {
             self.ask();
         }

@@ -150,6 +150,16 @@ impl Jid {
         }
     }
 
+    /// A part of this address, without a resourcepart.
+    fn part(&self, text: &str, at: u16) -> Jid {
+        Jid {
+            text: Arc::from(text),
+            at,
+            slash: 0,
+            plain: self.plain || is_plain_attr(text),
+        }
+    }
+
     /// Appends it as an attribute value between single quotes, which are the caller's.
     pub(crate) fn write_attr(&self, out: &mut Vec<u8>) {
         match self.plain {
@@ -226,7 +236,7 @@ impl Jid {
         if self.slash == 0 {
             return self.clone();
         }
-        Jid::new(Arc::from(self.bare_str()), self.at, 0)
+        self.part(self.bare_str(), self.at)
     }
 
     /// The domainpart alone; no allocation if the address is one already.
@@ -235,7 +245,7 @@ impl Jid {
         if self.is_domain() {
             return self.clone();
         }
-        Jid::new(Arc::from(self.domain()), 0, 0)
+        self.part(self.domain(), 0)
     }
 
     /// The same bare address with another resourcepart, which is enforced.

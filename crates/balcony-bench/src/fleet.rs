@@ -82,9 +82,9 @@ impl Clients<'_> {
     }
 
     /// What a user says on a stream that stands; nothing where it is silent.
-    pub(crate) fn hello(&self, bound: &Bound, hello: Hello) -> String {
+    pub(crate) fn hello(&self, bound: &Bound, hello: Hello) -> Vec<String> {
         match hello {
-            Hello::Silent => String::new(),
+            Hello::Silent => Vec::new(),
             Hello::Client => words(&self.target.domain, false),
             Hello::InactiveClient => words(&self.target.domain, bound.has_csi()),
         }
@@ -169,9 +169,13 @@ impl<'a> Fleet<'a> {
     /// clients do.
     ///
     /// # Errors
-    /// As [`Fleet::log_in`].
-    pub(crate) fn log_in_managed(&mut self, users: Range<usize>, hello: Hello) -> Result<()> {
-        self.arrive(users, hello, true).map(drop)
+    /// As [`Fleet::log_in`], and [`Error::Unexpected`] when a server refuses.
+    pub(crate) fn log_in_managed(
+        &mut self,
+        users: Range<usize>,
+        hello: Hello,
+    ) -> Result<Histogram> {
+        self.arrive(users, hello, true)
     }
 
     fn arrive(&mut self, users: Range<usize>, hello: Hello, managed: bool) -> Result<Histogram> {
@@ -272,7 +276,7 @@ impl Load for Arrival<'_, '_> {
         if self.hello == Hello::Silent {
             return self.arrived(engine);
         }
-        engine.send(session, hello.as_bytes());
+        say(engine, session, &hello);
         Ok(())
     }
 
@@ -291,16 +295,23 @@ pub(crate) fn answers_hello(stanza: &[u8]) -> bool {
 
 /// RFC 6121 §2.2 wants the roster before the presence. Servers without carbons or pings answer with
 /// an error, which does as well.
-fn words(domain: &str, inactive: bool) -> String {
-    let inactive = if inactive {
-        "<inactive xmlns='urn:xmpp:csi:0'/>"
-    } else {
-        ""
-    };
-    format!(
-        "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>\
-         <iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>\
-         <presence/>\
-         <iq type='get' id='hello' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>{inactive}"
-    )
+fn words(domain: &str, inactive: bool) -> Vec<String> {
+    let mut words = vec![
+        "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>".to_owned(),
+        "<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>".to_owned(),
+        "<presence/>".to_owned(),
+        format!("<iq type='get' id='hello' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>"),
+    ];
+    words.extend(inactive.then(|| "<inactive xmlns='urn:xmpp:csi:0'/>".to_owned()));
+    words
+}
+
+/// Sends these, and counts the stanzas among them where there is stream management.
+pub(crate) fn say(engine: &mut Engine, session: usize, words: &[String]) {
+    for word in words {
+        match markup::is_stanza(word.as_bytes()) {
+            true => engine.untimed(session, |out| out.extend_from_slice(word.as_bytes())),
+            false => engine.send(session, word.as_bytes()),
+        }
+    }
 }

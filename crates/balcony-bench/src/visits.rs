@@ -149,7 +149,7 @@ impl Load for Visits<'_, '_> {
     fn ready(&mut self, engine: &mut Engine, session: usize, bound: Bound) -> Result<()> {
         let hello = self.clients.hello(&bound, fleet::Hello::Client);
         self.clients.learn(engine.who(session), bound);
-        engine.send(session, hello.as_bytes());
+        fleet::say(engine, session, &hello);
         Ok(())
     }
 

@@ -80,7 +80,7 @@ enum Key {
     Other(Box<HoldKey>),
 }
 
-/// Room is made for so many.
+/// Room is made for so many: the less, the less of it is empty, and nobody waits for it.
 const ROOM: usize = 2;
 
 impl Entry {

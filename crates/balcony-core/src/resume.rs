@@ -233,8 +233,9 @@ impl Core {
         match session.resume(h) {
             Ok(taken) => {
                 self.taken(&session, &taken);
-                // XEP-0352 §5.2: a stream that is resumed begins as active.
+                // XEP-0352 §5.2: a stream that is resumed begins as active. It is no silent one.
                 session.set_active(true);
+                session.touch(self.clock.coarse_seconds());
                 Ok(Resumed {
                     attachment,
                     handled,

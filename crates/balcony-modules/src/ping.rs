@@ -1,4 +1,5 @@
-//! XEP-0199 XMPP Ping 2.0.1: answers pings, and pings clients that have been silent for long.
+//! XEP-0199 XMPP Ping 2.0.1: answers pings, and pings clients that have been silent for long, or
+//! asks what they have got.
 
 use std::sync::Arc;
 
@@ -36,9 +37,6 @@ fn pong(_: &mut Ctx<'_>, _: &Request) -> Answer {
     Ok(Payload::empty())
 }
 
-/// The silence for which a session was pinged, as the time of its beginning.
-struct Pinged(u32);
-
 /// XEP-0199 §4.1: whoever is silent for too long is asked, and who does not answer is gone. Who
 /// acknowledges stanzas is asked for that instead (XEP-0198 §8.2), which frees what is kept of them.
 fn ping_the_silent(ctx: &mut Ctx<'_>, _: &Event) {
@@ -58,11 +56,9 @@ fn ping_the_silent(ctx: &mut Ctx<'_>, _: &Event) {
         let since = session.last_active();
         if silence(&session) >= lost {
             session.interrupt(StreamError::new(StreamCondition::ConnectionTimeout));
-        } else if !session.ask_anyway()
-            && session
-                .notes(|notes| notes.set(Pinged(since)))
-                .is_none_or(|p| p.0 != since)
-        {
+            continue;
+        }
+        if session.is_to_be_asked(since) && !session.ask_anyway() {
             // RFC 6120 §8.1.2.1 rule 2: the server itself asks.
             let ping = Stanza::iq(IqType::Get, "keepalive")
                 .with_from(session.jid().domain_jid())

@@ -87,10 +87,11 @@ impl Idle {
     }
 
     fn arrive(&self, fleet: &mut Fleet<'_>, users: Range<usize>) -> Result<()> {
-        match self.manage {
+        let arrived = match self.manage {
             true => fleet.log_in_managed(users, Hello::InactiveClient),
-            false => fleet.log_in(users, Hello::InactiveClient).map(drop),
-        }
+            false => fleet.log_in(users, Hello::InactiveClient),
+        };
+        arrived.map(drop)
     }
 
     /// Reads the memory after each of the waits.

@@ -8,7 +8,8 @@ use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSes
 use rustls::pki_types::ServerName;
 
 /// The tickets of all connections to one server, in one heap: each resumes one session, and whose
-/// it was does not matter to TLS. There are as many as connections, so they need no bound.
+/// it was does not matter to TLS. There are one or two for each handshake of a run, so they need no
+/// bound.
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     heap: Mutex<Vec<Tls13ClientSessionValue>>,
@@ -20,6 +21,12 @@ impl Tickets {
     /// From now on they are used.
     pub(super) fn use_them(&self) {
         self.used.store(true, Ordering::Relaxed);
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.heap().len()
     }
 
     fn heap(&self) -> MutexGuard<'_, Vec<Tls13ClientSessionValue>> {

@@ -213,9 +213,12 @@ mod tests {
         let connector = Connector::new("localhost", None).unwrap().with_tickets();
         assert_eq!(handshake(&connector, &config), HandshakeKind::Full);
         assert_eq!(handshake(&connector, &config), HandshakeKind::Full);
+        let tickets = connector.tickets.clone().unwrap();
+        assert_eq!(tickets.count(), 2);
         connector.use_tickets();
         for _ in 0..3 {
             assert_eq!(handshake(&connector, &config), HandshakeKind::Resumed);
+            assert_eq!(tickets.count(), 2, "one was used and another given");
         }
         let without = Connector::new("localhost", None).unwrap();
         for _ in 0..2 {

@@ -66,6 +66,8 @@ pub struct Session {
     bound_at: u32,
     /// Uptime in seconds when the client last sent something.
     last_active: AtomicU32,
+    /// The beginning of the silence in which the client was asked whether it is still there.
+    asked_since: AtomicU32,
     /// The last presence that was broadcast (RFC 6121 §4.4.2).
     presence: Mutex<Option<Stanza>>,
     queue: Mutex<Queue>,
@@ -98,6 +100,7 @@ impl Session {
             before: Mutex::default(),
             bound_at: now_seconds,
             last_active: AtomicU32::new(now_seconds),
+            asked_since: AtomicU32::new(u32::MAX),
             presence: Mutex::default(),
             queue: Mutex::new(Queue::new(wake)),
             notes: Mutex::default(),
@@ -187,6 +190,12 @@ impl Session {
     #[must_use]
     pub fn last_active(&self) -> u32 {
         self.last_active.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client is to be asked now if it is still there: once in a silence, which began
+    /// at this uptime in seconds.
+    pub fn is_to_be_asked(&self, since: u32) -> bool {
+        self.asked_since.swap(since, Ordering::Relaxed) != since
     }
 
     /// Uptime in seconds, as of the coarse clock, when the resource was bound.
@@ -284,24 +293,39 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_asked_about_what_still_waits() {
+    fn the_client_is_asked_once_about_what_was_written() {
         let (session, _) = session();
+        let written = || Vec::from(session.drain(1_000_000).items);
         assert!(!session.ask_anyway(), "it counts nothing");
         session.count(Box::default(), None);
-        drop(session.drain(1_000_000));
-        session.ask_at_last();
-        assert!(session.drain(1_000_000).items.is_empty());
+        drop(written());
         session.enqueue(chat(), 10_000).unwrap();
+        drop(written());
         session.ask_at_last();
         session.ask_at_last();
-        let items = Vec::from(session.drain(1_000_000).items);
-        assert!(matches!(items[..], [Outgoing::Stanza(_), Outgoing::Ask]));
-        assert!(session.ask_anyway(), "once until it answers");
-        assert!(session.drain(1_000_000).items.is_empty());
+        assert!(matches!(written()[..], [Outgoing::Ask]));
         drop(session.acknowledge(1).unwrap());
+        session.ask_at_last();
+        assert!(written().is_empty());
+        // Nor about what it told without being asked.
+        session.enqueue(chat(), 10_000).unwrap();
+        drop(written());
+        drop(session.acknowledge(2).unwrap());
+        session.ask_at_last();
+        assert!(written().is_empty());
         assert!(session.ask_anyway());
+        assert!(matches!(written()[..], [Outgoing::Ask]));
+    }
+
+    #[test]
+    fn an_ended_session_is_asked_nothing() {
+        let (session, _) = session();
+        session.count(Box::default(), None);
+        drop(session.drain(1_000_000));
+        session.end(None);
+        assert!(!session.ask_anyway());
         let items = Vec::from(session.drain(1_000_000).items);
-        assert!(matches!(items[..], [Outgoing::Ask]));
+        assert!(matches!(items[..], [Outgoing::Close(None)]));
     }
 
     #[test]

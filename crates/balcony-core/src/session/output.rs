@@ -310,21 +310,22 @@ impl Session {
         self.ask_if(Window::asks_at_last);
     }
 
-    /// Asks the client what it has got, whatever it said before; once until it answers. Answers
-    /// whether it is one that can be asked.
+    /// Asks the client what it has got, whatever it was asked before. Answers whether it is one
+    /// that can be asked.
     pub fn ask_anyway(&self) -> bool {
-        self.ask_if(|window, _| window.asks_anyway())
+        self.ask_if(|window| {
+            window.ask();
+            true
+        })
     }
 
-    /// `asks` is told whether stanzas wait to be written, behind which the question will be.
-    fn ask_if(&self, asks: impl FnOnce(&mut Window, bool) -> bool) -> bool {
+    fn ask_if(&self, asks: impl FnOnce(&mut Window) -> bool) -> bool {
         let mut queue = self.queue.lock();
-        let mut waiting = queue.items.iter();
-        let waits = waiting.any(|outgoing| matches!(outgoing, Outgoing::Stanza(_)));
-        let Some(window) = queue.window.as_mut().filter(|_| self.is_attached()) else {
+        let can = self.is_attached() && !self.has_ended();
+        let Some(window) = queue.window.as_mut().filter(|_| can) else {
             return false;
         };
-        let wake = match asks(window, waits) {
+        let wake = match asks(window) {
             true => queue.push(Outgoing::Ask),
             false => None,
         };

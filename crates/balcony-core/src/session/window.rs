@@ -105,26 +105,17 @@ impl Window {
         asks
     }
 
-    /// Whether anything was written, or waits to be, that the client was not asked about; it is
-    /// asked now.
-    pub(super) fn asks_at_last(&mut self, waits: bool) -> bool {
-        let asks = !self.asked && (self.unasked > 0 || waits);
+    /// Whether anything was written that the client was not asked about; it is asked now.
+    pub(super) fn asks_at_last(&mut self) -> bool {
+        let asks = !self.asked && self.unasked > 0;
         if asks {
             self.ask();
         }
         asks
     }
 
-    /// Whether it was not asked yet since it last answered; it is asked now.
-    pub(super) fn asks_anyway(&mut self) -> bool {
-        let asks = !self.asked;
-        if asks {
-            self.ask();
-        }
-        asks
-    }
-
-    fn ask(&mut self) {
+    /// The client is asked, whatever it was asked before.
+    pub(super) fn ask(&mut self) {
         self.asked = true;
         self.unasked = 0;
     }
@@ -161,7 +152,10 @@ impl Window {
             }
         }
         if self.sent.is_empty() {
-            // Room for what was asked about is a third of what an idle session takes.
+            // It has told all that it could be asked.
+            self.unasked = 0;
+            // The room alone, for as many as it is asked about, is a third of what an idle session
+            // takes.
             self.sent = VecDeque::new();
         }
         Ok(taken)

@@ -103,7 +103,7 @@ pub(super) fn on_queued(ctx: &mut Ctx<'_>, event: &Event) {
 pub(super) fn on_ended(ctx: &mut Ctx<'_>, event: &Event) {
     if let (Event::Ended(session), Some(queues)) = (event, ctx.state::<Queues>()) {
         let account = session.account();
-        queues.forget_if(account, || ctx.sessions_of(account).is_empty());
+        queues.forget_if(account, || !ctx.sessions().has(account.as_str()));
     }
 }
 

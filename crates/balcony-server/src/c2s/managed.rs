@@ -23,12 +23,7 @@ pub(super) fn element(
 ) -> Result<Option<Pending>, StreamError> {
     match (element.ns(), element.name()) {
         (ns::CSI, "active") => session.set_active(true),
-        (ns::CSI, "inactive") => {
-            session.set_active(false);
-            // Now it is awake (XEP-0198 §8.2), and may be silent for long: what it has got need not
-            // be kept.
-            session.ask_at_last();
-        }
+        (ns::CSI, "inactive") => session.set_active(false),
         _ => {
             return match Management::parse(element) {
                 Some(said) => management(core, session, lane, said, element),

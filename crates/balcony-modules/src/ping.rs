@@ -38,7 +38,8 @@ fn pong(_: &mut Ctx<'_>, _: &Request) -> Answer {
 }
 
 /// XEP-0199 §4.1: whoever is silent for too long is asked, and who does not answer is gone. Who
-/// acknowledges stanzas is asked for that instead (XEP-0198 §8.2), which frees what is kept of them.
+/// acknowledges stanzas is asked for that instead (XEP-0198 §8.2): a ping would be one more to
+/// keep until then.
 fn ping_the_silent(ctx: &mut Ctx<'_>, _: &Event) {
     let limits = &ctx.config().limits;
     let now = ctx.core().clock().coarse_seconds();

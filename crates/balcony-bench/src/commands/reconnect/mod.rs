@@ -53,9 +53,9 @@ pub(crate) struct Reconnect {
     /// Send the token with the stream header (XEP-0509), without waiting for the features
     #[arg(long, requires = "fast")]
     pipelined: bool,
-    /// Take up TLS sessions by the tickets that the server gave (RFC 8446 §2.2), as clients do whose
-    /// libraries keep them, in place of whole handshakes. Whose ticket it is does not matter. Needs
-    /// TLS
+    /// Take up TLS sessions by the tickets that the server gave (RFC 8446 §2.2), as clients do
+    /// whose libraries keep them, in place of whole handshakes. Whose ticket it is does not
+    /// matter. Needs TLS
     #[arg(long)]
     tickets: bool,
     /// Pairs of further users whose connections stay. They chat meanwhile, at 200 messages a second

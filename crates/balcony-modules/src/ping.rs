@@ -59,7 +59,7 @@ fn ping_the_silent(ctx: &mut Ctx<'_>, _: &Event) {
             session.interrupt(StreamError::new(StreamCondition::ConnectionTimeout));
             continue;
         }
-        if session.is_to_be_asked(since) && !session.ask_anyway() {
+        if session.note_asked(since) && !session.ask_anyway() {
             // RFC 6120 §8.1.2.1 rule 2: the server itself asks.
             let ping = Stanza::iq(IqType::Get, "keepalive")
                 .with_from(session.jid().domain_jid())

@@ -408,7 +408,9 @@ impl Session {
             // Its room is a tenth of what an idle session takes.
             queue.items = VecDeque::new();
         }
-        if queue.window.as_mut().is_some_and(|window| window.asks()) {
+        // Nothing follows the end of a stream.
+        let goes_on = !self.has_ended();
+        if goes_on && queue.window.as_mut().is_some_and(|window| window.asks()) {
             items.push_back(Outgoing::Ask);
         }
         Drained {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use balcony_proto::jid::Jid;
-use balcony_proto::stanza::{Payload, Stanza};
+use balcony_proto::stanza::Stanza;
 use balcony_store::ArchiveId;
 
 use crate::Core;
@@ -51,11 +51,11 @@ pub struct Held {
     bytes: usize,
 }
 
-/// One stanza that waits: what is its own, 56 bytes.
+/// One stanza that waits: 40 bytes of its own.
 #[derive(Debug)]
 struct Entry {
-    from: Option<Jid>,
-    payload: Payload,
+    /// Without addressee. What it says is shared with the other contacts who were told.
+    stanza: Stanza,
     rest: Arc<Rest>,
 }
 
@@ -63,8 +63,7 @@ struct Entry {
 /// in who sent them and what they say.
 #[derive(Debug)]
 struct Rest {
-    /// Without sender and content.
-    stanza: Stanza,
+    to: Option<Jid>,
     /// `None`: each counts.
     key: Option<(&'static str, Key)>,
     received_at: i64,
@@ -98,10 +97,8 @@ impl Entry {
             }
             Hold::Latest(key) => Some((key.about, Key::Other(Box::new(key)))),
         };
-        let from = stanza.from.take();
-        let payload = std::mem::take(&mut stanza.payload);
         let rest = Rest {
-            stanza,
+            to: stanza.to.take(),
             key,
             received_at,
             archived,
@@ -111,17 +108,13 @@ impl Entry {
             Some(before) if before.rest.is_like(&rest) => Arc::clone(&before.rest),
             _ => Arc::new(rest),
         };
-        Self {
-            from,
-            payload,
-            rest,
-        }
+        Self { stanza, rest }
     }
 
     fn is(&self, wanted: &HoldKey) -> bool {
         match &self.rest.key {
             Some((about, Key::Sender)) => {
-                *about == wanted.about && wanted.to.is_none() && wanted.from == self.from
+                *about == wanted.about && wanted.to.is_none() && wanted.from == self.stanza.from
             }
             Some((_, Key::Other(key))) => **key == *wanted,
             None => false,
@@ -130,11 +123,8 @@ impl Entry {
 
     fn item(&self) -> Item {
         let rest = &self.rest;
-        let mut stanza = rest.stanza.clone();
-        stanza.from.clone_from(&self.from);
-        stanza.payload = self.payload.clone();
         Item {
-            stanza,
+            stanza: self.stanza.clone().with_to(rest.to.clone()),
             received_at: rest.received_at,
             archived: rest.archived,
             fate: rest.fate.clone(),
@@ -148,15 +138,7 @@ impl Rest {
         let forgotten = |rest: &Rest| {
             matches!(rest.fate, Fate::Forgotten) && rest.archived.is_none() && rest.received_at == 0
         };
-        let (one, another) = (&self.stanza, &other.stanza);
-        forgotten(self)
-            && forgotten(other)
-            && self.key == other.key
-            && one.kind == another.kind
-            && one.to == another.to
-            && one.id == another.id
-            && one.lang == another.lang
-            && one.extra == another.extra
+        forgotten(self) && forgotten(other) && self.key == other.key && self.to == other.to
     }
 }
 
@@ -375,8 +357,9 @@ mod tests {
 
     #[test]
     fn presences_of_several_have_in_common_what_is_the_same() {
-        let presence = |who: &str, lang: &str| {
-            let mut stanza = Stanza::presence(PresenceType::Available).with_lang(lang.to_owned());
+        let presence = |who: &str, to: &str| {
+            let mut stanza = Stanza::presence(PresenceType::Available);
+            stanza.to = Jid::parse(to).ok();
             stanza.from = Jid::parse(who).ok();
             stanza
                 .payload
@@ -390,8 +373,13 @@ mod tests {
                 to: None,
             })
         };
-        let came = [("a@x", "en"), ("b@x", "en"), ("c@x", "it"), ("d@x", "it")];
-        let items: Vec<Item> = came.iter().map(|(who, lang)| presence(who, lang)).collect();
+        let came = [
+            ("a@x", "o@x"),
+            ("b@x", "o@x"),
+            ("c@x", "o@x/1"),
+            ("d@x", "o@x/1"),
+        ];
+        let items: Vec<Item> = came.iter().map(|(who, to)| presence(who, to)).collect();
         let mut held = Held::default();
         for item in &items {
             assert!(held.push(item.clone(), latest(item)).replaced.is_none());

@@ -292,7 +292,7 @@ mod tests {
         let got = juliet.drain(usize::MAX).items.into_iter();
         let got: Vec<_> = got
             .filter_map(|outgoing| match outgoing {
-                Outgoing::Stanza(item) => item.stanza.id.map(|id| id.to_string()),
+                Outgoing::Stanza(item) => item.stanza.id.as_deref().map(str::to_owned),
                 _ => None,
             })
             .collect();

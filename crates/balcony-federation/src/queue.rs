@@ -183,7 +183,7 @@ mod tests {
 
     fn ids(queue: &mut Queue, local: &str) -> Vec<String> {
         std::iter::from_fn(|| queue.take(local))
-            .filter_map(|d| d.stanza.id.map(|id| id.to_string()))
+            .filter_map(|d| d.stanza.id.as_deref().map(str::to_owned))
             .collect()
     }
 

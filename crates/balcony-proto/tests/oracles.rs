@@ -194,7 +194,7 @@ fn payload(inner: &[u8]) -> Option<Payload> {
     let mut rest = stream.as_slice();
     scanner.next(&mut rest).ok()?;
     match scanner.next(&mut rest) {
-        Ok(Some(Item::Stanza(stanza))) if rest.is_empty() => Some(stanza.payload),
+        Ok(Some(Item::Stanza(stanza))) if rest.is_empty() => Some(stanza.payload.clone()),
         _ => None,
     }
 }

@@ -102,8 +102,11 @@ fn header_attributes_are_typed() {
         "<message to='Juliet@LOCALHOST' from='romeo@localhost/o&apos;r' id=\"a&lt;'b\" type='chat' \
          xml:lang='it' x='1' p:y=\"2'\" xmlns:p='urn:p'><body>hi</body></message>",
     );
-    assert_eq!(stanza.to.unwrap().as_str(), "juliet@localhost");
-    assert_eq!(stanza.from.unwrap().as_str(), "romeo@localhost/o'r");
+    assert_eq!(stanza.to.as_ref().unwrap().as_str(), "juliet@localhost");
+    assert_eq!(
+        stanza.from.as_ref().unwrap().as_str(),
+        "romeo@localhost/o'r"
+    );
     assert_eq!(stanza.id.as_deref(), Some("a<'b"));
     assert_eq!(stanza.kind, Kind::Message(MessageType::Chat));
     assert_eq!(stanza.lang.as_deref(), Some("it"));

@@ -82,7 +82,7 @@ fn result(asked: &Stanza, told: &Stanza) -> Option<Payload> {
         && result.kind == Kind::Iq(IqType::Result)
         && result.id == asked.id
         && result.to == asked.from;
-    (answers && from_it).then_some(result.payload)
+    (answers && from_it).then(|| result.payload.clone())
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ async fn sit_down(
     while let Some(room) = table.load(core, &room).await? {
         let mut state = room.state();
         if !state.closed {
-            let payload = session.presence().map(|presence| presence.payload);
+            let payload = session.presence().map(|presence| presence.payload.clone());
             let payload = payload.unwrap_or_else(Payload::empty);
             state.seat(session.jid(), nick, &payload, place.versions);
             return Ok(());

@@ -154,7 +154,7 @@ mod tests {
     fn the_request_is_the_accounts_own() {
         let get = iq("type='get' id='1' to='romeo@mantua.example'");
         let request = check("juliet@localhost", &get).unwrap();
-        assert_eq!(request.from.unwrap().as_str(), "juliet@localhost");
+        assert_eq!(request.from.as_ref().unwrap().as_str(), "juliet@localhost");
         let alone = check("juliet@localhost", &iq("type='get' id='1'")).unwrap();
         assert_eq!(alone.to.unwrap().as_str(), "juliet@localhost");
         let forbidden = |attributes: &str| {

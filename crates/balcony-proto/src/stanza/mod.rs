@@ -7,6 +7,7 @@ mod kept;
 mod kind;
 mod payload;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 pub use bad::{BadStanza, StanzaName};
@@ -24,13 +25,23 @@ use crate::xml::{Element, escape_attr};
 /// let one large stanza be bounced at its size (RFC 6120 §8.3.1 point 6).
 const QUOTED_BYTES: usize = 2_048;
 
-/// A message, presence or iq. Cloning costs a few reference counts, never the payload.
+/// A message, presence or iq: an address, and what is said to it ([`Said`]), whose fields are read
+/// and changed like the stanza's own.
+///
+/// A room says the same to a thousand occupants, so a clone shares what is said, and costs two
+/// reference counts. Who changes it gets a copy of their own first.
 #[derive(Clone, Debug)]
 pub struct Stanza {
-    /// Which stanza, and its `type`.
-    pub kind: Kind,
     /// The addressee. `None`: the server itself, on the sender's behalf (RFC 6120 §8.1.1.1).
     pub to: Option<Jid>,
+    said: Arc<Said>,
+}
+
+/// All of a stanza but its addressee.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// Which stanza, and its `type`.
+    pub kind: Kind,
     /// The sender. `None`: the entity at the other end of the stream.
     pub from: Option<Jid>,
     /// The `id`; required for iq (RFC 6120 §8.1.3).
@@ -43,18 +54,42 @@ pub struct Stanza {
     pub payload: Payload,
 }
 
+impl Deref for Stanza {
+    type Target = Said;
+
+    fn deref(&self) -> &Said {
+        &self.said
+    }
+}
+
+impl DerefMut for Stanza {
+    fn deref_mut(&mut self) -> &mut Said {
+        Arc::make_mut(&mut self.said)
+    }
+}
+
+impl Said {
+    /// To `to`.
+    pub fn to(self, to: Option<Jid>) -> Stanza {
+        Stanza {
+            to,
+            said: Arc::new(self),
+        }
+    }
+}
+
 impl Stanza {
     /// An empty stanza of a kind.
     pub fn new(kind: Kind) -> Self {
-        Stanza {
+        let said = Said {
             kind,
-            to: None,
             from: None,
             id: None,
             lang: None,
             extra: None,
             payload: Payload::empty(),
-        }
+        };
+        said.to(None)
     }
 
     /// An empty message.
@@ -296,6 +331,19 @@ mod tests {
             "<message from='romeo@localhost/orchard' to='juliet@localhost' id='m&apos;1' \
              type='chat'><body>a &lt; b</body></message>"
         );
+    }
+
+    #[test]
+    fn copies_share_what_is_said_until_one_changes_it() {
+        let said = chat();
+        let other = said.clone().with_to(jid("nurse@localhost"));
+        assert!(Arc::ptr_eq(&said.said, &other.said));
+        let changed = other.clone().with_id("m2");
+        assert_eq!(said.id.as_deref(), Some("m'1"));
+        assert_eq!(other.id.as_deref(), Some("m'1"));
+        assert_eq!(changed.id.as_deref(), Some("m2"));
+        assert_eq!(changed.to, other.to);
+        assert_eq!(size_of::<Stanza>(), 32);
     }
 
     #[test]

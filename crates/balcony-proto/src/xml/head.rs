@@ -8,7 +8,7 @@ use super::tag::RawAttr;
 use super::value;
 use crate::jid::Jid;
 use crate::stanza::{
-    BadStanza, Condition, IqType, Kind, MessageType, Payload, PresenceType, Stanza, StanzaName,
+    BadStanza, Condition, IqType, Kind, MessageType, Payload, PresenceType, Said, StanzaName,
 };
 
 #[derive(Debug, Default)]
@@ -122,16 +122,16 @@ impl Head {
             }
             Type::Known(Kind::Iq(_)) if self.id.is_none() => Condition::BadRequest,
             Type::Known(kind) => {
-                return Item::Stanza(Stanza {
+                let said = Said {
                     kind,
-                    to: self.to.jid(),
                     from: self.from.jid(),
                     id: self.id,
                     // RFC 6120 §4.7.4: the stream's language where the stanza has none.
                     lang: self.lang.or_else(|| lang.cloned()),
                     extra: self.extra,
                     payload,
-                });
+                };
+                return Item::Stanza(said.to(self.to.jid()));
             }
             // RFC 6120 §8.2.3 point 2, RFC 6121 §4.7.1.
             Type::Unknown(_) => Condition::BadRequest,

@@ -46,7 +46,7 @@ impl Delivered {
         let mut shard = self.shards.get((hash >> 57) as usize % SHARDS)?.lock();
         let archive = match shard.get_mut(account) {
             Some(archive) => archive,
-            None => shard.entry(account.clone()).or_default(),
+            None => shard.entry(account.compact()).or_default(),
         };
         Some(look(archive))
     }

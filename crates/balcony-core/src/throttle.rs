@@ -40,7 +40,7 @@ impl Counted for IpAddr {
 /// By the account.
 impl Counted for Jid {
     fn group(self) -> Self {
-        self.bare()
+        self.bare().compact()
     }
 }
 

@@ -165,11 +165,8 @@ impl Walk {
     }
 
     fn hooks(&mut self, core: &Arc<Core>, works: &mut Works, group: Group) -> Option<Pause> {
-        while let Some(hook) = core
-            .pipeline
-            .hooks(group, self.envelope.stanza.kind)
-            .get(self.hook)
-        {
+        let hooks = core.pipeline.hooks(group, self.envelope.stanza.kind);
+        while let Some(hook) = hooks.get(self.hook) {
             self.hook += 1;
             let flow = match hook {
                 Hook::Now(run) => run(&mut Ctx::new(core, works), &mut self.envelope),
@@ -178,6 +175,9 @@ impl Walk {
                     Soon::Later(_) => return Some(Pause::Hook(*run)),
                 },
             };
+            if matches!(flow, Flow::Continue) {
+                continue;
+            }
             self.apply(core, works, flow);
             if self.station == Station::Done {
                 return None;

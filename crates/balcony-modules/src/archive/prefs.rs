@@ -65,7 +65,7 @@ impl Preferences {
 
     fn set(&self, account: &Jid, known: Known) {
         if let Some(shard) = self.shard(account.as_str()) {
-            shard.write().insert(account.clone(), known);
+            shard.write().insert(account.compact(), known);
         }
     }
 

@@ -132,7 +132,7 @@ impl Rooms {
     /// Puts a room into the table, unless somebody else was faster.
     fn insert(&self, jid: &Jid, state: State) -> Arc<Room> {
         let mut loaded = self.loaded.lock();
-        let room = loaded.entry(jid.clone()).or_insert_with(|| {
+        let room = loaded.entry(jid.compact()).or_insert_with(|| {
             Arc::new(Room {
                 state: Mutex::new(state),
                 changing: Arc::default(),

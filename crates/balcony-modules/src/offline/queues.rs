@@ -74,7 +74,7 @@ pub(super) enum End {
 impl Queues {
     /// Something is in the queue.
     pub(super) fn mark(&self, account: &Jid) {
-        self.0.lock().entry(account.clone()).or_default();
+        self.0.lock().entry(account.compact()).or_default();
     }
 
     /// Whether something is, or may be, that nobody was given.
@@ -95,7 +95,7 @@ impl Queues {
     /// Whether the caller is the one who empties the queue; else whoever does looks again.
     pub(super) fn begin(&self, account: &Jid) -> bool {
         let mut queues = self.0.lock();
-        let queue = queues.entry(account.clone()).or_default();
+        let queue = queues.entry(account.compact()).or_default();
         queue.again |= queue.running;
         !std::mem::replace(&mut queue.running, true)
     }

@@ -56,7 +56,7 @@ impl Shard {
         if self.accounts.len() >= MOST {
             self.accounts.clear();
         }
-        self.accounts.insert(account.clone(), devices);
+        self.accounts.insert(account.compact(), devices);
     }
 }
 

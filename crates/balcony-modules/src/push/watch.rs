@@ -35,7 +35,10 @@ enum For {
 
 /// A message came for an account.
 pub(super) fn arriving(ctx: &mut Ctx<'_>, envelope: &mut Envelope) -> Flow {
-    envelope.notes().set(Seen);
+    // Only what nobody takes comes to `undelivered`, and a note costs an allocation.
+    if envelope.recipients().is_empty() {
+        envelope.notes().set(Seen);
+    }
     look_at(ctx, envelope, false)
 }
 

@@ -69,10 +69,14 @@ pub enum JidError {
 /// An XMPP address in its enforced form (RFC 7622).
 ///
 /// Equality, order and hash are those of the text, so maps keyed by `Jid` can
-/// be asked with a `&str` of enforced text. A clone counts a reference.
+/// be asked with a `&str` of enforced text. A clone counts a reference, and so
+/// does the bare address of a full one.
 #[derive(Clone)]
 pub struct Jid {
+    /// This address, or that of which it is the beginning.
     text: Arc<str>,
+    /// Bytes of `text` that are this address.
+    len: u16,
     /// Position of the `@` before the domainpart; 0 when there is no localpart.
     at: u16,
     /// Position of the `/` after the domainpart; 0 when there is no resourcepart.
@@ -141,37 +145,34 @@ impl Jid {
     }
 
     fn new(text: Arc<str>, at: u16, slash: u16) -> Jid {
-        let plain = is_plain_attr(&text);
         Jid {
+            len: text.len() as u16,
+            plain: is_plain_attr(&text),
             text,
             at,
             slash,
-            plain,
-        }
-    }
-
-    /// A part of this address, without a resourcepart.
-    fn part(&self, text: &str, at: u16) -> Jid {
-        Jid {
-            text: Arc::from(text),
-            at,
-            slash: 0,
-            plain: self.plain || is_plain_attr(text),
         }
     }
 
     /// Appends it as an attribute value between single quotes, which are the caller's.
     pub(crate) fn write_attr(&self, out: &mut Vec<u8>) {
         match self.plain {
-            true => out.extend_from_slice(self.text.as_bytes()),
-            false => escape_attr(&self.text, out),
+            true => out.extend_from_slice(self.as_str().as_bytes()),
+            false => escape_attr(self.as_str(), out),
         }
     }
 
     /// The whole address, enforced.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.text.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Bytes of [`Jid::as_str`].
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.len)
     }
 
     /// The localpart (RFC 7622 §3.3); `None` when the address has none.
@@ -200,7 +201,7 @@ impl Jid {
         if self.slash == 0 {
             return None;
         }
-        self.text.get(usize::from(self.slash) + 1..)
+        self.as_str().get(usize::from(self.slash) + 1..)
     }
 
     /// Whether there is no resourcepart.
@@ -225,18 +226,37 @@ impl Jid {
     #[must_use]
     pub fn bare_str(&self) -> &str {
         if self.slash == 0 {
-            return &self.text;
+            return self.as_str();
         }
         self.text.get(..usize::from(self.slash)).unwrap_or_default()
     }
 
-    /// The address without its resourcepart; no allocation if it has none.
+    /// The address without its resourcepart, in the same allocation. Who keeps it for long where
+    /// others chose the resourcepart takes its [`Jid::compact`].
     #[must_use]
     pub fn bare(&self) -> Jid {
         if self.slash == 0 {
             return self.clone();
         }
-        self.part(self.bare_str(), self.at)
+        Jid {
+            text: Arc::clone(&self.text),
+            len: self.slash,
+            at: self.at,
+            slash: 0,
+            plain: self.plain || is_plain_attr(self.bare_str()),
+        }
+    }
+
+    /// The same address, which holds no more memory than it needs.
+    #[must_use]
+    pub fn compact(&self) -> Jid {
+        if self.text.len() == usize::from(self.len) {
+            return self.clone();
+        }
+        Jid {
+            text: Arc::from(self.as_str()),
+            ..*self
+        }
     }
 
     /// The domainpart alone; no allocation if the address is one already.
@@ -245,7 +265,7 @@ impl Jid {
         if self.is_domain() {
             return self.clone();
         }
-        self.part(self.domain(), 0)
+        Jid::new(Arc::from(self.domain()), 0, 0)
     }
 
     /// The same bare address with another resourcepart, which is enforced.
@@ -259,8 +279,9 @@ impl Jid {
 }
 
 impl PartialEq for Jid {
+    #[inline]
     fn eq(&self, other: &Jid) -> bool {
-        self.text == other.text
+        self.len == other.len && self.as_str() == other.as_str()
     }
 }
 
@@ -274,31 +295,31 @@ impl PartialOrd for Jid {
 
 impl Ord for Jid {
     fn cmp(&self, other: &Jid) -> Ordering {
-        self.text.cmp(&other.text)
+        self.as_str().cmp(other.as_str())
     }
 }
 
 impl Hash for Jid {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
+        self.as_str().hash(state);
     }
 }
 
 impl Borrow<str> for Jid {
     fn borrow(&self) -> &str {
-        &self.text
+        self.as_str()
     }
 }
 
 impl AsRef<str> for Jid {
     fn as_ref(&self) -> &str {
-        &self.text
+        self.as_str()
     }
 }
 
 impl fmt::Display for Jid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(self.as_str())
     }
 }
 

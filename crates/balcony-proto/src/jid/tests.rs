@@ -266,6 +266,27 @@ fn derived_addresses_keep_the_other_parts() {
 }
 
 #[test]
+fn a_bare_address_is_the_beginning_of_the_full_one_until_it_is_compact() {
+    let full = Jid::parse("juliet@capulet.lit/<balcony>").unwrap();
+    let bare = full.bare();
+    assert!(Arc::ptr_eq(&bare.text, &full.text));
+    let compact = bare.compact();
+    assert_eq!(compact.text.len(), "juliet@capulet.lit".len());
+    assert!(Arc::ptr_eq(&compact.compact().text, &compact.text));
+    assert!(Arc::ptr_eq(&full.compact().text, &full.text));
+    for bare in [bare, compact] {
+        assert_eq!(bare, Jid::parse("juliet@capulet.lit").unwrap());
+        assert_eq!(bare.to_string(), "juliet@capulet.lit");
+        assert_eq!(
+            (bare.local(), bare.domain()),
+            (Some("juliet"), "capulet.lit")
+        );
+        assert_eq!((bare.resource(), bare.bare_str()), (None, bare.as_str()));
+        assert_eq!(bare.with_resource("<balcony>").unwrap(), full);
+    }
+}
+
+#[test]
 fn equal_texts_are_equal_addresses_however_made() {
     let parsed = Jid::parse("juliet@capulet.lit/balcony").unwrap();
     let made = Jid::from_parts(Some("Juliet"), "capulet.LIT.", Some("balcony")).unwrap();

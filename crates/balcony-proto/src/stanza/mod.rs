@@ -224,7 +224,7 @@ impl Stanza {
 
     /// About how many bytes it takes on the wire, for queues that are bounded in bytes.
     pub fn size(&self) -> usize {
-        let jid = |jid: &Option<Jid>| jid.as_ref().map_or(0, |jid| jid.as_str().len() + 8);
+        let jid = |jid: &Option<Jid>| jid.as_ref().map_or(0, |jid| jid.len() + 8);
         let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len() + 12);
         // Both tags and the type take about 48.
         48 + jid(&self.to)

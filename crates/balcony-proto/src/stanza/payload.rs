@@ -38,20 +38,21 @@ impl Entry {
         out
     }
 
-    fn decode(bytes: &[u8]) -> Option<Entry> {
-        let mut fields = bytes.chunks_exact(4).map(number);
-        Some(Entry {
-            start: fields.next()?,
-            end: fields.next()?,
-            name_len: fields.next()?,
-            ns_at: fields.next()?,
-            ns_len: fields.next()?,
-        })
+    fn decode(bytes: &[u8; ENTRY]) -> Entry {
+        let mut fields = [0; ENTRY / 4];
+        let (numbers, _) = bytes.as_chunks();
+        for (field, number) in fields.iter_mut().zip(numbers) {
+            *field = u32::from_le_bytes(*number);
+        }
+        let [start, end, name_len, ns_at, ns_len] = fields;
+        Entry {
+            start,
+            end,
+            name_len,
+            ns_at,
+            ns_len,
+        }
     }
-}
-
-fn number(bytes: &[u8]) -> u32 {
-    bytes.try_into().map_or(0, u32::from_le_bytes)
 }
 
 /// Offsets are 32 bits: no limit on stanzas comes near 4 GiB.
@@ -171,18 +172,13 @@ impl Recorder {
 pub(super) struct Shared<'a>(&'a [u8]);
 
 impl<'a> Shared<'a> {
+    /// Length of the text, and number of entries.
     fn footer(self) -> (usize, usize) {
-        let Some(at) = self.0.len().checked_sub(FOOTER) else {
+        let Some(footer) = self.0.last_chunk::<FOOTER>() else {
             return (0, 0);
         };
-        let mut numbers = self
-            .0
-            .get(at..)
-            .unwrap_or_default()
-            .chunks_exact(4)
-            .map(number);
-        let text = numbers.next().unwrap_or(0) as usize;
-        (text, numbers.next().unwrap_or(0) as usize)
+        let footer = u64::from_le_bytes(*footer);
+        (footer as u32 as usize, (footer >> 32) as usize)
     }
 
     pub(super) fn text(self) -> &'a [u8] {
@@ -194,6 +190,9 @@ impl<'a> Shared<'a> {
     }
 
     pub(super) fn namespace(self, entry: Entry) -> &'a str {
+        if entry.ns_at == CONTENT {
+            return ns::CLIENT;
+        }
         std::str::from_utf8(self.namespace_bytes(entry)).unwrap_or_default()
     }
 
@@ -207,9 +206,8 @@ impl<'a> Shared<'a> {
     fn entries(self) -> impl Iterator<Item = Entry> + use<'a> {
         let (_, count) = self.footer();
         let at = self.0.len().saturating_sub(FOOTER + count * ENTRY);
-        self.slice(at, count * ENTRY)
-            .chunks_exact(ENTRY)
-            .filter_map(Entry::decode)
+        let (entries, _) = self.slice(at, count * ENTRY).as_chunks();
+        entries.iter().map(Entry::decode)
     }
 
     fn children(self) -> impl Iterator<Item = Child<'a>> + use<'a> {
@@ -266,7 +264,9 @@ impl Payload {
     /// The first child `name` of `ns`. Children in the content namespace are found under
     /// [`ns::CLIENT`], whatever stream they came by.
     pub fn find(&self, ns: &str, name: &str) -> Option<Child<'_>> {
-        self.children().find(|child| child.is(ns, name))
+        // Asked many times of each message, and quicker than to look at one chain of all children.
+        self.parts()
+            .find_map(|part| part.children().find(|child| child.is(ns, name)))
     }
 
     /// The first child.

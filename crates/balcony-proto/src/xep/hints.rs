@@ -22,7 +22,7 @@ impl Hints {
     #[must_use]
     pub fn of(payload: &Payload) -> Self {
         let mut hints = Hints::default();
-        for child in payload.children().filter(|child| child.ns() == ns::HINTS) {
+        for child in payload.children().filter(|child| child.is_in(ns::HINTS)) {
             match child.name() {
                 "no-permanent-store" => hints.no_permanent_store = true,
                 "no-store" => hints.no_store = true,

@@ -118,7 +118,7 @@ impl State {
             per_minute: rate.per_minute.saturating_mul(CROWD),
             burst: rate.burst.saturating_mul(CROWD),
         };
-        let may = take(Whose::Account(account.clone()), rate)
+        let may = take(Whose::Account(account.compact()), rate)
             && (!in_crowd || take(Whose::Crowd(account.domain_jid()), crowd));
         if may {
             return Ok(());

@@ -87,7 +87,7 @@ fn get<'a>(ctx: &'a mut Ctx<'_>, request: &'a Request) -> BoxFuture<'a, Answer> 
         };
         check_namespace(wanted)?;
         let _turn = match bookmarks::are_in(wanted) {
-            true => bookmarks::turn(ctx, &request.account()?).await?,
+            true => Some(bookmarks::turn(ctx, &request.account()?).await?),
             false => None,
         };
         let found = ctx

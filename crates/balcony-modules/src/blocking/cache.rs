@@ -83,7 +83,7 @@ impl BlockLists {
     }
 
     /// Waits for the turn to read or change the list of an account.
-    pub(super) async fn turn(&self, account: &Jid) -> Turn<'_> {
+    pub(super) async fn turn(&self, account: &Jid) -> Turn {
         self.turns.take(account.as_str()).await
     }
 

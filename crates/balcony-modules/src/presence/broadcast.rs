@@ -179,8 +179,8 @@ async fn deliver(ctx: &mut Ctx<'_>, stanza: Stanza) {
     }
 }
 
-async fn turn<'c>(ctx: &mut Ctx<'c>, full: &Jid) -> Turn<'c> {
-    ctx.state::<Broadcasts>()?.0.take(full.as_str()).await
+async fn turn(ctx: &mut Ctx<'_>, full: &Jid) -> Option<Turn> {
+    Some(ctx.state::<Broadcasts>()?.0.take(full.as_str()).await)
 }
 
 /// Whether the session is the one that has its full JID.

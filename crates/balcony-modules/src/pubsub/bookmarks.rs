@@ -69,7 +69,7 @@ pub(crate) fn rest(mut storage: Element) -> Element {
 ///
 /// # Errors
 /// `internal-server-error` without the module.
-pub(crate) async fn turn<'c>(ctx: &mut Ctx<'c>, account: &Jid) -> Result<Turn<'c>, StanzaError> {
+pub(crate) async fn turn(ctx: &mut Ctx<'_>, account: &Jid) -> Result<Turn, StanzaError> {
     let state: &State = ctx.state().ok_or_else(StanzaError::internal_server_error)?;
     Ok(state.turns.take(account.as_str()).await)
 }

@@ -104,7 +104,7 @@ impl Asked {
 
     /// The turn to change the nodes of the owner. It is kept until all are told, so that everybody
     /// hears of changes in their order.
-    pub(super) async fn turn<'c>(&self, ctx: &mut Ctx<'c>) -> Result<Turn<'c>, StanzaError> {
+    pub(super) async fn turn(&self, ctx: &mut Ctx<'_>) -> Result<Turn, StanzaError> {
         let state: &State = ctx.state().ok_or_else(StanzaError::internal_server_error)?;
         Ok(state.turns.take(self.owner.as_str()).await)
     }

@@ -52,7 +52,7 @@ impl Rosters {
     }
 
     /// Waits for the turn to read and change the roster of an account.
-    pub(super) async fn turn(&self, account: &Jid) -> Turn<'_> {
+    pub(super) async fn turn(&self, account: &Jid) -> Turn {
         self.turns.take(account.as_str()).await
     }
 

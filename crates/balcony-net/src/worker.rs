@@ -29,6 +29,11 @@ const FLUSHES_PER_TURN: usize = 256;
 /// more often than a busy worker gains from it.
 const TASKS_PER_POLL: u32 = 128;
 
+/// Every second task is one that another thread woke, while there are any: whoever has an answer of
+/// the store. With tokio's 31 a busy worker took one after 31 of its own, and a thousand of them
+/// waited for seconds.
+const TASKS_PER_FOREIGN: u32 = 2;
+
 /// How often a stopping worker looks whether its tasks have ended.
 const STOP_POLL: Duration = Duration::from_millis(2);
 
@@ -268,6 +273,7 @@ fn start_one(index: usize) -> io::Result<(Arc<Worker>, oneshot::Sender<Duration>
             let runtime = Builder::new_current_thread()
                 .enable_all()
                 .event_interval(TASKS_PER_POLL)
+                .global_queue_interval(TASKS_PER_FOREIGN)
                 .build();
             let runtime = match runtime {
                 Ok(runtime) => runtime,

@@ -367,6 +367,36 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_worker_takes_what_other_threads_woke_in_turn_with_its_own() {
+        const FOREIGN: usize = 100;
+        let workers = Workers::start(1).unwrap();
+        let worker = Arc::clone(workers.next().unwrap());
+        let polls = Arc::new(AtomicUsize::new(0));
+        let (go, gone) = mpsc::channel::<()>();
+        let counted = Arc::clone(&polls);
+        // Holds the worker until all others are there, and keeps it busy from then on.
+        worker.spawn(async move {
+            let _ = gone.recv();
+            tokio::spawn(poll_fn(move |context| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                context.waker().wake_by_ref();
+                Poll::<()>::Pending
+            }));
+        });
+        let (tell, told) = mpsc::channel();
+        for _ in 0..FOREIGN {
+            let (tell, polls) = (tell.clone(), Arc::clone(&polls));
+            worker.spawn(async move {
+                let _ = tell.send(polls.load(Ordering::Relaxed));
+            });
+        }
+        let _ = go.send(());
+        let last = told.iter().take(FOREIGN).last().unwrap();
+        workers.stop(Duration::ZERO);
+        assert!(last <= 2 * FOREIGN, "after {last} of its own");
+    }
+
+    #[test]
     fn stop_waits_for_tasks_within_the_grace_and_drops_the_others() {
         let workers = Workers::start(1).unwrap();
         let worker = Arc::clone(workers.next().unwrap());
